@@ -1,0 +1,63 @@
+/*
+ * kc_compat.h
+ *	  Every difference between the PostgreSQL versions we support (15 to 18).
+ *
+ * No other file tests PG_VERSION_NUM.
+ */
+#ifndef KC_COMPAT_H
+#define KC_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 150000
+#error "kinderconnect needs PostgreSQL 15 or later"
+#endif
+
+#include "common/jsonapi.h"
+#include "storage/latch.h"
+#if PG_VERSION_NUM >= 180000
+#include "storage/waiteventset.h"
+#endif
+#include "utils/wait_event.h"
+
+/*
+ * JSON semantic actions return a parse result from 16 on, nothing before.
+ */
+#if PG_VERSION_NUM >= 160000
+#define KC_JSON_ACTION JsonParseErrorType
+#define KC_JSON_ACTION_DONE return JSON_SUCCESS
+#else
+#define KC_JSON_ACTION void
+#define KC_JSON_ACTION_DONE return
+#endif
+
+/*
+ * The lexer takes an optional caller-owned struct, and a size_t, from 17 on.
+ */
+static inline JsonLexContext *
+kc_make_json_lexer(const char *json, size_t len, int encoding)
+{
+#if PG_VERSION_NUM >= 170000
+	return makeJsonLexContextCstringLen(NULL, json, len, encoding, true);
+#else
+	return makeJsonLexContextCstringLen(unconstify(char *, json), (int) len,
+										encoding, true);
+#endif
+}
+
+/*
+ * A wait event set belongs to a memory context up to 16 and to a resource
+ * owner from 17.  Ours outlives transactions, so from 17 it has no owner and
+ * is freed by its client alone.
+ */
+static inline WaitEventSet *
+kc_create_wait_event_set(MemoryContext context, int nevents)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, nevents);
+#else
+	return CreateWaitEventSet(context, nevents);
+#endif
+}
+
+#endif							/* KC_COMPAT_H */

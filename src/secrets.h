@@ -1,0 +1,23 @@
+/*
+ * secrets.h
+ *	  The secrets file: one "name:value" a line, owned by the server's user,
+ *	  mode 0600, a plain file outside the data directory.
+ *
+ * A value exists in memory between kc_secret_read() and kc_secret_free(), and
+ * nowhere else.
+ */
+#ifndef KC_SECRETS_H
+#define KC_SECRETS_H
+
+#include "postgres.h"
+
+#include "fault.h"
+
+/* NULL and a fault of kind SECRET where the name, or the file, is not usable */
+extern char *kc_secret_read(const char *name, KcFault *fault);
+extern void kc_secret_free(char *value);	/* wipes; NULL is fine */
+
+/* replaces every occurrence of the secret in text by as many asterisks */
+extern void kc_secret_mask(char *text, const char *secret);
+
+#endif							/* KC_SECRETS_H */

@@ -1,0 +1,164 @@
+-- What an administrator enters: a group password's name and the providers.
+
+CREATE TABLE kinderconnect.provider (
+	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text NOT NULL CHECK (agency_id <> ''),
+	provider_id            text NOT NULL CHECK (provider_id <> ''),
+	configured             boolean NOT NULL,
+	enabled                boolean NOT NULL DEFAULT true,
+	configured_location_id text CHECK (configured_location_id <> ''),
+	found_location_id      text CHECK (found_location_id <> ''),
+	location_id            text GENERATED ALWAYS AS (coalesce(configured_location_id, found_location_id)) STORED,
+	PRIMARY KEY (organization_id, agency_id, provider_id)
+);
+COMMENT ON TABLE kinderconnect.provider IS
+'what one call to the service is about: a site''s provider ID at an agency; a site may have several';
+COMMENT ON COLUMN kinderconnect.provider.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.provider.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.provider.provider_id IS 'the agency''s id of the site';
+COMMENT ON COLUMN kinderconnect.provider.configured IS 'true: entered by add_provider(); false: adopted from the service''s list';
+COMMENT ON COLUMN kinderconnect.provider.enabled IS 'false: nothing is asked or sent for it';
+COMMENT ON COLUMN kinderconnect.provider.configured_location_id IS 'Manage''s location as entered; wins';
+COMMENT ON COLUMN kinderconnect.provider.found_location_id IS 'Manage''s location as found by stored id, or by name and ZIP';
+COMMENT ON COLUMN kinderconnect.provider.location_id IS 'Manage''s location in force; null: its days are held as provider_unmatched';
+
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.endpoint', '');
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.organization', '');
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.provider', '');
+
+CREATE FUNCTION kinderconnect._require_organization(organization_id text) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF organization_id IS NULL THEN
+		RAISE EXCEPTION 'organization_id must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF NOT EXISTS (SELECT FROM kinderconnect.organization o WHERE o.organization_id = _require_organization.organization_id) THEN
+		RAISE EXCEPTION 'organization "%" has no KinderConnect integration', organization_id
+			USING ERRCODE = 'KC001',
+				HINT = 'Enable it with SELECT kinderconnect.enable_integration(organization_id, group_id).';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_organization(text) IS 'an error unless the organization was ever enabled';
+
+-- The password's name is checked against the secrets file, and never repeated
+-- in an error: somebody may have passed the password itself.
+CREATE FUNCTION kinderconnect.enable_integration(organization_id text, group_id text,
+		group_password text DEFAULT NULL, endpoint text DEFAULT NULL,
+		backfill_days integer DEFAULT 30, adopt_providers boolean DEFAULT true) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	secret_name text := coalesce(enable_integration.group_password, 'group_' || enable_integration.organization_id);
+	service     text := enable_integration.endpoint;
+BEGIN
+	IF nullif(btrim(enable_integration.organization_id), '') IS NULL OR nullif(btrim(enable_integration.group_id), '') IS NULL
+		OR enable_integration.backfill_days IS NULL OR enable_integration.adopt_providers IS NULL THEN
+		RAISE EXCEPTION 'organization_id, group_id, backfill_days and adopt_providers must be given'
+			USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF enable_integration.backfill_days NOT BETWEEN 0 AND 366 THEN
+		RAISE EXCEPTION 'backfill_days % is not between 0 and 366', enable_integration.backfill_days
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF service IS NULL THEN
+		SELECT min(e.endpoint) INTO service FROM kinderconnect.endpoint e HAVING count(*) = 1;
+		IF service IS NULL THEN
+			RAISE EXCEPTION 'endpoint must be named: there is not exactly one'
+				USING ERRCODE = 'KC001',
+					HINT = 'INSERT the service into kinderconnect.endpoint, or name one with endpoint =>.';
+		END IF;
+	ELSIF NOT EXISTS (SELECT FROM kinderconnect.endpoint e WHERE e.endpoint = service) THEN
+		RAISE EXCEPTION 'endpoint "%" does not exist', service
+			USING ERRCODE = 'KC001', HINT = 'INSERT it into kinderconnect.endpoint first.';
+	END IF;
+	IF NOT kinderconnect._has_secret(secret_name) THEN
+		RAISE EXCEPTION 'group password of organization "%" is not in the secrets file', enable_integration.organization_id
+			USING ERRCODE = 'KC002',
+				DETAIL = CASE WHEN enable_integration.group_password IS NULL THEN format('Looked for the name "%s".', secret_name) END,
+				HINT = 'group_password is the name of a line in the file of kinderconnect.secrets_file, not the password; write the line there, or call kinderconnect.set_secret(name, value).';
+	END IF;
+
+	INSERT INTO kinderconnect.organization AS o (organization_id, endpoint, group_id, group_password, first_enabled, backfill_days, adopt_providers)
+	VALUES (enable_integration.organization_id, service, enable_integration.group_id, secret_name,
+		(now() AT TIME ZONE 'UTC')::date, enable_integration.backfill_days, enable_integration.adopt_providers)
+	ON CONFLICT (organization_id) DO UPDATE
+	SET endpoint = excluded.endpoint, group_id = excluded.group_id, group_password = excluded.group_password,
+		enabled = true, backfill_days = excluded.backfill_days, adopt_providers = excluded.adopt_providers;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean) IS
+'lets an organization report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one';
+
+CREATE FUNCTION kinderconnect.disable_integration(organization_id text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM kinderconnect._require_organization(disable_integration.organization_id);
+	UPDATE kinderconnect.organization SET enabled = false WHERE organization_id = disable_integration.organization_id;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.disable_integration(text) IS
+'no run touches the organization any more; everything known of it stays. enable_integration() takes it up again';
+
+CREATE FUNCTION kinderconnect.add_provider(organization_id text, agency_id text, provider_id text, location_id text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM kinderconnect._require_organization(add_provider.organization_id);
+	IF nullif(btrim(add_provider.agency_id), '') IS NULL OR nullif(btrim(add_provider.provider_id), '') IS NULL THEN
+		RAISE EXCEPTION 'agency_id and provider_id must be given' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF add_provider.location_id IS NOT NULL AND kinderconnect._is_bound('location') THEN
+		PERFORM FROM kinderconnect.manage_location m
+		WHERE m.organization_id = add_provider.organization_id AND m.location_id = add_provider.location_id;
+		IF NOT FOUND THEN
+			RAISE EXCEPTION 'organization "%" has no location "%" in Manage', add_provider.organization_id, add_provider.location_id
+				USING ERRCODE = 'KC001', HINT = 'Locations are listed in kinderconnect.manage_location.';
+		END IF;
+	END IF;
+	INSERT INTO kinderconnect.provider AS p (organization_id, agency_id, provider_id, configured, configured_location_id)
+	VALUES (add_provider.organization_id, add_provider.agency_id, add_provider.provider_id, true, add_provider.location_id)
+	ON CONFLICT (organization_id, agency_id, provider_id) DO UPDATE
+	SET configured = true, enabled = true, configured_location_id = excluded.configured_location_id;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.add_provider(text, text, text, text) IS
+'enters a provider ID of an agency, as many as wanted; location_id is Manage''s location, or null to have it found by stored id, or name and ZIP';
+
+CREATE FUNCTION kinderconnect.disable_provider(organization_id text, agency_id text, provider_id text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	UPDATE kinderconnect.provider SET enabled = false
+	WHERE (organization_id, agency_id, provider_id) = (disable_provider.organization_id, disable_provider.agency_id, disable_provider.provider_id);
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'organization "%" has no provider "%" at agency "%"',
+			disable_provider.organization_id, disable_provider.provider_id, disable_provider.agency_id
+			USING ERRCODE = 'KC001', HINT = 'Providers are listed in kinderconnect.provider.';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.disable_provider(text, text, text) IS
+'asks and sends nothing for a provider; add_provider() takes it up again';
+
+-- Whether an organization's dialect has an operation at all.
+CREATE FUNCTION kinderconnect._speaks(organization_id text, operation text) RETURNS boolean
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT EXISTS (SELECT FROM kinderconnect.organization o
+		JOIN kinderconnect.endpoint e ON e.endpoint = o.endpoint
+		JOIN kinderconnect.dialect_operation d ON d.dialect = e.dialect
+		WHERE o.organization_id = _speaks.organization_id AND d.operation = _speaks.operation);
+END;
+COMMENT ON FUNCTION kinderconnect._speaks(text, text) IS 'whether the organization''s service has this operation';

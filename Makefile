@@ -23,7 +23,29 @@ SQL = \
 	sql/kinderbridge.sql \
 	sql/endpoint.sql \
 	sql/organization.sql \
-	sql/engine.sql
+	sql/engine.sql \
+	sql/secrets.sql \
+	sql/fold.sql \
+	sql/manage.sql \
+	sql/setup.sql \
+	sql/run.sql \
+	sql/lists.sql \
+	sql/children.sql \
+	sql/match.sql \
+	sql/rule.sql \
+	sql/plan.sql \
+	sql/transfer.sql \
+	sql/nightly.sql \
+	sql/preview.sql \
+	sql/schedule.sql \
+	sql/views.sql \
+	sql/grants.sql
+
+# In this order: the first one creates the extension.
+REGRESS = \
+	install \
+	settings \
+	secrets
 
 PG_CPPFLAGS = -DKC_VERSION='"$(EXTVERSION)"' $(shell pkg-config --cflags libcurl)
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
@@ -32,9 +54,44 @@ SHLIB_LINK = $(shell pkg-config --libs libcurl)
 DATA_built = kinderconnect--$(EXTVERSION).sql
 EXTRA_CLEAN = kinderconnect--$(EXTVERSION).sql
 
+REGRESS_OPTS = --inputdir=test
+
+# Nothing of ours is ever inlined into a query.
+override with_llvm = no
+
 PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+
+ifneq ($(PGXS),)
 include $(PGXS)
 
+$(OBJS): $(wildcard src/*.h) kinderconnect.control
+
 kinderconnect--$(EXTVERSION).sql: $(SQL) kinderconnect.control Makefile
-	( echo '\echo Use "CREATE EXTENSION kinderconnect" to load this file. \quit'; cat $(SQL) ) > $@
+	( printf '%s\n' '\echo Use "CREATE EXTENSION kinderconnect" to load this file. \quit'; cat $(SQL) ) > $@
+
+# The tests talk to a simulator; installcheck starts one for itself.
+pg_regress_installcheck := . test/lib/installcheck-simulator.sh && $(pg_regress_installcheck)
+else
+all install installcheck clean:
+	@echo "$(PG_CONFIG) is not there, or not that of a server that extensions can be built for." >&2
+	@echo "Install postgresql-server-dev-NN or set PG_CONFIG; 'make packages' does it on Debian." >&2
+	@false
+endif
+
+# From a fresh clone, as root or with sudo; no existing cluster is touched.
+packages test demo: export PG_CONFIG := $(PG_CONFIG)
+
+packages:
+	@bash test/lib/prepare packages
+
+test:
+	@bash test/lib/prepare
+	@bash test/run
+
+demo: export KEEP := $(KEEP)
+demo:
+	@bash test/lib/prepare
+	@bash demo/run
+
+.PHONY: all install installcheck clean packages test demo

@@ -17,7 +17,7 @@ CREATE FUNCTION kinderconnect._write_secret(name text, value text) RETURNS void
 	AS 'MODULE_PATHNAME', 'kinderconnect_write_secret'
 	LANGUAGE c VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kinderconnect._write_secret(text, text) IS
-'sets, or with a null value removes, one line of the secrets file, atomically; the caller holds the lock of set_secret()';
+'sets, or with a null value removes, one line of the secrets file, atomically; writers of all databases wait for one another until their transactions end';
 
 CREATE FUNCTION kinderconnect._has_secret(name text) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'kinderconnect_has_secret'

@@ -86,7 +86,9 @@ BEGIN
 		RAISE EXCEPTION 'query for Manage''s "%" is empty', bind_manage.relation USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 
-	DROP VIEW IF EXISTS pg_temp.kinderconnect_bind;
+	IF to_regclass('pg_temp.kinderconnect_bind') IS NOT NULL THEN
+		DROP VIEW pg_temp.kinderconnect_bind;
+	END IF;
 	EXECUTE format('CREATE TEMPORARY VIEW kinderconnect_bind AS SELECT * FROM (%s) AS q', rtrim(query, E'; \n\t'));
 
 	SELECT string_agg(format('"%s" (%s)', c.column_name, c.data_type), ', ' ORDER BY c.position)
@@ -154,7 +156,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.bind_manage(text, text) IS
-'binds one of Manage''s relations (organization, location, child, attendance; optional child_id, provider_id) to a query, and makes the view kinderconnect.manage_<relation> of it. Columns: kinderconnect.manage_column. Refuses missing columns, wrong types, null keys, unknown zones and kinds';
+'binds one of Manage''s relations (organization, location, child, attendance; optional child_id, provider_id) to a query, and makes the view kinderconnect.manage_<relation> of it. Columns: kinderconnect.manage_column. The query''s tables must be schema-qualified. Refuses missing columns, wrong types, null keys, unknown zones and kinds';
 
 CREATE FUNCTION kinderconnect._require_manage() RETURNS void
 	LANGUAGE plpgsql STABLE PARALLEL SAFE

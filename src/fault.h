@@ -60,12 +60,17 @@ typedef struct KcFault
 #define ERRCODE_KC_TOO_LARGE		MAKE_SQLSTATE('K','C','3','0','2')
 /* raised from SQL: KC401 a night already runs, KC402 part of a night failed */
 
+/*
+ * kc_fault_set() begins a fault anew: status, code, detail and hint are empty
+ * until set.  None of these allocates or raises.  Texts are cut to fit, without
+ * control characters and always valid UTF-8.
+ */
 extern void kc_fault_set(KcFault *fault, KcFaultKind kind, bool sent,
 						 const char *fmt,...) pg_attribute_printf(4, 5);
 extern void kc_fault_detail(KcFault *fault, const char *fmt,...) pg_attribute_printf(2, 3);
 extern void kc_fault_hint(KcFault *fault, const char *fmt,...) pg_attribute_printf(2, 3);
 
-/* curl_code is a CURLcode; host is for the message; limit_ms what a timeout was */
+/* curl_code is a CURLcode, curl_text its error buffer or NULL; host is for the message */
 extern void kc_fault_from_curl(KcFault *fault, int curl_code, bool sent,
 							   const char *host, const char *curl_text);
 

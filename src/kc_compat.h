@@ -21,6 +21,16 @@
 #include "utils/wait_event.h"
 
 /*
+ * From 18 on the server can show the library's version.
+ */
+#if PG_VERSION_NUM >= 180000
+#define KC_MODULE_MAGIC \
+	PG_MODULE_MAGIC_EXT(.name = "kinderconnect", .version = KC_VERSION)
+#else
+#define KC_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+/*
  * JSON semantic actions return a parse result from 16 on, nothing before.
  */
 #if PG_VERSION_NUM >= 160000
@@ -57,6 +67,24 @@ kc_create_wait_event_set(MemoryContext context, int nevents)
 	return CreateWaitEventSet(NULL, nevents);
 #else
 	return CreateWaitEventSet(context, nevents);
+#endif
+}
+
+/*
+ * What pg_stat_activity says while we wait for the service: a name of our own
+ * from 17 on.
+ */
+static inline uint32
+kc_wait_event(void)
+{
+#if PG_VERSION_NUM >= 170000
+	static uint32 event = 0;
+
+	if (event == 0)
+		event = WaitEventExtensionNew("KinderConnectReply");
+	return event;
+#else
+	return PG_WAIT_EXTENSION;
 #endif
 }
 

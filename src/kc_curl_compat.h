@@ -11,4 +11,19 @@
 #error "kinderconnect needs libcurl 7.88 or later"
 #endif
 
+/*
+ * From 8.20 on the resolver's threads belong to the multi handle, which has
+ * to be told that nobody waits for them; before, the easy handle's
+ * CURLOPT_QUICK_EXIT is enough.
+ */
+static inline CURLMcode
+kc_curl_multi_quick_exit(CURLM *multi)
+{
+#if LIBCURL_VERSION_NUM >= 0x081400
+	return curl_multi_setopt(multi, CURLMOPT_QUICK_EXIT, 1L);
+#else
+	return CURLM_OK;
+#endif
+}
+
 #endif							/* KC_CURL_COMPAT_H */

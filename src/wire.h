@@ -71,7 +71,8 @@ typedef struct KcReply
 	char	   *next_page;		/* NULL at the end of a list */
 	char	   *code;			/* the service's error code, or NULL */
 	char	   *message;		/* the service's error text, or NULL */
-	char	   *trouble;		/* why it is not understood, no content quoted */
+	char	   *trouble;		/* why it is not understood: a sentence for the
+								 * detail of a fault, no content quoted */
 	int64		entries;		/* elements of the list on this page */
 	int64		problems;		/* rows with a problem on this page */
 } KcReply;

@@ -1,0 +1,2 @@
+\connect - manage_night
+SELECT kinderconnect.unschedule();

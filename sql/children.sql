@@ -1,0 +1,272 @@
+-- Step 2 of the night: the children of each provider and their
+-- authorizations, with history. A night in which nothing changed writes
+-- nothing but the time of the list.
+
+CREATE VIEW kinderconnect.provider_standing AS
+SELECT p.organization_id, p.agency_id, p.provider_id, p.location_id, p.configured,
+	coalesce(l.name, p.provider_id) AS name,
+	CASE
+		WHEN NOT o.enabled THEN 'organization_disabled'
+		WHEN NOT p.enabled OR NOT p.configured AND NOT o.adopt_providers THEN 'provider_disabled'
+		WHEN lower(btrim(l.status)) <> 'active' OR lower(btrim(c.status)) <> 'active' THEN 'provider_inactive'
+		WHEN NOT p.configured AND NOT l.listed THEN 'provider_inactive'
+	END AS barred
+FROM kinderconnect.provider p
+JOIN kinderconnect.organization o ON o.organization_id = p.organization_id
+LEFT JOIN kinderconnect.listed_location l ON (l.organization_id, l.agency_id, l.provider_id) = (p.organization_id, p.agency_id, p.provider_id)
+LEFT JOIN kinderconnect.customer c ON (c.organization_id, c.customer_id) = (l.organization_id, l.customer_id);
+COMMENT ON VIEW kinderconnect.provider_standing IS 'each provider, and why nothing is asked or sent for it';
+COMMENT ON COLUMN kinderconnect.provider_standing.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.provider_standing.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.provider_standing.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.provider_standing.location_id IS 'Manage''s location, or null';
+COMMENT ON COLUMN kinderconnect.provider_standing.configured IS 'entered by add_provider(), not only listed by the service';
+COMMENT ON COLUMN kinderconnect.provider_standing.name IS 'as the service lists it, else the provider ID';
+COMMENT ON COLUMN kinderconnect.provider_standing.barred IS 'null: it takes part; else the reason';
+
+CREATE TABLE kinderconnect.child (
+	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text NOT NULL,
+	kinderconnect_child_id text NOT NULL,
+	first_name             text,
+	middle_name            text,
+	last_name              text,
+	suffix                 text,
+	date_of_birth          date,
+	subsidized             boolean NOT NULL,
+	first_key              text GENERATED ALWAYS AS (kinderconnect.fold(first_name)) STORED,
+	last_key               text GENERATED ALWAYS AS (kinderconnect.fold(last_name)) STORED,
+	unlinked_because       text,
+	first_listed           timestamptz NOT NULL DEFAULT now(),
+	changed_at             timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (organization_id, agency_id, kinderconnect_child_id)
+);
+COMMENT ON TABLE kinderconnect.child IS 'the children KinderConnect lists; an id belongs to an agency, so a child of two agencies is two rows';
+COMMENT ON COLUMN kinderconnect.child.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.child.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.child.kinderconnect_child_id IS 'the child''s id at that agency';
+COMMENT ON COLUMN kinderconnect.child.first_name IS 'as listed';
+COMMENT ON COLUMN kinderconnect.child.middle_name IS 'as listed';
+COMMENT ON COLUMN kinderconnect.child.last_name IS 'as listed';
+COMMENT ON COLUMN kinderconnect.child.suffix IS 'as listed';
+COMMENT ON COLUMN kinderconnect.child.date_of_birth IS 'as listed';
+COMMENT ON COLUMN kinderconnect.child.subsidized IS 'false: listed, never sent';
+COMMENT ON COLUMN kinderconnect.child.first_key IS 'first name, folded for matching';
+COMMENT ON COLUMN kinderconnect.child.last_key IS 'last name, folded for matching';
+COMMENT ON COLUMN kinderconnect.child.unlinked_because IS 'why it has no link to a child of Manage; null where it has one';
+COMMENT ON COLUMN kinderconnect.child.first_listed IS 'when it was first listed';
+COMMENT ON COLUMN kinderconnect.child.changed_at IS 'when the service last changed any of it';
+
+CREATE INDEX child_by_name ON kinderconnect.child (organization_id, date_of_birth, last_key, first_key);
+
+CREATE TABLE kinderconnect.authorization (
+	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text NOT NULL,
+	provider_id            text NOT NULL,
+	kinderconnect_child_id text NOT NULL,
+	authorization_id       text NOT NULL,
+	begin_date             date NOT NULL,
+	end_date               date,
+	units_of_care          text,
+	days                   text[] CHECK (cardinality(days) > 0 AND days <@ ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU']),
+	known_from             timestamptz NOT NULL DEFAULT now(),
+	known_until            timestamptz NOT NULL DEFAULT 'infinity',
+	closed_as              text CHECK (closed_as IN ('changed', 'vanished')),
+	PRIMARY KEY (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, known_from),
+	CHECK (known_from < known_until),
+	CHECK ((known_until = 'infinity') = (closed_as IS NULL)),
+	EXCLUDE USING gist (organization_id WITH =, agency_id WITH =, provider_id WITH =, kinderconnect_child_id WITH =,
+		authorization_id WITH =, tstzrange(known_from, known_until) WITH &&)
+);
+COMMENT ON TABLE kinderconnect.authorization IS
+'authorizations as history: each row is what the service said from known_from until known_until; what it says now has known_until infinity';
+COMMENT ON COLUMN kinderconnect.authorization.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.authorization.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.authorization.provider_id IS 'the provider ID it is for';
+COMMENT ON COLUMN kinderconnect.authorization.kinderconnect_child_id IS 'the child';
+COMMENT ON COLUMN kinderconnect.authorization.authorization_id IS 'the service''s id, or begin date and units where its dialect has none';
+COMMENT ON COLUMN kinderconnect.authorization.begin_date IS 'first day of care, inclusive';
+COMMENT ON COLUMN kinderconnect.authorization.end_date IS 'last day of care, inclusive; null: open';
+COMMENT ON COLUMN kinderconnect.authorization.units_of_care IS 'units authorized, as listed; the unit is the agency''s';
+COMMENT ON COLUMN kinderconnect.authorization.days IS 'weekdays of care, MO to SU; null: every day';
+COMMENT ON COLUMN kinderconnect.authorization.known_from IS 'when the service was first seen to say so';
+COMMENT ON COLUMN kinderconnect.authorization.known_until IS 'when it was first seen to say otherwise; infinity: it still does';
+COMMENT ON COLUMN kinderconnect.authorization.closed_as IS 'changed: the next row says to what; vanished: it was no longer listed. Its days before that stay authorized';
+
+CREATE TABLE kinderconnect.listed_authorization (
+	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text NOT NULL,
+	provider_id            text NOT NULL,
+	month                  date NOT NULL CHECK (month = date_trunc('month', month)),
+	kinderconnect_child_id text NOT NULL,
+	authorization_id       text NOT NULL,
+	PRIMARY KEY (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)
+);
+COMMENT ON TABLE kinderconnect.listed_authorization IS 'which child and authorization the list of each provider and month in force holds';
+COMMENT ON COLUMN kinderconnect.listed_authorization.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.listed_authorization.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.listed_authorization.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.listed_authorization.month IS 'first day of the month';
+COMMENT ON COLUMN kinderconnect.listed_authorization.kinderconnect_child_id IS 'the child';
+COMMENT ON COLUMN kinderconnect.listed_authorization.authorization_id IS 'the authorization; empty for a child listed without one';
+
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child', '');
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.authorization', '');
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.listed_authorization', '');
+
+-- The months that the horizon touches, seen from the first and the last zone
+-- of the country: too many rather than too few.
+CREATE FUNCTION kinderconnect._months(organization text, from_date date, to_date date) RETURNS SETOF date
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN QUERY
+	SELECT g::date
+	FROM kinderconnect.organization o,
+		generate_series(
+			date_trunc('month', greatest(
+				(now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer,
+				o.first_enabled - o.backfill_days, coalesce(from_date, '-infinity'))::timestamp),
+			date_trunc('month', least((now() AT TIME ZONE 'America/New_York')::date, coalesce(to_date, 'infinity'))::timestamp),
+			interval '1 month') g
+	WHERE o.organization_id = organization;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._months(text, date, date) IS 'first days of the months an organization''s horizon touches';
+
+-- An authorization that lacks its begin, ends before it, or has a day that is
+-- none is listed as a problem and changes nothing.
+CREATE FUNCTION kinderconnect._children_reply(ticket bigint)
+	RETURNS TABLE (ordinal integer, part integer, kinderconnect_child_id text, first_name text, middle_name text, last_name text,
+		suffix text, date_of_birth date, subsidized boolean, authorization_id text, begin_date date, end_date date,
+		units_of_care text, days text[], trouble text, sound boolean)
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+	SELECT r.ordinal, (row_number() OVER (PARTITION BY r.ordinal))::integer, r.kinderconnect_child_id, r.first_name, r.middle_name,
+		r.last_name, r.suffix, r.date_of_birth, coalesce(r.subsidized, true),
+		CASE WHEN r.authorization_id IS NULL AND r.begin_date IS NULL THEN ''
+			ELSE coalesce(r.authorization_id, r.begin_date::text || coalesce('/' || r.units_of_care, '')) END,
+		r.begin_date, r.end_date, r.units_of_care, d.days,
+		CASE WHEN r.problem IS NULL THEN t.trouble ELSE concat_ws('; ', r.problem, t.trouble) END,
+		r.kinderconnect_child_id IS NOT NULL AND r.begin_date IS NOT NULL AND t.trouble IS NULL
+	FROM kinderconnect._rows(ticket, NULL::kinderconnect.reply_child) r
+	CROSS JOIN LATERAL (SELECT array_agg(DISTINCT upper(btrim(u))) AS days FROM unnest(r.days) u) d
+	CROSS JOIN LATERAL (SELECT CASE
+		WHEN r.end_date < r.begin_date THEN 'authorization ends before it begins'
+		WHEN NOT d.days <@ ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'] THEN 'authorization has an unknown weekday'
+		END AS trouble) t;
+END;
+COMMENT ON FUNCTION kinderconnect._children_reply(bigint) IS
+'the rows of a children call as they are taken in: authorization_id filled in (empty: none), weekdays in upper case without repeats, trouble in words, sound where the authorization counts';
+
+CREATE FUNCTION kinderconnect._take_children(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	org      text := outcome.organization_id;
+	agency   text := outcome.agency_id;
+	provider text := outcome.provider_id;
+	listed   date := date_trunc('month', outcome.month);
+	taken_at timestamptz := clock_timestamp();
+BEGIN
+	IF NOT kinderconnect._take_list(run, outcome) THEN
+		RETURN;
+	END IF;
+
+	WITH reply AS MATERIALIZED (
+		SELECT * FROM kinderconnect._children_reply(outcome.ticket)
+	), cleared AS (
+		DELETE FROM kinderconnect.list_problem p
+		WHERE (p.organization_id, p.operation, p.agency_id, p.provider_id, p.month) = (org, 'children', agency, provider, listed)
+			AND NOT EXISTS (SELECT FROM reply r WHERE (r.ordinal, r.part) = (p.ordinal, p.part) AND r.trouble IS NOT NULL)
+	), problems AS (
+		INSERT INTO kinderconnect.list_problem AS p (organization_id, operation, agency_id, provider_id, month, ordinal, part, kinderconnect_child_id, problem)
+		SELECT org, 'children', agency, provider, listed, r.ordinal, r.part, r.kinderconnect_child_id, r.trouble
+		FROM reply r WHERE r.trouble IS NOT NULL
+		ON CONFLICT (organization_id, operation, customer_id, agency_id, provider_id, month, ordinal, part) DO UPDATE
+		SET kinderconnect_child_id = excluded.kinderconnect_child_id, problem = excluded.problem
+		WHERE (p.kinderconnect_child_id, p.problem) IS DISTINCT FROM (excluded.kinderconnect_child_id, excluded.problem)
+	), children AS (
+		INSERT INTO kinderconnect.child AS c
+			(organization_id, agency_id, kinderconnect_child_id, first_name, middle_name, last_name, suffix, date_of_birth, subsidized)
+		SELECT DISTINCT ON (r.kinderconnect_child_id) org, agency, r.kinderconnect_child_id,
+			r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized
+		FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
+		ORDER BY r.kinderconnect_child_id, r.ordinal
+		ON CONFLICT (organization_id, agency_id, kinderconnect_child_id) DO UPDATE
+		SET first_name = excluded.first_name, middle_name = excluded.middle_name, last_name = excluded.last_name,
+			suffix = excluded.suffix, date_of_birth = excluded.date_of_birth, subsidized = excluded.subsidized, changed_at = now()
+		WHERE (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS DISTINCT FROM
+			(excluded.first_name, excluded.middle_name, excluded.last_name, excluded.suffix, excluded.date_of_birth, excluded.subsidized)
+	), listing AS (
+		SELECT DISTINCT r.kinderconnect_child_id, r.authorization_id FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
+	), unlisted AS (
+		DELETE FROM kinderconnect.listed_authorization l
+		WHERE (l.organization_id, l.agency_id, l.provider_id, l.month) = (org, agency, provider, listed)
+			AND NOT EXISTS (SELECT FROM listing n WHERE (n.kinderconnect_child_id, n.authorization_id) = (l.kinderconnect_child_id, l.authorization_id))
+	), newly_listed AS (
+		INSERT INTO kinderconnect.listed_authorization (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)
+		SELECT org, agency, provider, listed, n.kinderconnect_child_id, n.authorization_id FROM listing n
+		ON CONFLICT DO NOTHING
+	)
+	UPDATE kinderconnect.authorization a SET known_until = taken_at, closed_as = 'changed'
+	FROM (SELECT DISTINCT ON (r.kinderconnect_child_id, r.authorization_id) r.*
+		FROM reply r WHERE r.sound ORDER BY r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part) s
+	WHERE (a.organization_id, a.agency_id, a.provider_id) = (org, agency, provider) AND a.known_until = 'infinity'
+		AND (a.kinderconnect_child_id, a.authorization_id) = (s.kinderconnect_child_id, s.authorization_id)
+		AND (a.begin_date, a.end_date, a.units_of_care, a.days) IS DISTINCT FROM (s.begin_date, s.end_date, s.units_of_care, s.days);
+
+	-- Apart from the update, so that the old row is closed before the new one
+	-- is checked against it.
+	INSERT INTO kinderconnect.authorization
+		(organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date, units_of_care, days, known_from)
+	SELECT DISTINCT ON (r.kinderconnect_child_id, r.authorization_id)
+		org, agency, provider, r.kinderconnect_child_id, r.authorization_id, r.begin_date, r.end_date, r.units_of_care, r.days, taken_at
+	FROM kinderconnect._children_reply(outcome.ticket) r
+	WHERE r.sound
+		AND NOT EXISTS (SELECT FROM kinderconnect.authorization a
+			WHERE (a.organization_id, a.agency_id, a.provider_id) = (org, agency, provider) AND a.known_until = 'infinity'
+				AND (a.kinderconnect_child_id, a.authorization_id) = (r.kinderconnect_child_id, r.authorization_id))
+	ORDER BY r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take_children(bigint, kinderconnect.call_outcome) IS
+'takes in a provider''s children of one month';
+
+-- Only a provider whose every month was taken in this run can say that
+-- something is no longer there.
+CREATE FUNCTION kinderconnect._close_vanished(run bigint, organization text, from_date date, to_date date) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	closed bigint;
+BEGIN
+	WITH month AS (
+		SELECT m FROM kinderconnect._months(organization, from_date, to_date) m
+	), whole AS (
+		SELECT l.agency_id, l.provider_id
+		FROM kinderconnect.list_state l
+		JOIN kinderconnect.run r ON r.run_id = run
+		JOIN month ON month.m = l.month
+		WHERE l.organization_id = organization AND l.operation = 'children' AND l.taken_at >= r.started_at
+		GROUP BY l.agency_id, l.provider_id
+		HAVING count(*) = (SELECT count(*) FROM month)
+	)
+	UPDATE kinderconnect.authorization a SET known_until = clock_timestamp(), closed_as = 'vanished'
+	FROM whole w
+	WHERE a.organization_id = organization AND a.known_until = 'infinity'
+		AND (a.agency_id, a.provider_id) = (w.agency_id, w.provider_id)
+		AND EXISTS (SELECT FROM month
+			WHERE a.begin_date < (month.m + interval '1 month')::date AND (a.end_date >= month.m) IS NOT FALSE)
+		AND NOT EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN month ON month.m = l.month
+			WHERE (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.authorization_id)
+				= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id));
+	GET DIAGNOSTICS closed = ROW_COUNT;
+	RETURN closed;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._close_vanished(bigint, text, date, date) IS
+'ends the authorizations that are no longer listed in any month they should touch';

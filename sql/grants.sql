@@ -1,0 +1,99 @@
+-- Who may do what. Nothing for PUBLIC; a new object without a line here is
+-- its owner's alone.
+
+REVOKE ALL ON ALL ROUTINES IN SCHEMA kinderconnect FROM PUBLIC;
+
+-- Analysts read, and call nothing that leaves the server.
+GRANT SELECT ON
+	kinderconnect.organization, kinderconnect.provider, kinderconnect.agency, kinderconnect.customer,
+	kinderconnect.organization_agency, kinderconnect.listed_location, kinderconnect.list_state, kinderconnect.list_problem,
+	kinderconnect.child, kinderconnect.authorization, kinderconnect.listed_authorization, kinderconnect.child_link,
+	kinderconnect.rule, kinderconnect.agency_rule, kinderconnect.absence_reason, kinderconnect.reason,
+	kinderconnect.child_day, kinderconnect.ledger, kinderconnect.batch, kinderconnect.batch_record,
+	kinderconnect.run, kinderconnect.run_organization, kinderconnect.run_provider,
+	kinderconnect.provider_standing, kinderconnect.provider_summary, kinderconnect.held_summary, kinderconnect.unlinked_child
+	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect.library_version(), kinderconnect.setting(text), kinderconnect.fold(text),
+	kinderconnect.content(text, time[], time[], text)
+	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
+
+-- Operators run the night and look after what it holds back. They read the
+-- configuration, and the names of secrets, but change neither.
+GRANT SELECT ON
+	kinderconnect.endpoint, kinderconnect.dialect, kinderconnect.dialect_operation, kinderconnect.dialect_field,
+	kinderconnect.arming, kinderconnect.manage_column, kinderconnect.provider_review
+	TO kinderconnect_operator, kinderconnect_admin;
+GRANT INSERT, UPDATE, DELETE ON
+	kinderconnect.agency, kinderconnect.customer, kinderconnect.organization_agency, kinderconnect.listed_location,
+	kinderconnect.list_state, kinderconnect.list_problem, kinderconnect.child, kinderconnect.authorization,
+	kinderconnect.listed_authorization
+	TO kinderconnect_operator;
+GRANT INSERT, UPDATE ON
+	kinderconnect.child_link, kinderconnect.child_day, kinderconnect.ledger, kinderconnect.batch, kinderconnect.batch_record,
+	kinderconnect.run, kinderconnect.run_organization, kinderconnect.run_provider
+	TO kinderconnect_operator;
+GRANT INSERT (organization_id, agency_id, provider_id, configured), UPDATE (found_location_id) ON kinderconnect.provider TO kinderconnect_operator;
+GRANT USAGE ON SEQUENCE kinderconnect.run_run_id_seq TO kinderconnect_operator;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect._arm_digest(text), kinderconnect._require_armed(), kinderconnect._has_secret(text),
+	kinderconnect.api_customers(text), kinderconnect.api_locations(text, text), kinderconnect.api_agencies(text, text),
+	kinderconnect.api_children(text, text, text, date), kinderconnect.api_readback(text, text, text, date, date),
+	kinderconnect.test_connection(text),
+	kinderconnect.preview(text, text, text, date, date),
+	kinderconnect.link_child(text, text, text, text), kinderconnect.unlink_child(text, text, text, text),
+	kinderconnect.retry(text, text, text, text, date, date), kinderconnect.void_day(text, text, text, text, date),
+	kinderconnect.accept_shrink(text, text, text),
+	kinderconnect.schedule(text), kinderconnect.unschedule(), kinderconnect._cron_schema(),
+	kinderconnect._open(interval), kinderconnect._close(), kinderconnect._lock(text), kinderconnect._unlock(text),
+	kinderconnect._room(), kinderconnect._pending(), kinderconnect._has_room(), kinderconnect._is_busy(),
+	kinderconnect._start(text, text, text, text, text, date, date, date),
+	kinderconnect._start_submit(text, text, text, text, kinderconnect.wire_record[]),
+	kinderconnect._collect(interval), kinderconnect._rows(bigint, anyelement), kinderconnect._release(bigint),
+	kinderconnect._said(kinderconnect.call_outcome), kinderconnect._is_bound(text), kinderconnect._require_manage(),
+	kinderconnect._require_organization(text), kinderconnect._speaks(text, text), kinderconnect._zone(text),
+	kinderconnect._fail_organization(bigint, text, boolean, text, text, text),
+	kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text),
+	kinderconnect._take_list(bigint, kinderconnect.call_outcome), kinderconnect._take_customers(bigint, kinderconnect.call_outcome),
+	kinderconnect._take_agencies(bigint, kinderconnect.call_outcome), kinderconnect._take_locations(bigint, kinderconnect.call_outcome),
+	kinderconnect._take_children(bigint, kinderconnect.call_outcome), kinderconnect._children_reply(bigint),
+	kinderconnect._location_candidates(text), kinderconnect._match_providers(text), kinderconnect._months(text, date, date),
+	kinderconnect._close_vanished(bigint, text, date, date), kinderconnect._stored_ids(text), kinderconnect._new_links(text),
+	kinderconnect._match(text), kinderconnect._rules(text, date), kinderconnect._first_reading(timestamp, text),
+	kinderconnect._can_void(text), kinderconnect._location_zones(text), kinderconnect._attendance(text, date),
+	kinderconnect._planned(text, text, text, date, date, boolean), kinderconnect._plan(text, text, text, date, date),
+	kinderconnect._settle(text, text[], text, text[], text[]), kinderconnect._recover(text),
+	kinderconnect._new_batch(bigint, text, text, text, text, boolean, boolean, text[]),
+	kinderconnect._next_batch(bigint, text, text, text, date, date), kinderconnect._send(text, text),
+	kinderconnect._take_submit(bigint, kinderconnect.call_outcome),
+	kinderconnect._give_up(bigint, text, text, text, kinderconnect.call_outcome),
+	kinderconnect._repeat_unknown(bigint, text, text, text), kinderconnect._take_readback(bigint, kinderconnect.call_outcome),
+	kinderconnect._begin_run(text, text, text, date, date), kinderconnect._step(bigint, text), kinderconnect._locked(bigint),
+	kinderconnect._at_work(bigint), kinderconnect._has_unknown(bigint),
+	kinderconnect._ask(bigint, text, text, text, text, text, date, date, date), kinderconnect._dispatch(bigint, text, text, text, text),
+	kinderconnect._guarded(bigint, text, text, text, text, date, date), kinderconnect._customers_to_ask(bigint),
+	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint),
+	kinderconnect._providers_to_send(bigint, text, text, date, date), kinderconnect._take(bigint),
+	kinderconnect._account(bigint), kinderconnect._report(bigint, bigint)
+	TO kinderconnect_operator;
+GRANT EXECUTE ON PROCEDURE kinderconnect.nightly(text, text, text, date, date) TO kinderconnect_operator;
+
+-- Admins configure, and hold the secrets file's pen; what they cannot do is
+-- read a secret.
+GRANT INSERT, UPDATE, DELETE ON
+	kinderconnect.endpoint, kinderconnect.dialect, kinderconnect.dialect_operation, kinderconnect.dialect_field,
+	kinderconnect.agency_rule, kinderconnect.absence_reason, kinderconnect.arming
+	TO kinderconnect_admin;
+GRANT INSERT, UPDATE ON kinderconnect.organization, kinderconnect.provider, kinderconnect.agency TO kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect.set_secret(text, text), kinderconnect.remove_secret(text), kinderconnect._write_secret(text, text),
+	kinderconnect._has_secret(text), kinderconnect._new_arm_token(text), kinderconnect._arm_digest(text),
+	kinderconnect.arm(), kinderconnect.disarm(), kinderconnect._require_armed(),
+	kinderconnect.enable_integration(text, text, text, text, integer, boolean), kinderconnect.disable_integration(text),
+	kinderconnect.add_provider(text, text, text, text), kinderconnect.disable_provider(text, text, text),
+	kinderconnect.bind_manage(text, text), kinderconnect._is_bound(text), kinderconnect._require_organization(text),
+	kinderconnect._speaks(text, text), kinderconnect._zone(text),
+	kinderconnect.test_connection(text), kinderconnect.api_customers(text), kinderconnect.api_locations(text, text),
+	kinderconnect.api_agencies(text, text), kinderconnect.api_children(text, text, text, date),
+	kinderconnect.api_readback(text, text, text, date, date)
+	TO kinderconnect_admin;

@@ -1,0 +1,487 @@
+-- The night. The procedure commits as it goes, so it can have no SET clause:
+-- it only walks the steps, and every name in it is qualified. What is done in
+-- a step is done by functions, each the error boundary of an organization, a
+-- provider or a batch.
+
+CREATE FUNCTION kinderconnect._begin_run(organization text, agency text, provider text, from_date date, to_date date) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	run bigint;
+BEGIN
+	IF organization IS NOT NULL THEN
+		PERFORM kinderconnect._require_organization(organization);
+		IF EXISTS (SELECT FROM kinderconnect.organization o WHERE o.organization_id = organization AND NOT o.enabled) THEN
+			RAISE EXCEPTION 'integration of organization "%" is disabled', organization
+				USING ERRCODE = 'KC001', HINT = 'Call kinderconnect.enable_integration().';
+		END IF;
+	ELSIF provider IS NOT NULL OR agency IS NOT NULL THEN
+		RAISE EXCEPTION 'agency_id and provider_id need organization_id' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF provider IS NOT NULL AND NOT EXISTS (SELECT FROM kinderconnect.provider p
+			WHERE p.organization_id = organization AND p.provider_id = provider AND (agency IS NULL OR p.agency_id = agency)) THEN
+		RAISE EXCEPTION 'organization "%" has no provider "%"', organization, provider
+			USING ERRCODE = 'KC001', HINT = 'Providers are listed in kinderconnect.provider.';
+	END IF;
+	IF from_date > to_date THEN
+		RAISE EXCEPTION 'from_date % is after to_date %', from_date, to_date USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	PERFORM kinderconnect._require_manage();
+
+	UPDATE kinderconnect.run r SET status = 'interrupted', ended_at = clock_timestamp()
+	WHERE r.status = 'running' AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = r.pid AND a.pid <> pg_backend_pid());
+
+	INSERT INTO kinderconnect.run (scope)
+	VALUES (jsonb_strip_nulls(jsonb_build_object('organization_id', organization, 'agency_id', agency, 'provider_id', provider,
+		'from_date', from_date, 'to_date', to_date)))
+	RETURNING run_id INTO run;
+
+	INSERT INTO kinderconnect.run_organization (organization_id, run_id, locked, halted, sqlstate, error, hint)
+	SELECT o.organization_id, run, l.locked, NOT l.locked,
+		CASE WHEN NOT l.locked THEN 'KC401' END,
+		CASE WHEN NOT l.locked THEN 'another run is busy with this organization' || coalesce(
+			(SELECT format(': run %s of %s, process %s, since %s', b.run_id, b.started_by, b.pid, to_char(b.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'))
+				FROM kinderconnect.run_organization ro JOIN kinderconnect.run b ON b.run_id = ro.run_id
+				WHERE ro.organization_id = o.organization_id AND ro.locked AND b.status = 'running' AND b.run_id <> run
+				ORDER BY b.run_id DESC LIMIT 1), '') END,
+		CASE WHEN NOT l.locked THEN 'Let it end; it does all that this one would have done.' END
+	FROM (SELECT o.* FROM kinderconnect.organization o
+		WHERE o.enabled AND (organization IS NULL OR o.organization_id = organization)
+		ORDER BY o.organization_id) o
+	CROSS JOIN LATERAL (SELECT kinderconnect._lock(o.organization_id) AS locked) l;
+	RETURN run;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._begin_run(text, text, text, date, date) IS
+'checks the scope, writes the run down and takes the lock of each of its organizations; answers its id';
+
+CREATE FUNCTION kinderconnect._step(run bigint, step text) RETURNS void
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+	UPDATE kinderconnect.run r SET step = _step.step WHERE r.run_id = run;
+END;
+COMMENT ON FUNCTION kinderconnect._step(bigint, text) IS 'notes where a run is';
+
+-- Asking and sending stop where an organization is halted; what only this
+-- database does goes on, so that its days have their rows all the same.
+CREATE FUNCTION kinderconnect._locked(run bigint) RETURNS SETOF text
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT o.organization_id FROM kinderconnect.run_organization o
+	WHERE o.run_id = run AND o.locked
+	ORDER BY o.organization_id;
+END;
+COMMENT ON FUNCTION kinderconnect._locked(bigint) IS 'organizations of a run';
+
+CREATE FUNCTION kinderconnect._at_work(run bigint) RETURNS SETOF text
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT o.organization_id FROM kinderconnect.run_organization o
+	WHERE o.run_id = run AND o.locked AND NOT o.halted
+	ORDER BY o.organization_id;
+END;
+COMMENT ON FUNCTION kinderconnect._at_work(bigint) IS 'organizations of a run that are not halted';
+
+CREATE FUNCTION kinderconnect._has_room() RETURNS boolean
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE
+	RETURN kinderconnect._room() > 0;
+COMMENT ON FUNCTION kinderconnect._has_room() IS 'whether to start another call before collecting';
+
+CREATE FUNCTION kinderconnect._is_busy() RETURNS boolean
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE
+	RETURN kinderconnect._pending() > 0;
+COMMENT ON FUNCTION kinderconnect._is_busy() IS 'whether any call is still to be collected';
+
+CREATE FUNCTION kinderconnect._has_unknown(run bigint) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT EXISTS (SELECT FROM kinderconnect._at_work(run) w(organization_id)
+		JOIN kinderconnect.ledger l ON l.organization_id = w.organization_id AND l.state = 'unknown');
+END;
+COMMENT ON FUNCTION kinderconnect._has_unknown(bigint) IS 'whether any record of a run''s organizations is unknown';
+
+-- An endpoint or dialect that cannot work halts its organization, not the
+-- night.
+CREATE FUNCTION kinderconnect._ask(run bigint, operation text, organization text, agency text DEFAULT NULL, provider text DEFAULT NULL,
+		customer text DEFAULT NULL, month date DEFAULT NULL, from_date date DEFAULT NULL, to_date date DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	state  text;
+	said   text;
+	detail text;
+	hint   text;
+BEGIN
+	PERFORM kinderconnect._start(operation, organization, agency, provider, customer, month, from_date, to_date);
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	PERFORM kinderconnect._fail_organization(run, organization, true, state, concat_ws(': ', said, nullif(detail, '')), hint);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._ask(bigint, text, text, text, text, text, date, date, date) IS
+'starts a reading call; one that cannot be started halts its organization';
+
+CREATE FUNCTION kinderconnect._dispatch(run bigint, organization text, agency text, provider text, batch text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	state  text;
+	said   text;
+	detail text;
+	hint   text;
+BEGIN
+	PERFORM kinderconnect._send(organization, batch);
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	PERFORM kinderconnect._fail_provider(run, organization, agency, provider, true, state, concat_ws(': ', said, nullif(detail, '')), hint);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._dispatch(bigint, text, text, text, text) IS
+'starts the call of a batch; one that cannot be started halts its provider, and its records are resolved by the next run';
+
+-- A step of one organization that only this database can fail at.
+CREATE FUNCTION kinderconnect._guarded(run bigint, organization text, step text, agency text, provider text, from_date date, to_date date) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	state  text;
+	said   text;
+	detail text;
+	hint   text;
+BEGIN
+	CASE step
+		WHEN 'recover' THEN PERFORM kinderconnect._recover(organization);
+		WHEN 'providers' THEN PERFORM kinderconnect._match_providers(organization);
+		WHEN 'vanished' THEN PERFORM kinderconnect._close_vanished(run, organization, from_date, to_date);
+		WHEN 'match' THEN PERFORM kinderconnect._match(organization);
+		WHEN 'plan' THEN PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
+	END CASE;
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	-- without a plan of tonight nothing may be sent
+	PERFORM kinderconnect._fail_organization(run, organization, true, state,
+		concat_ws(': ', format('%s failed', step), said, nullif(detail, '')), hint);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._guarded(bigint, text, text, text, text, date, date) IS
+'does one step of one organization; an error halts that organization and is noted';
+
+CREATE FUNCTION kinderconnect._customers_to_ask(run bigint) RETURNS TABLE (organization_id text, customer_id text, operation text)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT c.organization_id, c.customer_id, o.operation
+	FROM kinderconnect._at_work(run) w(organization_id)
+	JOIN kinderconnect.customer c ON c.organization_id = w.organization_id AND c.listed
+		AND coalesce(lower(btrim(c.status)), 'active') = 'active'
+	CROSS JOIN (VALUES ('agencies'), ('locations')) o(operation)
+	WHERE kinderconnect._speaks(c.organization_id, o.operation)
+	ORDER BY c.organization_id, c.customer_id, o.operation;
+END;
+COMMENT ON FUNCTION kinderconnect._customers_to_ask(bigint) IS 'the lists of agencies and locations to ask for';
+
+CREATE FUNCTION kinderconnect._months_to_ask(run bigint, agency text, provider text, from_date date, to_date date)
+	RETURNS TABLE (organization_id text, agency_id text, provider_id text, month date)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT p.organization_id, p.agency_id, p.provider_id, m.month
+	FROM kinderconnect._at_work(run) w(organization_id)
+	JOIN kinderconnect.provider_standing p ON p.organization_id = w.organization_id AND p.barred IS NULL
+	CROSS JOIN LATERAL kinderconnect._months(p.organization_id, from_date, to_date) m(month)
+	WHERE (agency IS NULL OR p.agency_id = agency) AND (provider IS NULL OR p.provider_id = provider)
+	ORDER BY p.organization_id, p.agency_id, p.provider_id, m.month;
+END;
+COMMENT ON FUNCTION kinderconnect._months_to_ask(bigint, text, text, date, date) IS 'the lists of children to ask for';
+
+CREATE FUNCTION kinderconnect._unknown_to_resolve(run bigint)
+	RETURNS TABLE (organization_id text, agency_id text, provider_id text, from_date date, to_date date, can_ask boolean)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT l.organization_id, l.agency_id, l.provider_id, min(l.service_date), max(l.service_date),
+		kinderconnect._speaks(l.organization_id, 'readback')
+	FROM kinderconnect._at_work(run) w(organization_id)
+	JOIN kinderconnect.ledger l ON l.organization_id = w.organization_id AND l.state = 'unknown'
+	GROUP BY l.organization_id, l.agency_id, l.provider_id
+	ORDER BY l.organization_id, l.agency_id, l.provider_id;
+END;
+COMMENT ON FUNCTION kinderconnect._unknown_to_resolve(bigint) IS 'providers with records whose answer was lost, and the dates these span';
+
+-- A provider that is barred is sent nothing new; what waits of it stays.
+CREATE FUNCTION kinderconnect._providers_to_send(run bigint, agency text, provider text, from_date date, to_date date)
+	RETURNS TABLE (organization_id text, agency_id text, provider_id text)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT p.organization_id, p.agency_id, p.provider_id
+	FROM kinderconnect._at_work(run) w(organization_id)
+	JOIN kinderconnect.provider_standing p ON p.organization_id = w.organization_id AND p.barred IS NULL
+	WHERE (agency IS NULL OR p.agency_id = agency) AND (provider IS NULL OR p.provider_id = provider)
+		AND (EXISTS (SELECT FROM kinderconnect.child_day d
+				WHERE (d.organization_id, d.agency_id, d.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND d.state = 'ready'
+					AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity'))
+			OR EXISTS (SELECT FROM kinderconnect.batch b
+				WHERE (b.organization_id, b.agency_id, b.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND b.state = 'waiting'))
+	ORDER BY p.organization_id, p.agency_id, p.provider_id;
+END;
+COMMENT ON FUNCTION kinderconnect._providers_to_send(bigint, text, text, date, date) IS 'providers that have something to send';
+
+-- Waits for at least one call and takes in all that have ended. What the
+-- organization itself did wrong halts it: the same password would be refused
+-- a thousand times.
+CREATE FUNCTION kinderconnect._take(run bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	outcome kinderconnect.call_outcome;
+	state   text;
+	said    text;
+	detail  text;
+	hint    text;
+BEGIN
+	FOR outcome IN SELECT * FROM kinderconnect._collect() LOOP
+		BEGIN
+			IF outcome.operation = 'submit' THEN
+				PERFORM kinderconnect._take_submit(run, outcome);
+			ELSIF NOT outcome.ok AND outcome.provider_id IS NULL THEN
+				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, false, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
+			ELSIF NOT outcome.ok THEN
+				PERFORM kinderconnect._fail_provider(run, outcome.organization_id, outcome.agency_id, outcome.provider_id, false,
+					outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
+			ELSIF outcome.operation = 'customers' THEN
+				PERFORM kinderconnect._take_customers(run, outcome);
+			ELSIF outcome.operation = 'agencies' THEN
+				PERFORM kinderconnect._take_agencies(run, outcome);
+			ELSIF outcome.operation = 'locations' THEN
+				PERFORM kinderconnect._take_locations(run, outcome);
+			ELSIF outcome.operation = 'children' THEN
+				PERFORM kinderconnect._take_children(run, outcome);
+			ELSIF outcome.operation = 'readback' THEN
+				PERFORM kinderconnect._take_readback(run, outcome);
+			END IF;
+			IF outcome.sqlstate IN ('KC001', 'KC002', 'KC201', 'KC202') THEN
+				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, true, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
+			END IF;
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			said := concat_ws(': ', format('answer to %s could not be taken in', outcome.operation), said, nullif(detail, ''));
+			IF outcome.provider_id IS NULL THEN
+				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, false, state, said, hint);
+			ELSE
+				PERFORM kinderconnect._fail_provider(run, outcome.organization_id, outcome.agency_id, outcome.provider_id, true, state, said, hint);
+			END IF;
+		END;
+		PERFORM kinderconnect._release(outcome.ticket);
+	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take(bigint) IS
+'takes in the calls that have ended, waiting for one; each is an error boundary of its own';
+
+CREATE FUNCTION kinderconnect._account(run bigint) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	failures bigint;
+BEGIN
+	INSERT INTO kinderconnect.run_provider AS p
+		(organization_id, run_id, agency_id, provider_id, children, matched, sent, accepted, rejected, voided, unanswered, held, ready)
+	SELECT s.organization_id, run, s.agency_id, s.provider_id, coalesce(c.children, 0), coalesce(c.matched, 0),
+		coalesce(l.sent, 0), coalesce(l.accepted, 0), coalesce(l.rejected, 0), coalesce(l.voided, 0), coalesce(l.unanswered, 0),
+		coalesce(d.held, 0), coalesce(d.ready, 0)
+	FROM kinderconnect.provider_standing s
+	JOIN kinderconnect.run_organization o ON o.organization_id = s.organization_id AND o.run_id = run AND o.locked
+	LEFT JOIN (SELECT a.organization_id, a.agency_id, a.provider_id, count(DISTINCT a.kinderconnect_child_id) AS children,
+			count(DISTINCT k.kinderconnect_child_id) AS matched
+		FROM kinderconnect.authorization a
+		LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+			AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (a.organization_id, a.agency_id, a.kinderconnect_child_id)
+		WHERE a.known_until = 'infinity'
+		GROUP BY a.organization_id, a.agency_id, a.provider_id) c
+		ON (c.organization_id, c.agency_id, c.provider_id) = (s.organization_id, s.agency_id, s.provider_id)
+	LEFT JOIN (SELECT l.organization_id, l.agency_id, l.provider_id,
+			count(*) FILTER (WHERE l.state IN ('accepted', 'rejected')) AS sent,
+			count(*) FILTER (WHERE l.state = 'accepted' AND l.kind <> 'void') AS accepted,
+			count(*) FILTER (WHERE l.state = 'accepted' AND l.kind = 'void') AS voided,
+			count(*) FILTER (WHERE l.state = 'rejected') AS rejected,
+			count(*) FILTER (WHERE l.state IN ('sending', 'unknown')) AS unanswered
+		FROM kinderconnect.ledger l WHERE l.run_id = run
+		GROUP BY l.organization_id, l.agency_id, l.provider_id) l
+		ON (l.organization_id, l.agency_id, l.provider_id) = (s.organization_id, s.agency_id, s.provider_id)
+	LEFT JOIN (SELECT d.organization_id, d.agency_id, d.provider_id,
+			count(*) FILTER (WHERE d.state = 'held') AS held, count(*) FILTER (WHERE d.state = 'ready') AS ready
+		FROM kinderconnect.child_day d
+		GROUP BY d.organization_id, d.agency_id, d.provider_id) d
+		ON (d.organization_id, d.agency_id, d.provider_id) = (s.organization_id, s.agency_id, s.provider_id)
+	ON CONFLICT (organization_id, run_id, agency_id, provider_id) DO UPDATE
+	SET children = excluded.children, matched = excluded.matched, sent = excluded.sent, accepted = excluded.accepted,
+		rejected = excluded.rejected, voided = excluded.voided, unanswered = excluded.unanswered, held = excluded.held, ready = excluded.ready;
+
+	SELECT (SELECT count(*) FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.sqlstate IS NOT NULL)
+		+ (SELECT count(*) FROM kinderconnect.run_provider p WHERE p.run_id = run AND p.sqlstate IS NOT NULL)
+	INTO failures;
+	UPDATE kinderconnect.run r SET status = CASE WHEN failures = 0 THEN 'succeeded' ELSE 'failed' END, ended_at = clock_timestamp()
+	WHERE r.run_id = run;
+	RETURN failures;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._account(bigint) IS
+'counts what a run did for each provider and ends it; answers how many organizations and providers had an error';
+
+-- Everything good is committed by now; the error is for whoever watches the
+-- job.
+CREATE FUNCTION kinderconnect._report(run bigint, failures bigint) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	first record;
+BEGIN
+	IF failures = 0 THEN
+		RETURN;
+	END IF;
+	SELECT * INTO first FROM (
+		SELECT 1 AS rank, o.organization_id, format('organization "%s"', o.organization_id) AS who, o.sqlstate, o.error, o.hint
+		FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.sqlstate IS NOT NULL
+		UNION ALL
+		SELECT 2, p.organization_id, format('organization "%s", agency "%s", provider "%s"', p.organization_id, p.agency_id, p.provider_id), p.sqlstate, p.error, p.hint
+		FROM kinderconnect.run_provider p WHERE p.run_id = run AND p.sqlstate IS NOT NULL) f
+	ORDER BY f.rank, f.who LIMIT 1;
+	RAISE EXCEPTION 'run % had % failures', run, failures
+		USING ERRCODE = CASE WHEN failures = 1 AND first.sqlstate = 'KC401' THEN 'KC401' ELSE 'KC402' END,
+			DETAIL = format('First: %s: %s (%s).', first.who, first.error, first.sqlstate),
+			HINT = concat_ws(' ', nullif(first.hint, ''), 'All else is done and committed; see kinderconnect.run_organization and run_provider.');
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._report(bigint, bigint) IS 'an error that tells the first of a run''s failures, if there were any';
+
+CREATE PROCEDURE kinderconnect.nightly(organization_id text DEFAULT NULL, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL,
+		from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+	LANGUAGE plpgsql
+AS $$
+DECLARE
+	run      bigint;
+	item     record;
+	pass     integer;
+	batch    text;
+	failures bigint;
+BEGIN
+	-- Inside a caller's transaction this fails, before anything is done.
+	COMMIT;
+	PERFORM kinderconnect._require_armed();
+	PERFORM kinderconnect._open(NULL);
+	run := kinderconnect._begin_run(organization_id, agency_id, provider_id, from_date, to_date);
+	COMMIT;
+	FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
+		PERFORM kinderconnect._guarded(run, item.organization, 'recover', NULL, NULL, NULL, NULL);
+		COMMIT;
+	END LOOP;
+
+	PERFORM kinderconnect._step(run, 'lists');
+	FOR item IN SELECT w AS organization FROM kinderconnect._at_work(run) w WHERE kinderconnect._speaks(w, 'customers') LOOP
+		PERFORM kinderconnect._ask(run, 'customers', item.organization);
+		WHILE NOT kinderconnect._has_room() LOOP
+			PERFORM kinderconnect._take(run);
+			COMMIT;
+		END LOOP;
+	END LOOP;
+	WHILE kinderconnect._is_busy() LOOP
+		PERFORM kinderconnect._take(run);
+		COMMIT;
+	END LOOP;
+	FOR item IN SELECT * FROM kinderconnect._customers_to_ask(run) LOOP
+		PERFORM kinderconnect._ask(run, item.operation, item.organization_id, customer => item.customer_id);
+		WHILE NOT kinderconnect._has_room() LOOP
+			PERFORM kinderconnect._take(run);
+			COMMIT;
+		END LOOP;
+	END LOOP;
+	WHILE kinderconnect._is_busy() LOOP
+		PERFORM kinderconnect._take(run);
+		COMMIT;
+	END LOOP;
+	FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
+		PERFORM kinderconnect._guarded(run, item.organization, 'providers', NULL, NULL, NULL, NULL);
+		COMMIT;
+	END LOOP;
+
+	PERFORM kinderconnect._step(run, 'children');
+	FOR item IN SELECT * FROM kinderconnect._months_to_ask(run, agency_id, provider_id, from_date, to_date) LOOP
+		PERFORM kinderconnect._ask(run, 'children', item.organization_id, item.agency_id, item.provider_id, month => item.month);
+		WHILE NOT kinderconnect._has_room() LOOP
+			PERFORM kinderconnect._take(run);
+			COMMIT;
+		END LOOP;
+	END LOOP;
+	WHILE kinderconnect._is_busy() LOOP
+		PERFORM kinderconnect._take(run);
+		COMMIT;
+	END LOOP;
+
+	PERFORM kinderconnect._step(run, 'match');
+	FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
+		PERFORM kinderconnect._guarded(run, item.organization, 'vanished', NULL, NULL, from_date, to_date);
+		PERFORM kinderconnect._guarded(run, item.organization, 'match', NULL, NULL, NULL, NULL);
+		COMMIT;
+	END LOOP;
+
+	-- Unknown days are resolved before the plan, and once more after the
+	-- transfer, so that an answer lost tonight is found tonight.
+	FOR pass IN 1..2 LOOP
+		PERFORM kinderconnect._step(run, 'resolve');
+		FOR item IN SELECT * FROM kinderconnect._unknown_to_resolve(run) LOOP
+			IF item.can_ask THEN
+				PERFORM kinderconnect._ask(run, 'readback', item.organization_id, item.agency_id, item.provider_id,
+					from_date => item.from_date, to_date => item.to_date);
+			ELSE
+				PERFORM kinderconnect._repeat_unknown(run, item.organization_id, item.agency_id, item.provider_id);
+				COMMIT;
+			END IF;
+			WHILE NOT kinderconnect._has_room() LOOP
+				PERFORM kinderconnect._take(run);
+				COMMIT;
+			END LOOP;
+		END LOOP;
+		WHILE kinderconnect._is_busy() LOOP
+			PERFORM kinderconnect._take(run);
+			COMMIT;
+		END LOOP;
+
+		PERFORM kinderconnect._step(run, 'plan');
+		FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
+			PERFORM kinderconnect._guarded(run, item.organization, 'plan', agency_id, provider_id, from_date, to_date);
+			COMMIT;
+		END LOOP;
+
+		PERFORM kinderconnect._step(run, 'transfer');
+		LOOP
+			-- providers take turns: each has one batch under way at most
+			FOR item IN SELECT * FROM kinderconnect._providers_to_send(run, agency_id, provider_id, from_date, to_date) LOOP
+				batch := kinderconnect._next_batch(run, item.organization_id, item.agency_id, item.provider_id, from_date, to_date);
+				COMMIT;
+				CONTINUE WHEN batch IS NULL;
+				PERFORM kinderconnect._dispatch(run, item.organization_id, item.agency_id, item.provider_id, batch);
+				WHILE NOT kinderconnect._has_room() LOOP
+					PERFORM kinderconnect._take(run);
+					COMMIT;
+				END LOOP;
+			END LOOP;
+			EXIT WHEN NOT kinderconnect._is_busy();
+			PERFORM kinderconnect._take(run);
+			COMMIT;
+		END LOOP;
+		EXIT WHEN NOT kinderconnect._has_unknown(run);
+	END LOOP;
+
+	PERFORM kinderconnect._step(run, 'account');
+	failures := kinderconnect._account(run);
+	COMMIT;
+	PERFORM kinderconnect._close();
+	PERFORM kinderconnect._report(run, failures);
+END;
+$$;
+COMMENT ON PROCEDURE kinderconnect.nightly(text, text, text, date, date) IS
+'the night: lists, children, match, resolve, plan, transfer, account, for all enabled organizations or for the one, the agency, the provider and the service dates given. To be called by itself, not inside a transaction: it commits as it goes. Ends with an error (KC402; KC401 another run is busy) when a part failed, after everything good is done';

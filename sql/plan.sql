@@ -1,0 +1,479 @@
+-- Step 4 of the night: every finished, authorized child-day, what Manage says
+-- of it, what the service holds, and so what is to be done.
+
+CREATE TABLE kinderconnect.child_day (
+	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text NOT NULL,
+	provider_id            text NOT NULL,
+	kinderconnect_child_id text NOT NULL,
+	service_date           date NOT NULL,
+	authorized             boolean NOT NULL,
+	location_id            text,
+	child_id               text,
+	state                  text NOT NULL CHECK (state IN ('held', 'ready', 'sending', 'accepted', 'rejected', 'unknown', 'voided', 'not_due')),
+	reason                 text,
+	detail                 text,
+	kind                   text CHECK (kind IN ('session', 'absence', 'closure')),
+	session_in             time[],
+	session_out            time[],
+	absence_reason         text,
+	content                text,
+	window_ends            timestamptz,
+	basis                  text NOT NULL,
+	record_id              text,
+	sent_content           text,
+	sent_basis             text,
+	code                   text,
+	message                text,
+	accepted_kind          text CHECK (accepted_kind IN ('session', 'absence', 'closure')),
+	accepted_in            time[],
+	accepted_out           time[],
+	accepted_reason        text,
+	accepted_content       text,
+	accepted_record_id     text,
+	accepted_at            timestamptz,
+	void_wanted            boolean NOT NULL DEFAULT false,
+	changed_at             timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date),
+	CONSTRAINT child_day_says_why CHECK ((state IN ('held', 'not_due')) = (reason IS NOT NULL)),
+	CONSTRAINT child_day_accepted_is_held_there CHECK (state <> 'accepted' OR accepted_content = content),
+	CONSTRAINT child_day_accepted_is_whole CHECK (num_nulls(accepted_kind, accepted_content, accepted_record_id, accepted_at) IN (0, 4)),
+	CONSTRAINT child_day_under_way_has_record CHECK (state NOT IN ('sending', 'unknown', 'rejected') OR record_id IS NOT NULL)
+);
+COMMENT ON TABLE kinderconnect.child_day IS
+'the unit of work: one child, provider and service date. Every authorized, finished day has a row, in exactly one state';
+COMMENT ON COLUMN kinderconnect.child_day.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.child_day.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.child_day.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.child_day.kinderconnect_child_id IS 'the child at KinderConnect';
+COMMENT ON COLUMN kinderconnect.child_day.service_date IS 'local date at the location';
+COMMENT ON COLUMN kinderconnect.child_day.authorized IS 'an authorization covers the day; false: attendance without one';
+COMMENT ON COLUMN kinderconnect.child_day.location_id IS 'Manage''s location';
+COMMENT ON COLUMN kinderconnect.child_day.child_id IS 'the child in Manage; null while unmatched';
+COMMENT ON COLUMN kinderconnect.child_day.state IS 'held (reason), ready, sending, accepted, rejected (code, message), unknown (sent, answer lost), voided (taken back), not_due (reason)';
+COMMENT ON COLUMN kinderconnect.child_day.reason IS 'of held and not_due: kinderconnect.reason';
+COMMENT ON COLUMN kinderconnect.child_day.detail IS 'the facts behind the reason';
+COMMENT ON COLUMN kinderconnect.child_day.kind IS 'what Manage says: session, absence, closure; null: nothing that can be sent';
+COMMENT ON COLUMN kinderconnect.child_day.session_in IS 'what Manage says: check-ins, wall time at the location to the minute, in order';
+COMMENT ON COLUMN kinderconnect.child_day.session_out IS 'what Manage says: check-outs, parallel to session_in';
+COMMENT ON COLUMN kinderconnect.child_day.absence_reason IS 'what Manage says, in the agency''s code';
+COMMENT ON COLUMN kinderconnect.child_day.content IS 'kind, times and reason in one comparable text; null: nothing that can be sent';
+COMMENT ON COLUMN kinderconnect.child_day.window_ends IS 'when the agency''s enforced window for the day closes; null: no such rule';
+COMMENT ON COLUMN kinderconnect.child_day.basis IS 'digest of link, authorization, location and rules: a rejected day is sent again when it changes';
+COMMENT ON COLUMN kinderconnect.child_day.record_id IS 'of the last record made for it: kinderconnect.ledger';
+COMMENT ON COLUMN kinderconnect.child_day.sent_content IS 'content of that record; void: it takes the day back';
+COMMENT ON COLUMN kinderconnect.child_day.sent_basis IS 'basis when that record was made; null: retry()';
+COMMENT ON COLUMN kinderconnect.child_day.code IS 'of rejected: the service''s code';
+COMMENT ON COLUMN kinderconnect.child_day.message IS 'of rejected: the service''s words';
+COMMENT ON COLUMN kinderconnect.child_day.accepted_kind IS 'what the service holds; null: nothing of ours';
+COMMENT ON COLUMN kinderconnect.child_day.accepted_in IS 'what the service holds: check-ins';
+COMMENT ON COLUMN kinderconnect.child_day.accepted_out IS 'what the service holds: check-outs';
+COMMENT ON COLUMN kinderconnect.child_day.accepted_reason IS 'what the service holds: absence reason';
+COMMENT ON COLUMN kinderconnect.child_day.accepted_content IS 'what the service holds, comparable to content';
+COMMENT ON COLUMN kinderconnect.child_day.accepted_record_id IS 'the record that put it there';
+COMMENT ON COLUMN kinderconnect.child_day.accepted_at IS 'when the service said so';
+COMMENT ON COLUMN kinderconnect.child_day.void_wanted IS 'void_day() asked for it to be taken back';
+COMMENT ON COLUMN kinderconnect.child_day.changed_at IS 'when anything of this row last changed';
+
+CREATE INDEX child_day_at_work ON kinderconnect.child_day (organization_id, agency_id, provider_id, state, service_date)
+	WHERE state IN ('ready', 'sending', 'unknown');
+CREATE INDEX child_day_by_date ON kinderconnect.child_day (organization_id, service_date);
+
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child_day', '');
+
+CREATE FUNCTION kinderconnect.content(kind text, session_in time[], session_out time[], absence_reason text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE kind
+		WHEN 'session' THEN (SELECT string_agg(concat(to_char(s.i, 'HH24:MI'), '-', to_char(s.o, 'HH24:MI')), ' ' ORDER BY s.n)
+			FROM unnest(session_in::interval[], session_out::interval[]) WITH ORDINALITY s(i, o, n))
+		WHEN 'absence' THEN concat_ws(' ', 'absence', absence_reason)
+		ELSE kind
+	END;
+END;
+COMMENT ON FUNCTION kinderconnect.content(text, time[], time[], text) IS
+'a child-day''s content in one text: 08:02-16:31 17:00-18:10, absence SICK, closure';
+
+-- PostgreSQL takes the second reading of a repeated hour; the service, like
+-- people, takes the first.
+CREATE FUNCTION kinderconnect._first_reading(wall timestamp, zone text) RETURNS timestamptz
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE WHEN (t.at - interval '1 hour') AT TIME ZONE zone = wall THEN t.at - interval '1 hour' ELSE t.at END
+	FROM (SELECT wall AT TIME ZONE zone AS at) t;
+END;
+COMMENT ON FUNCTION kinderconnect._first_reading(timestamp, text) IS
+'the instant a wall time names in a zone: the first, where the clocks repeat it';
+
+-- Whether a service can take a day back, by its dialect.
+CREATE FUNCTION kinderconnect._can_void(organization text) RETURNS boolean
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT EXISTS (SELECT FROM kinderconnect.organization o
+		JOIN kinderconnect.endpoint e ON e.endpoint = o.endpoint
+		JOIN kinderconnect.dialect_field f ON f.dialect = e.dialect AND f.operation = 'submit' AND f.part = 'record'
+		WHERE o.organization_id = organization AND f.column_name = 'kind'
+			AND f.codes ? 'void' AND f.codes -> 'void' <> 'null');
+END;
+COMMENT ON FUNCTION kinderconnect._can_void(text) IS 'whether the organization''s service can take a day back';
+
+-- What Manage has for the children of an organization that are linked, a row
+-- for each punch pair, absence or closure, on the location's own clock. Where
+-- a location has several provider IDs, a row for each.
+CREATE FUNCTION kinderconnect._attendance(organization text, since date)
+	RETURNS TABLE (location_id text, child_id text, kind text, check_in timestamptz, check_out timestamptz, day date, reason text, zone text)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT m.location_id, m.child_id, m.kind, m.check_in, m.check_out,
+		CASE WHEN m.kind = 'session' THEN (coalesce(m.check_in, m.check_out) AT TIME ZONE z.zone)::date ELSE m.service_date END,
+		m.reason, z.zone
+	FROM kinderconnect.manage_attendance m
+	JOIN kinderconnect._location_zones(organization) z ON z.location_id = m.location_id
+	WHERE m.organization_id = organization AND z.zone IS NOT NULL
+		AND (m.check_in >= since - interval '1 day'
+			OR m.check_in IS NULL AND m.check_out >= since - interval '1 day'
+			OR m.kind <> 'session' AND m.service_date >= since);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._attendance(text, date) IS
+'Manage''s attendance of an organization from a date on, with the local day and zone of each row';
+
+CREATE FUNCTION kinderconnect._location_zones(organization text)
+	RETURNS TABLE (location_id text, zone text)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT p.location_id, coalesce(kinderconnect._zone(min(m.time_zone)), CASE WHEN min(m.time_zone) IS NULL THEN min(a.time_zone) END)
+	FROM kinderconnect.provider p
+	LEFT JOIN kinderconnect.manage_location m ON (m.organization_id, m.location_id) = (p.organization_id, p.location_id)
+	LEFT JOIN kinderconnect.agency a ON a.agency_id = p.agency_id
+	WHERE p.organization_id = organization AND p.location_id IS NOT NULL
+	GROUP BY p.location_id;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._location_zones(text) IS
+'the zone of each location that has a provider: Manage''s, else the agency''s; null where it is not known';
+
+-- The whole judgement, read-only: _plan() writes it down, preview() shows it.
+--
+-- Which days: those an authorization covers, those of a linked child with
+-- attendance all the same, and those already in child_day. What is said of
+-- each is decided in one place, "judged" below, first reason that holds.
+--
+-- Every step joins whole sets of one organization whose sizes the planner
+-- cannot know, so it is kept from the one plan that is quadratic.
+CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider text, from_date date, to_date date, tonights_links boolean)
+	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, authorized boolean,
+		location_id text, child_id text, state text, reason text, detail text,
+		kind text, session_in time[], session_out time[], absence_reason text, content text, window_ends timestamptz, basis text)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	can_void     boolean := kinderconnect._can_void(organization);
+	shrink_floor integer := kinderconnect.setting('shrink_floor');
+	shrink_ratio integer := kinderconnect.setting('shrink_percent');
+	horizon      integer := kinderconnect.setting('horizon_days');
+	void_anyway  boolean := EXISTS (SELECT FROM kinderconnect.list_state l
+		WHERE l.organization_id = organization AND l.operation = 'attendance' AND l.accept_shrink);
+	since        date;
+BEGIN
+	SELECT greatest((now() AT TIME ZONE 'Pacific/Honolulu')::date - horizon, o.first_enabled - o.backfill_days) INTO since
+	FROM kinderconnect.organization o WHERE o.organization_id = organization;
+
+	RETURN QUERY
+	WITH site AS MATERIALIZED (
+		-- the last zone of the country where nothing better is known, so that
+		-- no day counts as finished too early
+		SELECT s.agency_id, s.provider_id, s.location_id, z.zone,
+			(now() AT TIME ZONE coalesce(z.zone, a.time_zone, 'Pacific/Honolulu'))::date AS today,
+			greatest((now() AT TIME ZONE coalesce(z.zone, a.time_zone, 'Pacific/Honolulu'))::date - horizon, since) AS first_day,
+			coalesce(s.barred, CASE WHEN s.location_id IS NULL THEN 'provider_unmatched' WHEN z.zone IS NULL THEN 'no_time_zone' END) AS barred
+		FROM kinderconnect.provider_standing s
+		LEFT JOIN kinderconnect._location_zones(organization) z ON z.location_id = s.location_id
+		LEFT JOIN kinderconnect.agency a ON a.agency_id = s.agency_id
+		WHERE s.organization_id = organization
+	), link AS MATERIALIZED (
+		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.flag
+		FROM kinderconnect.child_link k
+		WHERE k.organization_id = organization AND k.ended_at IS NULL
+		UNION ALL
+		SELECT n.agency_id, n.kinderconnect_child_id, n.child_id, NULL
+		FROM kinderconnect._new_links(organization) n
+		WHERE tonights_links AND n.child_id IS NOT NULL
+	), said AS MATERIALIZED (
+		-- what stands now, and what vanished and has not come back, up to the
+		-- day it vanished
+		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id, a.begin_date, a.days,
+			CASE WHEN a.closed_as = 'vanished' THEN least(a.end_date, (a.known_until AT TIME ZONE coalesce(s.zone, 'Pacific/Honolulu'))::date - 1)
+				ELSE a.end_date END AS end_date
+		FROM kinderconnect.authorization a
+		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+			= (a.organization_id, a.agency_id, a.kinderconnect_child_id) AND c.subsidized
+		WHERE a.organization_id = organization
+			AND (a.closed_as IS NULL OR a.closed_as = 'vanished' AND NOT EXISTS (SELECT FROM kinderconnect.authorization n
+				WHERE (n.organization_id, n.agency_id, n.provider_id, n.kinderconnect_child_id, n.authorization_id)
+					= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
+					AND n.known_from > a.known_from))
+	), covered AS MATERIALIZED (
+		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, d::date AS day,
+			bool_or(a.days IS NULL OR (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d)::integer] = ANY (a.days)) AS authorized,
+			string_agg(concat_ws('/', a.authorization_id, a.begin_date, a.end_date, array_to_string(a.days, '+')), ' ' ORDER BY a.authorization_id) AS by
+		FROM said a
+		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
+		CROSS JOIN LATERAL generate_series(greatest(a.begin_date, s.first_day, from_date)::timestamp,
+			least(a.end_date, s.today - 1, to_date)::timestamp, interval '1 day') d
+		GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id, d
+	), punch AS MATERIALIZED (
+		SELECT k.agency_id, s.provider_id, k.kinderconnect_child_id, t.*
+		FROM kinderconnect._attendance(organization, since) t
+		JOIN site s ON s.location_id = t.location_id
+		JOIN link k ON k.agency_id = s.agency_id AND k.child_id = t.child_id
+		WHERE t.day BETWEEN s.first_day AND s.today - 1
+	), closure AS (
+		SELECT DISTINCT s.agency_id, s.provider_id, t.day
+		FROM kinderconnect._attendance(organization, since) t
+		JOIN site s ON s.location_id = t.location_id
+		WHERE t.child_id IS NULL AND t.kind = 'closure'
+	), attended AS MATERIALIZED (
+		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.location_id FROM punch p GROUP BY 1, 2, 3, 4, 5
+	), company AS MATERIALIZED (
+		-- which other providers authorize the child on that day: at the same
+		-- location, and with attendance
+		SELECT v.*,
+			count(*) FILTER (WHERE v.authorized AND s.barred IS NULL) OVER (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day, s.location_id)
+				- (v.authorized AND s.barred IS NULL)::integer AS rivals,
+			count(t.day) FILTER (WHERE v.authorized) OVER (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day)
+				- (v.authorized AND t.day IS NOT NULL)::integer AS elsewhere
+		FROM covered v
+		JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
+		LEFT JOIN attended t ON (t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day)
+			= (v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day)
+	), stray AS (
+		-- attendance that no authorization covers, under one provider ID of
+		-- its location: the one that lists the child, else the first
+		SELECT DISTINCT ON (t.agency_id, t.location_id, t.kinderconnect_child_id, t.day) t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day
+		FROM attended t
+		LEFT JOIN kinderconnect.listed_authorization l
+			ON (l.organization_id, l.agency_id, l.provider_id, l.month, l.kinderconnect_child_id)
+				= (organization, t.agency_id, t.provider_id, date_trunc('month', t.day)::date, t.kinderconnect_child_id)
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+			= (organization, t.agency_id, t.kinderconnect_child_id) AND c.subsidized
+		WHERE NOT EXISTS (SELECT FROM covered v JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
+			WHERE v.agency_id = t.agency_id AND s.location_id = t.location_id
+				AND v.kinderconnect_child_id = t.kinderconnect_child_id AND v.day = t.day)
+		ORDER BY t.agency_id, t.location_id, t.kinderconnect_child_id, t.day, l.provider_id IS NULL, t.provider_id
+	), day AS (
+		SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day FROM covered v WHERE v.authorized
+		UNION
+		SELECT t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day
+		FROM covered v JOIN attended t USING (agency_id, provider_id, kinderconnect_child_id, day)
+		UNION
+		SELECT t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day FROM stray t
+		UNION
+		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date
+		FROM kinderconnect.child_day d JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
+		WHERE d.organization_id = organization AND d.service_date >= s.first_day
+	), session AS (
+		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.check_in, p.check_out,
+			p.check_in AT TIME ZONE p.zone AS wall_in, p.check_out AT TIME ZONE p.zone AS wall_out, p.zone,
+			max(date_trunc('minute', coalesce(p.check_out, p.check_in))) OVER before AS busy_until
+		FROM punch p WHERE p.kind = 'session' AND num_nonnulls(p.check_in, p.check_out) > 0
+		WINDOW before AS (PARTITION BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day
+			ORDER BY coalesce(p.check_in, p.check_out), p.check_out ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+	), sessions AS (
+		SELECT s.agency_id, s.provider_id, s.kinderconnect_child_id, s.day, count(*) AS n,
+			array_agg(date_trunc('minute', s.wall_in)::time ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS session_in,
+			array_agg(date_trunc('minute', s.wall_out)::time ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS session_out,
+			string_agg(concat(to_char(s.wall_in, 'HH24:MI'), '-', to_char(s.wall_out, 'HH24:MI'),
+				' (+' || nullif(s.wall_out::date - s.day, 0) || ')'), ' ' ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS facts,
+			bool_or(s.check_in IS NULL) AS missing_in,
+			bool_or(s.check_out IS NULL) AS missing_out,
+			bool_or(s.check_out < s.check_in) AS out_before_in,
+			bool_or(date_trunc('minute', s.check_out) = date_trunc('minute', s.check_in)) AS too_short,
+			bool_or(s.check_out - s.check_in > interval '24 hours') AS too_long,
+			bool_or(date_trunc('minute', coalesce(s.check_in, s.check_out)) < s.busy_until
+				OR s.check_out IS NULL AND date_trunc('minute', s.check_in) = s.busy_until) AS overlapping,
+			bool_or(s.wall_out::date > s.day) AS over_midnight,
+			bool_or(date_trunc('minute', s.check_in) <> kinderconnect._first_reading(date_trunc('minute', s.wall_in), s.zone)
+				OR date_trunc('minute', s.check_out) <> kinderconnect._first_reading(date_trunc('minute', s.wall_out), s.zone)) AS ambiguous
+		FROM session s
+		GROUP BY s.agency_id, s.provider_id, s.kinderconnect_child_id, s.day
+	), absence AS (
+		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day,
+			count(*) FILTER (WHERE p.kind = 'absence') AS absences,
+			count(DISTINCT coalesce(kinderconnect.fold(p.reason), '')) FILTER (WHERE p.kind = 'absence') AS reasons,
+			min(p.reason) FILTER (WHERE p.kind = 'absence') AS reason,
+			count(*) FILTER (WHERE p.kind = 'closure') AS closures
+		FROM punch p WHERE p.kind IN ('absence', 'closure')
+		GROUP BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day
+	), rules AS MATERIALIZED (
+		SELECT d.agency_id, d.day, kinderconnect._rules(d.agency_id, d.day) AS r
+		FROM (SELECT DISTINCT d.agency_id, d.day FROM day d) d
+	), facts AS (
+		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day, s.location_id, s.zone, s.today, s.barred,
+			coalesce(v.authorized, false) AS authorized, v.day IS NOT NULL AS covered, k.child_id, k.flag, c.unlinked_because,
+			r.r AS rules, n.n AS sessions, n.session_in, n.session_out, n.facts, n.missing_in, n.missing_out, n.out_before_in,
+			n.too_short, n.too_long, n.overlapping, n.over_midnight, n.ambiguous,
+			coalesce(a.absences, 0) AS absences, coalesce(a.reasons, 0) AS reasons, a.reason AS manage_reason,
+			coalesce(a.closures, 0) + (z.day IS NOT NULL)::integer AS closures,
+			m.code AS reason_code,
+			EXISTS (SELECT FROM kinderconnect.absence_reason l WHERE l.agency_id = d.agency_id) AS reasons_listed,
+			v.rivals > 0 AS rival_here, v.elsewhere > 0 AS was_elsewhere,
+			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AS silent,
+			md5(concat_ws('|', k.child_id, k.flag, s.location_id, v.by, r.r)) AS basis,
+			e.state AS was, e.content AS was_content, e.accepted_content, e.sent_content, e.sent_basis,
+			coalesce(e.void_wanted AND e.accepted_content IS NOT NULL, false) AS void_wanted
+		FROM day d
+		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, d.agency_id, d.kinderconnect_child_id)
+		JOIN rules r ON (r.agency_id, r.day) = (d.agency_id, d.day)
+		LEFT JOIN company v ON (v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN link k ON (k.agency_id, k.kinderconnect_child_id) = (d.agency_id, d.kinderconnect_child_id)
+		LEFT JOIN sessions n ON (n.agency_id, n.provider_id, n.kinderconnect_child_id, n.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN absence a ON (a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN closure z ON (z.agency_id, z.provider_id, z.day) = (d.agency_id, d.provider_id, d.day)
+		LEFT JOIN kinderconnect.absence_reason m ON m.agency_id = d.agency_id AND kinderconnect.fold(m.reason) = kinderconnect.fold(a.reason)
+		LEFT JOIN kinderconnect.child_day e ON (e.organization_id, e.agency_id, e.provider_id, e.kinderconnect_child_id, e.service_date)
+			= (organization, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		WHERE (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider)
+			AND d.day BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity') AND d.day < s.today
+	), spoken AS (
+		SELECT f.*,
+			-- who the day belongs to
+			CASE
+				WHEN f.barred IS NOT NULL THEN f.barred
+				WHEN f.child_id IS NULL THEN 'unmatched'
+				WHEN f.flag IS NOT NULL THEN f.flag
+				WHEN NOT f.covered THEN 'not_authorized'
+				WHEN NOT f.authorized THEN 'not_authorized_weekday'
+				WHEN f.rival_here AND coalesce(f.sessions, 0) + f.absences > 0 THEN 'two_providers'
+			END AS stranger,
+			-- whether what Manage says can be said to the service
+			CASE
+				WHEN f.sessions IS NULL AND f.absences = 0 AND f.closures = 0 THEN NULL
+				WHEN f.sessions > 0 AND f.absences + f.closures > 0 OR f.absences > 0 AND f.closures > 0 OR f.reasons > 1 THEN 'conflict'
+				WHEN f.out_before_in THEN 'out_before_in'
+				WHEN f.too_long THEN 'too_long'
+				WHEN f.too_short THEN 'too_short'
+				WHEN f.overlapping THEN 'overlapping_sessions'
+				WHEN f.missing_out AND f.rules ->> 'lone_punch' IS DISTINCT FROM 'send' THEN 'missing_check_out'
+				WHEN f.missing_in AND f.rules ->> 'lone_punch' IS DISTINCT FROM 'send' THEN 'missing_check_in'
+				WHEN f.over_midnight AND f.rules ->> 'overnight' IS DISTINCT FROM 'whole' THEN 'over_midnight'
+				WHEN f.ambiguous THEN 'clock_change'
+				WHEN f.sessions > (f.rules ->> 'sessions_per_day')::integer THEN 'too_many_sessions'
+				WHEN f.absences > 0 AND f.reasons_listed AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL THEN 'absence_reason'
+			END AS unsayable,
+			CASE WHEN f.sessions > 0 THEN 'session' WHEN f.absences > 0 THEN 'absence' WHEN f.closures > 0 THEN 'closure' END AS said_kind
+		FROM facts f
+	), said_of AS (
+		SELECT s.*,
+			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted THEN s.said_kind END AS kind,
+			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted AND s.said_kind = 'session' THEN s.session_in END AS sayable_in,
+			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted AND s.said_kind = 'session' THEN s.session_out END AS sayable_out,
+			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted AND s.said_kind = 'absence' THEN coalesce(s.reason_code, s.manage_reason) END AS absence_reason,
+			((s.day + 1 + coalesce(CASE WHEN s.accepted_content IS NOT NULL THEN s.rules ->> 'correction_window_days' END,
+				s.rules ->> 'entry_window_days')::integer)::timestamp AT TIME ZONE s.zone) AS window_ends
+		FROM spoken s
+	), weighed AS (
+		SELECT s.*, kinderconnect.content(s.kind, s.sayable_in, s.sayable_out, s.absence_reason) AS content,
+			s.said_kind IS NULL AND s.accepted_content IS NOT NULL AND s.stranger IS NULL AND s.was NOT IN ('sending', 'unknown') AS to_void
+		FROM said_of s
+	), counted AS (
+		SELECT w.*,
+			count(*) FILTER (WHERE w.to_void) OVER p AS voids,
+			count(*) FILTER (WHERE w.accepted_content IS NOT NULL) OVER p AS held_there
+		FROM weighed w
+		WINDOW p AS (PARTITION BY w.agency_id, w.provider_id)
+	), judged AS (
+		-- '!' marks a state with a reason; the first that holds
+		SELECT c.*,
+			CASE
+				WHEN c.was IN ('sending', 'unknown') THEN c.was
+				WHEN c.void_wanted THEN CASE WHEN c.sent_content = 'void' AND c.was = 'rejected' AND c.sent_basis = c.basis THEN 'rejected' ELSE 'ready' END
+				WHEN c.accepted_content IS NOT NULL AND c.stranger IN ('unmatched', 'not_authorized', 'not_authorized_weekday') THEN '!authorization_lost'
+				WHEN c.accepted_content IS NOT NULL AND c.content = c.accepted_content THEN 'accepted'
+				WHEN c.silent AND c.accepted_content IS NULL AND c.stranger IN ('not_authorized', 'not_authorized_weekday') THEN '!not_authorized_any_more'
+				WHEN c.stranger IS NOT NULL THEN '!' || c.stranger
+				WHEN c.unsayable IS NOT NULL THEN '!' || c.unsayable
+				WHEN c.content IS NULL AND c.accepted_content IS NULL AND c.was = 'voided' THEN 'voided'
+				WHEN c.content IS NULL AND c.accepted_content IS NULL AND c.was_elsewhere THEN '!other_provider'
+				WHEN c.content IS NULL AND c.accepted_content IS NULL THEN '!nothing_recorded'
+				WHEN c.kind = 'closure' AND c.rules ->> 'closures' = 'omit' AND c.accepted_content IS NULL THEN '!closure_not_taken'
+				WHEN c.kind = 'absence' AND c.rules ->> 'absences' = 'omit' AND c.accepted_content IS NULL THEN '!absence_not_taken'
+				WHEN c.window_ends <= now() THEN '!window_closed'
+				WHEN c.to_void AND NOT can_void THEN '!cannot_void'
+				WHEN c.to_void AND NOT void_anyway AND NOT (c.was = 'ready' AND c.was_content IS NULL) AND c.voids >= shrink_floor AND c.voids * 100 > c.held_there * (100 - shrink_ratio) THEN '!source_shrank'
+				WHEN c.was = 'rejected' AND c.sent_content = coalesce(c.content, 'void') AND c.sent_basis = c.basis THEN 'rejected'
+				ELSE 'ready'
+			END AS verdict
+		FROM counted c
+	)
+	SELECT j.agency_id, j.provider_id, j.kinderconnect_child_id, j.day, j.authorized, j.location_id, j.child_id,
+		CASE WHEN j.verdict NOT LIKE '!%' THEN j.verdict
+			WHEN j.verdict IN ('!other_provider', '!closure_not_taken', '!absence_not_taken', '!not_authorized_any_more') THEN 'not_due'
+			ELSE 'held' END,
+		CASE WHEN j.verdict LIKE '!%' THEN substr(j.verdict, 2) END,
+		CASE
+			WHEN j.verdict = '!unmatched' OR j.verdict = '!authorization_lost' AND j.stranger = 'unmatched' THEN j.unlinked_because
+			WHEN j.verdict = '!authorization_lost' THEN j.stranger
+			WHEN j.verdict = '!window_closed' THEN 'closed ' || to_char(j.window_ends AT TIME ZONE j.zone, 'YYYY-MM-DD')
+			WHEN j.verdict = '!absence_reason' THEN j.manage_reason
+			WHEN j.verdict = '!conflict' THEN concat_ws(', ', j.facts, nullif(j.absences, 0) || ' absence(s)', nullif(j.closures, 0) || ' closure(s)')
+			WHEN j.verdict = '!source_shrank' THEN format('%s of %s accepted days', j.voids, j.held_there)
+			WHEN j.verdict LIKE '!%' THEN j.facts
+		END,
+		j.kind, j.sayable_in, j.sayable_out, j.absence_reason, j.content, j.window_ends, j.basis
+	FROM judged j;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._planned(text, text, text, date, date, boolean) IS
+'what is to be done with every child-day of an organization in the horizon, as of now; changes nothing. The state decided follows the columns of child_day';
+
+CREATE FUNCTION kinderconnect._plan(organization text, agency text, provider text, from_date date, to_date date) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	shrunk boolean;
+BEGIN
+	INSERT INTO kinderconnect.child_day AS d
+		(organization_id, agency_id, provider_id, kinderconnect_child_id, service_date, authorized, location_id, child_id,
+		state, reason, detail, kind, session_in, session_out, absence_reason, content, window_ends, basis)
+	SELECT organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date, p.authorized, p.location_id, p.child_id,
+		p.state, p.reason, p.detail, p.kind, p.session_in, p.session_out, p.absence_reason, p.content, p.window_ends, p.basis
+	FROM kinderconnect._planned(organization, agency, provider, from_date, to_date, false) p
+	ON CONFLICT (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date) DO UPDATE
+	SET authorized = excluded.authorized, location_id = excluded.location_id, child_id = excluded.child_id,
+		state = excluded.state, reason = excluded.reason, detail = excluded.detail, kind = excluded.kind,
+		session_in = excluded.session_in, session_out = excluded.session_out, absence_reason = excluded.absence_reason,
+		content = excluded.content, window_ends = excluded.window_ends, basis = excluded.basis,
+		code = CASE WHEN excluded.state = 'rejected' THEN d.code END,
+		message = CASE WHEN excluded.state = 'rejected' THEN d.message END,
+		changed_at = now()
+	WHERE (d.authorized, d.location_id, d.child_id, d.state, d.reason, d.detail, d.content, d.absence_reason, d.window_ends, d.basis)
+		IS DISTINCT FROM (excluded.authorized, excluded.location_id, excluded.child_id, excluded.state, excluded.reason,
+			excluded.detail, excluded.content, excluded.absence_reason, excluded.window_ends, excluded.basis);
+
+	SELECT EXISTS (SELECT FROM kinderconnect.child_day d WHERE d.organization_id = organization AND d.reason = 'source_shrank') INTO shrunk;
+	IF shrunk THEN
+		INSERT INTO kinderconnect.list_state AS l (organization_id, operation, set_aside_at) VALUES (organization, 'attendance', now())
+		ON CONFLICT (organization_id, operation, customer_id, agency_id, provider_id, month) DO UPDATE
+		SET set_aside_at = coalesce(l.set_aside_at, excluded.set_aside_at), accept_shrink = false;
+	ELSE
+		DELETE FROM kinderconnect.list_state l WHERE l.organization_id = organization AND l.operation = 'attendance';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._plan(text, text, text, date, date) IS
+'writes down what is to be done with every child-day; days under way are left as they are, only what Manage says is brought up to date';

@@ -1,0 +1,153 @@
+-- Before the night: what it would send, and whether it could.
+
+CREATE TYPE kinderconnect.preview_day AS (
+	organization_id        text,
+	agency_id              text,
+	provider_id            text,
+	kinderconnect_child_id text,
+	service_date           date,
+	location_id            text,
+	child_id               text,
+	state                  text,
+	reason                 text,
+	detail                 text,
+	what_to_do             text,
+	kind                   text,
+	session_in             time[],
+	session_out            time[],
+	absence_reason         text,
+	content                text,
+	accepted_content       text
+);
+COMMENT ON TYPE kinderconnect.preview_day IS
+'a row of preview(): the columns of child_day as the night would plan them; kind void takes a day back';
+
+CREATE FUNCTION kinderconnect.preview(organization_id text DEFAULT NULL, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL,
+		from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+	RETURNS SETOF kinderconnect.preview_day
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	organization text;
+BEGIN
+	IF preview.organization_id IS NOT NULL THEN
+		PERFORM kinderconnect._require_organization(preview.organization_id);
+	END IF;
+	PERFORM kinderconnect._require_manage();
+	FOR organization IN
+		SELECT o.organization_id FROM kinderconnect.organization o
+		WHERE o.enabled AND (preview.organization_id IS NULL OR o.organization_id = preview.organization_id)
+		ORDER BY o.organization_id
+	LOOP
+		RETURN QUERY
+		SELECT organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date, p.location_id, p.child_id,
+			p.state, p.reason, p.detail, r.what_to_do,
+			CASE WHEN p.state = 'ready' AND p.content IS NULL THEN 'void' ELSE p.kind END,
+			p.session_in, p.session_out, p.absence_reason, p.content, d.accepted_content
+		FROM kinderconnect._planned(organization, preview.agency_id, preview.provider_id, preview.from_date, preview.to_date, true) p
+		LEFT JOIN kinderconnect.reason r ON r.reason = p.reason
+		LEFT JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+			= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date);
+	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.preview(text, text, text, date, date) IS
+'the dry run: every child-day of the horizon as the night would plan it now, by the lists last fetched and tonight''s links; state ready is what would be sent, content is what, kind void takes a day back. Sends and changes nothing';
+
+CREATE FUNCTION kinderconnect.test_connection(organization_id text)
+	RETURNS TABLE (step text, subject text, ok boolean, message text, hint text)
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	org       kinderconnect.organization;
+	service   kinderconnect.endpoint;
+	customers text[];
+	item      record;
+	entries   bigint;
+BEGIN
+	PERFORM kinderconnect._require_organization(test_connection.organization_id);
+	SELECT * INTO STRICT org FROM kinderconnect.organization o WHERE o.organization_id = test_connection.organization_id;
+	SELECT * INTO STRICT service FROM kinderconnect.endpoint e WHERE e.endpoint = org.endpoint;
+
+	FOR item IN SELECT * FROM (VALUES ('group password', org.group_password), ('client secret', service.client_secret)) s(what, name) WHERE s.name IS NOT NULL LOOP
+		step := 'secret';
+		subject := item.what;
+		BEGIN
+			ok := kinderconnect._has_secret(item.name);
+			message := CASE WHEN ok THEN 'in the secrets file' ELSE format('"%s" is not in the secrets file', item.name) END;
+			hint := CASE WHEN NOT ok THEN 'Write the line into the file of kinderconnect.secrets_file, or call kinderconnect.set_secret().' END;
+		EXCEPTION WHEN OTHERS THEN
+			ok := false;
+			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+		END;
+		RETURN NEXT;
+		IF NOT ok THEN
+			RETURN;
+		END IF;
+	END LOOP;
+
+	IF kinderconnect._speaks(org.organization_id, 'customers') THEN
+		step := 'customers';
+		subject := format('group "%s" at %s', org.group_id, service.base_url);
+		BEGIN
+			SELECT array_agg(c.customer_id ORDER BY c.customer_id)
+				FILTER (WHERE c.customer_id IS NOT NULL AND coalesce(lower(btrim(c.status)), 'active') = 'active'), count(*)
+			INTO customers, entries FROM kinderconnect.api_customers(org.organization_id) c;
+			ok := true;
+			message := format('%s customers, %s active', entries, coalesce(cardinality(customers), 0));
+			hint := NULL;
+		EXCEPTION WHEN OTHERS THEN
+			ok := false;
+			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+		END;
+		RETURN NEXT;
+		IF NOT ok THEN
+			RETURN;
+		END IF;
+
+		FOR item IN SELECT c.customer_id, o.operation FROM unnest(customers) c(customer_id)
+				CROSS JOIN (VALUES ('agencies'), ('locations')) o(operation) ORDER BY c.customer_id, o.operation LOOP
+			CONTINUE WHEN NOT kinderconnect._speaks(org.organization_id, item.operation);
+			step := item.operation;
+			subject := format('customer "%s"', item.customer_id);
+			BEGIN
+				IF item.operation = 'agencies' THEN
+					SELECT count(*) INTO entries FROM kinderconnect.api_agencies(org.organization_id, item.customer_id);
+				ELSE
+					SELECT count(*) INTO entries FROM kinderconnect.api_locations(org.organization_id, item.customer_id);
+				END IF;
+				ok := true;
+				message := format('%s %s', entries, item.operation);
+				hint := NULL;
+			EXCEPTION WHEN OTHERS THEN
+				ok := false;
+				GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+			END;
+			RETURN NEXT;
+		END LOOP;
+	END IF;
+
+	FOR item IN SELECT p.agency_id, p.provider_id, p.location_id FROM kinderconnect.provider_standing p
+			WHERE p.organization_id = org.organization_id AND p.barred IS NULL ORDER BY p.agency_id, p.provider_id LOOP
+		step := 'children';
+		subject := format('agency "%s", provider "%s"', item.agency_id, item.provider_id);
+		BEGIN
+			SELECT count(DISTINCT c.kinderconnect_child_id) INTO entries
+			FROM kinderconnect.api_children(org.organization_id, item.agency_id, item.provider_id, (now() AT TIME ZONE 'America/Chicago')::date) c;
+			ok := item.location_id IS NOT NULL;
+			message := format('%s children this month', entries) || CASE WHEN NOT ok THEN ', but no location of Manage' ELSE '' END;
+			hint := CASE WHEN NOT ok THEN 'The night looks for the location by name and ZIP; or enter it: add_provider(organization_id, agency_id, provider_id, location_id).' END;
+		EXCEPTION WHEN OTHERS THEN
+			ok := false;
+			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+		END;
+		RETURN NEXT;
+	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.test_connection(text) IS
+'makes the real calls and says row by row what works: secrets, the group, its lists, each provider''s children. Changes and sends nothing';

@@ -1,0 +1,525 @@
+-- Step 5 of the night: the outbox. What is about to be sent is committed
+-- before each call and its outcome after it, so that wherever the night dies,
+-- the next one knows what may have arrived.
+
+CREATE TABLE kinderconnect.ledger (
+	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
+	record_id              text NOT NULL,
+	agency_id              text NOT NULL,
+	provider_id            text NOT NULL,
+	kinderconnect_child_id text NOT NULL,
+	service_date           date NOT NULL,
+	child_id               text NOT NULL,
+	kind                   text NOT NULL CHECK (kind IN ('session', 'absence', 'closure', 'void')),
+	session_in             time[],
+	session_out            time[],
+	absence_reason         text,
+	content                text NOT NULL,
+	state                  text NOT NULL CHECK (state IN ('sending', 'accepted', 'rejected', 'unknown', 'not_taken')),
+	code                   text,
+	message                text,
+	run_id                 bigint NOT NULL,
+	created_at             timestamptz NOT NULL DEFAULT clock_timestamp(),
+	answered_at            timestamptz,
+	PRIMARY KEY (organization_id, record_id)
+);
+COMMENT ON TABLE kinderconnect.ledger IS
+'every record made for the service, what it said, and what became of it; never deleted, never changed but for the outcome';
+COMMENT ON COLUMN kinderconnect.ledger.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.ledger.record_id IS 'our id on the wire; one content has one id for ever';
+COMMENT ON COLUMN kinderconnect.ledger.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.ledger.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.ledger.kinderconnect_child_id IS 'the child at KinderConnect';
+COMMENT ON COLUMN kinderconnect.ledger.service_date IS 'local date at the location';
+COMMENT ON COLUMN kinderconnect.ledger.child_id IS 'the child in Manage whose attendance it says';
+COMMENT ON COLUMN kinderconnect.ledger.kind IS 'session, absence, closure, or void: takes back what was sent';
+COMMENT ON COLUMN kinderconnect.ledger.session_in IS 'check-ins, wall time at the location';
+COMMENT ON COLUMN kinderconnect.ledger.session_out IS 'check-outs, parallel to session_in';
+COMMENT ON COLUMN kinderconnect.ledger.absence_reason IS 'the agency''s code';
+COMMENT ON COLUMN kinderconnect.ledger.content IS 'all of it in one comparable text';
+COMMENT ON COLUMN kinderconnect.ledger.state IS 'sending; accepted; rejected; unknown: sent, answer lost; not_taken: certainly not stored, made anew or sent again later';
+COMMENT ON COLUMN kinderconnect.ledger.code IS 'the service''s code';
+COMMENT ON COLUMN kinderconnect.ledger.message IS 'the service''s words';
+COMMENT ON COLUMN kinderconnect.ledger.run_id IS 'the run that sent it last';
+COMMENT ON COLUMN kinderconnect.ledger.created_at IS 'when it was made';
+COMMENT ON COLUMN kinderconnect.ledger.answered_at IS 'when its outcome was known';
+
+CREATE INDEX ledger_by_day ON kinderconnect.ledger (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date, created_at);
+CREATE INDEX ledger_under_way ON kinderconnect.ledger (organization_id, agency_id, provider_id) WHERE state IN ('sending', 'unknown');
+CREATE INDEX ledger_by_run ON kinderconnect.ledger (organization_id, run_id);
+
+CREATE TABLE kinderconnect.batch (
+	organization_id text NOT NULL REFERENCES kinderconnect.organization,
+	batch_id        text NOT NULL,
+	agency_id       text NOT NULL,
+	provider_id     text NOT NULL,
+	run_id          bigint NOT NULL,
+	parent_batch_id text,
+	records         integer NOT NULL CHECK (records > 0),
+	first_half      boolean NOT NULL DEFAULT false,
+	repeats         boolean NOT NULL DEFAULT false,
+	state           text NOT NULL CHECK (state IN ('waiting', 'sending', 'answered', 'refused', 'lost', 'dropped')),
+	sqlstate        text,
+	http_status     integer,
+	code            text,
+	message         text,
+	attempts        integer,
+	created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+	sent_at         timestamptz,
+	ended_at        timestamptz,
+	PRIMARY KEY (organization_id, batch_id)
+);
+COMMENT ON TABLE kinderconnect.batch IS 'the calls that carried records: the outbox';
+COMMENT ON COLUMN kinderconnect.batch.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.batch.batch_id IS 'id on the wire';
+COMMENT ON COLUMN kinderconnect.batch.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.batch.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.batch.run_id IS 'the run';
+COMMENT ON COLUMN kinderconnect.batch.parent_batch_id IS 'the refused batch it is a half of';
+COMMENT ON COLUMN kinderconnect.batch.records IS 'how many records it carries';
+COMMENT ON COLUMN kinderconnect.batch.first_half IS 'the half that is tried first';
+COMMENT ON COLUMN kinderconnect.batch.repeats IS 'its records were sent before and their answer was lost: a refusal of the batch does not say that they are not stored';
+COMMENT ON COLUMN kinderconnect.batch.state IS 'waiting; sending: committed before the call; answered: record by record; refused: nothing of it stored; lost: the answer was; dropped: never sent';
+COMMENT ON COLUMN kinderconnect.batch.sqlstate IS 'of refused and lost: the fault';
+COMMENT ON COLUMN kinderconnect.batch.http_status IS 'of the last attempt';
+COMMENT ON COLUMN kinderconnect.batch.code IS 'the service''s error code';
+COMMENT ON COLUMN kinderconnect.batch.message IS 'the fault in words';
+COMMENT ON COLUMN kinderconnect.batch.attempts IS 'HTTP requests made for it';
+COMMENT ON COLUMN kinderconnect.batch.created_at IS 'when it was made';
+COMMENT ON COLUMN kinderconnect.batch.sent_at IS 'when it was committed for sending';
+COMMENT ON COLUMN kinderconnect.batch.ended_at IS 'when its outcome was taken in';
+
+CREATE INDEX batch_at_work ON kinderconnect.batch (organization_id, agency_id, provider_id) WHERE state IN ('waiting', 'sending');
+
+CREATE TABLE kinderconnect.batch_record (
+	organization_id text NOT NULL REFERENCES kinderconnect.organization,
+	batch_id        text NOT NULL,
+	record_id       text NOT NULL,
+	PRIMARY KEY (organization_id, batch_id, record_id),
+	FOREIGN KEY (organization_id, batch_id) REFERENCES kinderconnect.batch,
+	FOREIGN KEY (organization_id, record_id) REFERENCES kinderconnect.ledger
+);
+COMMENT ON TABLE kinderconnect.batch_record IS 'which records a batch carried; a record of a halved batch was in several';
+COMMENT ON COLUMN kinderconnect.batch_record.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.batch_record.batch_id IS 'the batch';
+COMMENT ON COLUMN kinderconnect.batch_record.record_id IS 'the record';
+
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.ledger', '');
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.batch', '');
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.batch_record', '');
+
+-- Settles what became of records, in the ledger and in their child-days: the
+-- only way out of 'sending' and 'unknown'. A record that is no longer its
+-- day's last one settles in the ledger alone.
+CREATE FUNCTION kinderconnect._settle(organization text, record_ids text[], outcome text, codes text[], messages text[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	WITH settled AS (
+		UPDATE kinderconnect.ledger l
+		SET state = outcome, code = u.code, message = u.message,
+			answered_at = CASE WHEN outcome <> 'unknown' THEN clock_timestamp() END
+		FROM unnest(record_ids, codes, messages) u(record_id, code, message)
+		WHERE l.organization_id = organization AND l.record_id = u.record_id AND l.state IN ('sending', 'unknown')
+		RETURNING l.*
+	)
+	UPDATE kinderconnect.child_day d
+	SET state = CASE
+			WHEN outcome = 'unknown' THEN 'unknown'
+			WHEN outcome = 'rejected' THEN 'rejected'
+			WHEN outcome = 'accepted' AND s.kind = 'void' AND d.content IS NULL THEN 'voided'
+			WHEN outcome = 'accepted' AND s.content = d.content THEN 'accepted'
+			ELSE 'ready'		-- not taken, or Manage says something else by now
+		END,
+		code = CASE WHEN outcome = 'rejected' THEN s.code END,
+		message = CASE WHEN outcome = 'rejected' THEN s.message END,
+		void_wanted = d.void_wanted AND outcome <> 'accepted',
+		accepted_kind = CASE WHEN outcome <> 'accepted' THEN d.accepted_kind WHEN s.kind <> 'void' THEN s.kind END,
+		accepted_in = CASE WHEN outcome = 'accepted' THEN s.session_in ELSE d.accepted_in END,
+		accepted_out = CASE WHEN outcome = 'accepted' THEN s.session_out ELSE d.accepted_out END,
+		accepted_reason = CASE WHEN outcome = 'accepted' THEN s.absence_reason ELSE d.accepted_reason END,
+		accepted_content = CASE WHEN outcome <> 'accepted' THEN d.accepted_content WHEN s.kind <> 'void' THEN s.content END,
+		accepted_record_id = CASE WHEN outcome <> 'accepted' THEN d.accepted_record_id WHEN s.kind <> 'void' THEN s.record_id END,
+		accepted_at = CASE WHEN outcome <> 'accepted' THEN d.accepted_at WHEN s.kind <> 'void' THEN clock_timestamp() END,
+		changed_at = now()
+	FROM settled s
+	WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+			= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.service_date)
+		AND d.record_id = s.record_id AND d.state IN ('sending', 'unknown');
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._settle(text, text[], text, text[], text[]) IS
+'records, and with them their child-days, become accepted, rejected, unknown or not_taken';
+
+-- What a dead run left under way may have arrived. Runs are locked out by
+-- organization, so nothing else can be sending.
+CREATE FUNCTION kinderconnect._recover(organization text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE kinderconnect.batch b SET state = CASE b.state WHEN 'sending' THEN 'lost' ELSE 'dropped' END, ended_at = clock_timestamp()
+	WHERE b.organization_id = organization AND b.state IN ('sending', 'waiting');
+
+	PERFORM kinderconnect._settle(organization, array_agg(l.record_id), 'unknown', NULL, NULL)
+	FROM kinderconnect.ledger l
+	WHERE l.organization_id = organization AND l.state = 'sending'
+	HAVING count(*) > 0;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._recover(text) IS
+'what a run that died left under way becomes unknown, to be resolved before anything new';
+
+-- Puts records into a batch; the caller commits before it is sent.
+CREATE FUNCTION kinderconnect._new_batch(run bigint, organization text, agency text, provider text, parent text, leads boolean, again boolean, record_ids text[]) RETURNS text
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	id text := gen_random_uuid();
+BEGIN
+	INSERT INTO kinderconnect.batch (organization_id, batch_id, agency_id, provider_id, run_id, parent_batch_id, records, first_half, repeats, state)
+	VALUES (organization, id, agency, provider, run, parent, cardinality(record_ids), leads, again, 'waiting');
+	INSERT INTO kinderconnect.batch_record (organization_id, batch_id, record_id)
+	SELECT organization, id, r FROM unnest(record_ids) r;
+	RETURN id;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._new_batch(bigint, text, text, text, text, boolean, boolean, text[]) IS 'a waiting batch of these records; answers its id';
+
+-- The next batch of a provider, marked as sending: a waiting half of a
+-- refused one, else new records of ready days. One at a time for each
+-- provider, and nothing new while any of its days is unknown.
+--
+-- Halves: the first half of what was refused last, down to a single record,
+-- then the largest of what is left. So the search for a culprit soon meets a
+-- batch without one, if there is any.
+CREATE FUNCTION kinderconnect._next_batch(run bigint, organization text, agency text, provider text, from_date date, to_date date) RETURNS text
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	id     text;
+	most   integer;
+	chosen text[];
+BEGIN
+	IF EXISTS (SELECT FROM kinderconnect.run_provider p
+			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (organization, run, agency, provider) AND p.halted)
+		OR EXISTS (SELECT FROM kinderconnect.run_organization o WHERE (o.organization_id, o.run_id) = (organization, run) AND o.halted)
+		OR EXISTS (SELECT FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'sending') THEN
+		RETURN NULL;
+	END IF;
+
+	SELECT b.batch_id INTO id FROM kinderconnect.batch b
+	WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'waiting'
+	ORDER BY b.first_half DESC, b.records DESC, b.created_at LIMIT 1;
+
+	IF id IS NULL THEN
+		IF EXISTS (SELECT FROM kinderconnect.ledger l
+				WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
+			RETURN NULL;
+		END IF;
+
+		UPDATE kinderconnect.child_day d
+		SET state = 'held', reason = 'window_closed', detail = 'closed while the night ran', changed_at = now()
+		WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider)
+			AND d.state = 'ready' AND d.window_ends <= clock_timestamp();
+
+		SELECT coalesce(o.max_records, 500) INTO most
+		FROM kinderconnect.organization g
+		JOIN kinderconnect.endpoint e ON e.endpoint = g.endpoint
+		JOIN kinderconnect.dialect_operation o ON o.dialect = e.dialect AND o.operation = 'submit'
+		WHERE g.organization_id = organization;
+
+		-- A record that is certainly not stored keeps its id if its content
+		-- still stands; whatever else is new gets a new one.
+		WITH claimed AS (
+			SELECT d.kinderconnect_child_id, d.service_date, coalesce(d.child_id, a.child_id) AS child_id, coalesce(d.kind, 'void') AS kind,
+				d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis,
+				coalesce(l.record_id, gen_random_uuid()::text) AS record_id
+			FROM kinderconnect.child_day d
+			LEFT JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (d.organization_id, d.record_id)
+				AND l.state = 'not_taken' AND l.content = coalesce(d.content, 'void') AND (l.child_id = d.child_id) IS NOT FALSE
+			LEFT JOIN kinderconnect.ledger a ON (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id)
+			WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider) AND d.state = 'ready'
+				AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+			ORDER BY d.service_date, d.kinderconnect_child_id
+			LIMIT most
+		), written AS (
+			INSERT INTO kinderconnect.ledger AS l (organization_id, record_id, agency_id, provider_id, kinderconnect_child_id, service_date,
+				child_id, kind, session_in, session_out, absence_reason, content, state, run_id)
+			SELECT organization, c.record_id, agency, provider, c.kinderconnect_child_id, c.service_date,
+				c.child_id, c.kind, c.session_in, c.session_out, c.absence_reason, c.content, 'sending', run
+			FROM claimed c
+			ON CONFLICT (organization_id, record_id) DO UPDATE
+			SET state = 'sending', run_id = excluded.run_id, code = NULL, message = NULL, answered_at = NULL
+			RETURNING l.record_id
+		), marked AS (
+			UPDATE kinderconnect.child_day d
+			SET state = 'sending', record_id = c.record_id, sent_content = c.content, sent_basis = c.basis, changed_at = now()
+			FROM claimed c
+			WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+				= (organization, agency, provider, c.kinderconnect_child_id, c.service_date)
+		)
+		SELECT array_agg(w.record_id) INTO chosen FROM written w;
+		IF chosen IS NULL THEN
+			RETURN NULL;
+		END IF;
+		id := kinderconnect._new_batch(run, organization, agency, provider, NULL, false, false, chosen);
+	END IF;
+
+	UPDATE kinderconnect.batch b SET state = 'sending', run_id = run, sent_at = clock_timestamp()
+	WHERE b.organization_id = organization AND b.batch_id = id;
+	RETURN id;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._next_batch(bigint, text, text, text, date, date) IS
+'marks the next batch of a provider as sending; null where there is none to send now. The caller commits, then calls _dispatch()';
+
+CREATE FUNCTION kinderconnect._send(organization text, batch text) RETURNS bigint
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+	SELECT kinderconnect._start_submit(b.organization_id, b.agency_id, b.provider_id, b.batch_id,
+		(SELECT array_agg(ROW(l.record_id, l.kinderconnect_child_id, l.service_date, l.kind, l.session_in, l.session_out, l.absence_reason)::kinderconnect.wire_record
+				ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id)
+			FROM kinderconnect.batch_record r
+			JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (r.organization_id, r.record_id)
+			WHERE (r.organization_id, r.batch_id) = (b.organization_id, b.batch_id)))
+	FROM kinderconnect.batch b
+	WHERE b.organization_id = organization AND b.batch_id = _send.batch AND b.state = 'sending';
+END;
+COMMENT ON FUNCTION kinderconnect._send(text, text) IS 'starts the call for a batch that is committed as sending; answers its ticket';
+
+-- Takes in the outcome of a batch. Only what the service truly said changes
+-- anything: a record it did not name is unknown, one it names twice with
+-- different words too, and one that was not sent is only noted.
+CREATE FUNCTION kinderconnect._take_submit(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	org      text := outcome.organization_id;
+	agency   text := outcome.agency_id;
+	provider text := outcome.provider_id;
+	records  text[];
+	answer   record;
+	strays   bigint;
+	halves   boolean := NOT outcome.ok AND NOT outcome.sent AND outcome.http_status IN (413, 422);
+	hopeless boolean;
+	again    boolean;
+BEGIN
+	SELECT array_agg(r.record_id ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id) INTO STRICT records
+	FROM kinderconnect.batch_record r
+	JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (r.organization_id, r.record_id)
+	WHERE r.organization_id = org AND r.batch_id = outcome.batch_id;
+
+	UPDATE kinderconnect.batch b
+	SET state = CASE WHEN outcome.ok THEN 'answered' WHEN outcome.sent THEN 'lost' ELSE 'refused' END,
+		sqlstate = outcome.sqlstate, http_status = outcome.http_status, code = outcome.code,
+		message = nullif(kinderconnect._said(outcome), ''), attempts = outcome.attempts, ended_at = clock_timestamp()
+	WHERE b.organization_id = org AND b.batch_id = outcome.batch_id
+	RETURNING b.repeats INTO again;
+
+	IF outcome.ok THEN
+		FOR answer IN
+			SELECT s.verdict, array_agg(s.record_id) AS record_ids, array_agg(s.code) AS codes, array_agg(s.message) AS messages
+			FROM (SELECT r.record_id, min(w.code) AS code, min(w.message) AS message,
+					CASE
+						WHEN count(DISTINCT w.verdict) = 1 THEN min(w.verdict)
+						ELSE 'unknown'
+					END AS verdict
+				FROM unnest(records) r(record_id)
+				LEFT JOIN (SELECT w.record_id, w.code, coalesce(w.message, CASE WHEN w.status NOT IN ('accepted', 'duplicate', 'rejected') THEN format('status "%s"', w.status) END) AS message,
+						CASE WHEN w.status IN ('accepted', 'duplicate') THEN 'accepted' WHEN w.status IS NOT NULL THEN 'rejected' ELSE 'unknown' END AS verdict
+					FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_result) w) w USING (record_id)
+				GROUP BY r.record_id) s
+			GROUP BY s.verdict
+		LOOP
+			PERFORM kinderconnect._settle(org, answer.record_ids, answer.verdict, answer.codes, answer.messages);
+			IF answer.verdict = 'unknown' THEN
+				PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, 'KC301',
+					format('answer of the service leaves %s of %s records out', cardinality(answer.record_ids), cardinality(records)),
+					'They are unknown, and are resolved before anything new is sent for the provider.');
+			END IF;
+		END LOOP;
+		SELECT count(*) INTO strays
+		FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_result) w
+		WHERE w.record_id IS NULL OR w.record_id <> ALL (records);
+		IF strays > 0 THEN
+			PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, 'KC301',
+				format('answer of the service names %s records that were not sent', strays),
+				'They changed nothing; report it to the service.');
+		END IF;
+	ELSIF outcome.sent THEN
+		PERFORM kinderconnect._settle(org, records, 'unknown', NULL, NULL);
+		PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
+	ELSIF halves AND cardinality(records) > 1 THEN
+		PERFORM kinderconnect._new_batch(run, org, agency, provider, outcome.batch_id, true, again, records[:cardinality(records) / 2]);
+		PERFORM kinderconnect._new_batch(run, org, agency, provider, outcome.batch_id, false, again, records[cardinality(records) / 2 + 1:]);
+	ELSIF halves THEN
+		-- Two single records in a row that fail alike, and nothing of this
+		-- provider accepted in this run: it is not the records' fault.
+		SELECT count(*) = 2 AND bool_and(b.records = 1 AND b.state = 'refused' AND (b.code, b.message) IS NOT DISTINCT FROM (outcome.code, kinderconnect._said(outcome)))
+		INTO hopeless
+		FROM (SELECT * FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (org, agency, provider, run)
+				AND b.ended_at IS NOT NULL AND (b.records = 1 OR b.state = 'answered')
+			ORDER BY b.ended_at DESC LIMIT 2) b;
+		IF hopeless AND NOT EXISTS (SELECT FROM kinderconnect.batch b
+				WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (org, agency, provider, run) AND b.state = 'answered') THEN
+			PERFORM kinderconnect._settle(org, records, CASE WHEN again THEN 'unknown' ELSE 'not_taken' END, NULL, NULL);
+			PERFORM kinderconnect._give_up(run, org, agency, provider, outcome);
+		ELSE
+			PERFORM kinderconnect._settle(org, records, 'rejected',
+				ARRAY[CASE WHEN outcome.http_status = 413 THEN 'TOO_LARGE' ELSE outcome.code END], ARRAY[kinderconnect._said(outcome)]);
+		END IF;
+	ELSE
+		PERFORM kinderconnect._settle(org, records, CASE WHEN again THEN 'unknown' ELSE 'not_taken' END, NULL, NULL);
+		PERFORM kinderconnect._give_up(run, org, agency, provider, outcome);
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take_submit(bigint, kinderconnect.call_outcome) IS
+'takes in the outcome of a batch: record by record, halved, unknown, or the provider given up for this run';
+
+CREATE FUNCTION kinderconnect._give_up(run bigint, organization text, agency text, provider text, outcome kinderconnect.call_outcome) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unsent record;
+BEGIN
+	PERFORM kinderconnect._fail_provider(run, organization, agency, provider, true, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
+	FOR unsent IN
+		WITH dropped AS (
+			UPDATE kinderconnect.batch b SET state = 'dropped', ended_at = clock_timestamp()
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'waiting'
+			RETURNING b.batch_id, b.repeats
+		)
+		SELECT dropped.repeats, array_agg(r.record_id) AS record_ids
+		FROM kinderconnect.batch_record r JOIN dropped USING (batch_id)
+		WHERE r.organization_id = organization
+		GROUP BY dropped.repeats
+	LOOP
+		PERFORM kinderconnect._settle(organization, unsent.record_ids, CASE WHEN unsent.repeats THEN 'unknown' ELSE 'not_taken' END, NULL, NULL);
+	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._give_up(bigint, text, text, text, kinderconnect.call_outcome) IS
+'nothing more is sent for a provider in this run; what waited is ready again';
+
+-- Unknown records, where the service cannot be asked what it holds: the same
+-- records once more, which it answers as duplicates if it had them.
+CREATE FUNCTION kinderconnect._repeat_unknown(run bigint, organization text, agency text, provider text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	most integer;
+	part text[];
+BEGIN
+	SELECT coalesce(o.max_records, 500) INTO most
+	FROM kinderconnect.organization g
+	JOIN kinderconnect.endpoint e ON e.endpoint = g.endpoint
+	JOIN kinderconnect.dialect_operation o ON o.dialect = e.dialect AND o.operation = 'submit'
+	WHERE g.organization_id = organization;
+	FOR part IN
+		SELECT array_agg(n.record_id)
+		FROM (SELECT l.record_id, row_number() OVER (ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id) - 1 AS n
+			FROM kinderconnect.ledger l
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state = 'unknown') n
+		GROUP BY n.n / most
+	LOOP
+		PERFORM kinderconnect._new_batch(run, organization, agency, provider, NULL, false, true, part);
+	END LOOP;
+	UPDATE kinderconnect.ledger l SET state = 'sending', run_id = run
+	WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state = 'unknown';
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._repeat_unknown(bigint, text, text, text) IS
+'puts the unknown records of a provider into waiting batches again, same ids and content';
+
+-- Unknown records, where the service can be asked: it holds a record or it
+-- does not. A void left nothing behind if it arrived.
+CREATE FUNCTION kinderconnect._take_readback(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	answer record;
+BEGIN
+	IF outcome.problems > 0 THEN
+		PERFORM kinderconnect._fail_provider(run, outcome.organization_id, outcome.agency_id, outcome.provider_id, false, 'KC301',
+			format('%s records of the read-back cannot be understood', outcome.problems),
+			'Days whose answer was lost stay unknown until it can be read; see kinderconnect.api_readback().');
+		RETURN;
+	END IF;
+	FOR answer IN
+		SELECT s.verdict, array_agg(s.record_id) AS record_ids
+		FROM (SELECT l.record_id, CASE
+				WHEN l.kind = 'void' AND NOT EXISTS (SELECT FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w
+					WHERE w.kinderconnect_child_id = l.kinderconnect_child_id AND w.service_date = l.service_date) THEN 'accepted'
+				WHEN l.record_id IN (SELECT w.record_id FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w) THEN 'accepted'
+				ELSE 'not_taken' END AS verdict
+			FROM kinderconnect.ledger l
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (outcome.organization_id, outcome.agency_id, outcome.provider_id)
+				AND l.state = 'unknown') s
+		GROUP BY s.verdict
+	LOOP
+		PERFORM kinderconnect._settle(outcome.organization_id, answer.record_ids, answer.verdict, NULL, NULL);
+	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take_readback(bigint, kinderconnect.call_outcome) IS
+'settles the unknown records of a provider by what the service says it holds';
+
+CREATE FUNCTION kinderconnect.retry(organization_id text, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL,
+		kinderconnect_child_id text DEFAULT NULL, from_date date DEFAULT NULL, to_date date DEFAULT NULL) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	days bigint;
+BEGIN
+	PERFORM kinderconnect._require_organization(retry.organization_id);
+	UPDATE kinderconnect.child_day d SET sent_basis = NULL
+	WHERE d.organization_id = retry.organization_id AND d.state = 'rejected'
+		AND (retry.agency_id IS NULL OR d.agency_id = retry.agency_id)
+		AND (retry.provider_id IS NULL OR d.provider_id = retry.provider_id)
+		AND (retry.kinderconnect_child_id IS NULL OR d.kinderconnect_child_id = retry.kinderconnect_child_id)
+		AND d.service_date BETWEEN coalesce(retry.from_date, '-infinity') AND coalesce(retry.to_date, 'infinity');
+	GET DIAGNOSTICS days = ROW_COUNT;
+	RETURN days;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.retry(text, text, text, text, date, date) IS
+'the next run sends these rejected days again although nothing changed; answers how many';
+
+-- The night never takes back by itself what it accepted under an authorization
+-- or link that is gone: that is a person's decision.
+CREATE FUNCTION kinderconnect.void_day(organization_id text, agency_id text, provider_id text, kinderconnect_child_id text, service_date date) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM kinderconnect._require_organization(void_day.organization_id);
+	IF NOT kinderconnect._can_void(void_day.organization_id) THEN
+		RAISE EXCEPTION 'service of organization "%" cannot take a day back', void_day.organization_id
+			USING ERRCODE = 'KC001', HINT = 'Delete the day in the agency''s portal.';
+	END IF;
+	UPDATE kinderconnect.child_day d SET void_wanted = true
+	WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+			= (void_day.organization_id, void_day.agency_id, void_day.provider_id, void_day.kinderconnect_child_id, void_day.service_date)
+		AND d.accepted_kind IS NOT NULL AND d.reason = 'authorization_lost';
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'no such day is held as authorization_lost'
+			USING ERRCODE = 'KC001', HINT = 'Days held are listed in kinderconnect.child_day; a day deleted in Manage is taken back by itself.';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.void_day(text, text, text, text, date) IS
+'the next run takes back an accepted day whose authorization or link is gone';

@@ -1,0 +1,1427 @@
+/*
+ * call.c
+ *	  Calls to the service: their tokens, their pages and their retries.
+ *
+ * A caller owns the calls given to it, the tokens, and what it has read of
+ * organizations and dialects.  Every call is on exactly one list, that of its
+ * phase; a call leaves KC_IN_FLIGHT only with the end of its exchange.
+ *
+ * Invariant: a call ends exactly once.  Whatever may raise on its behalf runs
+ * while it stands among the ended ones with a fault that says so, so that an
+ * ERROR that someone catches leaves no call that is neither under way nor
+ * ended.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "call.h"
+#include "common/hashfn.h"
+#include "common/pg_prng.h"
+#include "executor/spi.h"
+#include "lib/ilist.h"
+#include "secrets.h"
+#include "settings.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+/* Rows of one call that are kept in memory; more go to a file */
+#define KC_ROWS_KB 1024
+
+#define KC_MAX_PAGES 10000
+
+/* No back-off is longer, whatever the service asks for */
+#define KC_MAX_BACKOFF_MS (15 * 60 * 1000)
+
+/* A token is renewed so long before it expires, or after 90 % of its life */
+#define KC_TOKEN_MARGIN_S 60
+
+/* The life of a token that does not tell */
+#define KC_TOKEN_LIFE_S 300
+#define KC_TOKEN_MAX_LIFE_S (24 * 60 * 60)
+
+/*
+ * After a refusal no one asks again so long: hundreds of calls with a wrong
+ * client secret would look like an attack.
+ */
+#define KC_TOKEN_REFUSAL_MS (60 * 1000)
+
+#define KC_TOKEN_REPLY_BYTES (64 * 1024)
+#define KC_MAX_TOKEN_LEN (16 * 1024)
+
+#define KC_UUID_LEN 36
+
+typedef enum KcPhase
+{
+	KC_QUEUED,					/* for room, or for its token */
+	KC_IN_FLIGHT,
+	KC_BACKING_OFF,				/* until not_before */
+	KC_ENDED,
+	KC_HANDED_OUT
+} KcPhase;
+
+#define KC_PHASES (KC_HANDED_OUT + 1)
+
+/* Of one endpoint and client id */
+typedef struct KcToken
+{
+	KcCaller   *caller;
+	MemoryContext context;
+	MemoryContextCallback cleanup;
+	MemoryContext attempt;		/* of one exchange */
+	MemoryContextCallback attempt_cleanup;
+	char	   *endpoint;
+	char	   *url;
+	char	   *scope;
+	char	   *client_id;
+	char	   *client_secret;	/* its name */
+	bool		http2;
+
+	char	   *value;			/* NULL = none */
+	uint32		generation;		/* counts the values */
+	TimestampTz renew_at;
+
+	bool		fetching;
+	int			failures;
+	TimestampTz not_before;
+	KcFault		fault;
+	TimestampTz refused_until;
+
+	/* while fetching */
+	KcExchange	exchange;
+	char	   *secret;			/* form-encoded */
+	char	   *reply;
+	size_t		reply_len;
+} KcToken;
+
+typedef struct KcOrganization
+{
+	char	   *organization_id;
+	char	   *group_id;
+	char	   *group_password; /* its name */
+	char	   *endpoint;
+	char	   *base_url;		/* no slash at its end */
+	bool		http2;
+	KcDialect  *dialect;
+	char	   *dialect_name;
+	KcToken    *token;			/* NULL where the endpoint has none */
+} KcOrganization;
+
+typedef struct KcNamedDialect
+{
+	char	   *name;
+	KcDialect  *dialect;
+} KcNamedDialect;
+
+struct KcCaller
+{
+	MemoryContext context;
+	KcHttp	   *http;
+	TimestampTz deadline;
+	int			max_in_flight;
+	int64		last_ticket;
+	int			ncalls;
+	dlist_head	phases[KC_PHASES];
+	List	   *organizations;
+	List	   *dialects;
+	List	   *tokens;
+};
+
+typedef struct KcCallState
+{
+	KcCall		call;
+	KcCaller   *caller;
+	KcPhase		phase;
+	dlist_node	node;
+	MemoryContext context;
+	MemoryContextCallback cleanup;
+	MemoryContext attempt;		/* of one exchange */
+	MemoryContextCallback attempt_cleanup;
+	MemoryContext list;			/* of the list as far as it has come */
+	MemoryContext store_context;	/* of the rows, see kc_begin_list() */
+	KcOrganization *organization;
+	KcPlan	   *plan;
+	const KcPlanInfo *info;
+
+	Tuplestorestate *store;
+	KcDecoder  *decoder;
+	char	   *page;			/* NULL = the first */
+	HTAB	   *pages_seen;
+	int64		rows_before;	/* this page */
+
+	int			failures;
+	TimestampTz not_before;
+	bool		acted;			/* may any attempt have been acted upon? */
+	bool		renewed;		/* the token, on account of a 401 */
+	uint32		token_generation;
+
+	/* while in flight */
+	KcExchange	exchange;
+	StringInfoData body;
+	char	   *authorization;
+	bool		begun;			/* the decoder reads a reply */
+} KcCallState;
+
+static void
+kc_move(KcCallState *state, KcPhase phase)
+{
+	dlist_delete(&state->node);
+	state->phase = phase;
+	dlist_push_tail(&state->caller->phases[phase], &state->node);
+}
+
+static void
+kc_wipe_string(char *text)
+{
+	if (text != NULL)
+		explicit_bzero(text, strlen(text));
+}
+
+/*
+ * Empties the memory of an attempt, or makes it, and sees to it that whatever
+ * frees it wipes its secrets first.
+ */
+static void
+kc_begin_attempt(MemoryContext *attempt, MemoryContext parent,
+				 MemoryContextCallback *cleanup,
+				 MemoryContextCallbackFunction wipe, void *arg)
+{
+	if (*attempt == NULL)
+		*attempt = AllocSetContextCreate(parent, "kinderconnect attempt",
+										 ALLOCSET_SMALL_SIZES);
+	else
+		MemoryContextReset(*attempt);
+	cleanup->func = wipe;
+	cleanup->arg = arg;
+	MemoryContextRegisterResetCallback(*attempt, cleanup);
+}
+
+static void
+kc_wipe_request(void *arg)
+{
+	KcCallState *state = (KcCallState *) arg;
+
+	if (state->body.data != NULL)
+		explicit_bzero(state->body.data, state->body.maxlen);
+	state->body.data = NULL;
+	kc_wipe_string(state->authorization);
+	state->authorization = NULL;
+}
+
+/*
+ * Rows live outside the call's context, because a context's children are gone
+ * before its callback runs, and the file behind the rows must be closed first.
+ */
+static void
+kc_free_store(KcCallState *state)
+{
+	if (state->store != NULL)
+		tuplestore_end(state->store);
+	state->store = NULL;
+	if (state->store_context != NULL)
+		MemoryContextDelete(state->store_context);
+	state->store_context = NULL;
+}
+
+static void
+kc_call_cleanup(void *arg)
+{
+	kc_free_store((KcCallState *) arg);
+}
+
+/*
+ * Starts the list from its first page with an empty store.
+ *
+ * The store outlives the transaction, so its file must not belong to one:
+ * with interXact alone the file survives, but the store would still remember
+ * the resource owner of this moment.  Only here is there to be no owner; when
+ * rows are put, looking up temp_tablespaces needs the transaction's.
+ */
+static void
+kc_begin_list(KcCallState *state)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	MemoryContext old;
+
+	kc_free_store(state);
+	if (state->list != NULL)
+		MemoryContextReset(state->list);
+	else
+		state->list = AllocSetContextCreate(state->context, "kinderconnect list",
+											ALLOCSET_SMALL_SIZES);
+	state->page = NULL;
+	state->pages_seen = NULL;
+	state->call.pages = 0;
+	state->call.entries = 0;
+	state->call.problems = 0;
+
+	state->store_context = AllocSetContextCreate(TopMemoryContext,
+												 "kinderconnect rows",
+												 ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(state->store_context);
+	CurrentResourceOwner = NULL;
+	state->store = tuplestore_begin_heap(false, true, KC_ROWS_KB);
+	CurrentResourceOwner = owner;
+	MemoryContextSwitchTo(old);
+
+	state->decoder = kc_decoder_create(state->plan, state->store, state->list);
+}
+
+/* The end, with the fault that stands in the call or with none */
+static void
+kc_end_call(KcCallState *state)
+{
+	KcCall	   *call = &state->call;
+
+	if (call->fault.kind == KC_FAULT_NONE)
+		call->rows = state->store;
+	else
+	{
+		call->fault.sent = state->acted;
+		kc_free_store(state);
+	}
+	if (state->list != NULL)
+		MemoryContextDelete(state->list);
+	state->list = NULL;
+	state->decoder = NULL;
+	if (state->attempt != NULL)
+		MemoryContextDelete(state->attempt);
+	state->attempt = NULL;
+	if (call->arguments.records != NULL)
+		pfree(call->arguments.records);
+	call->arguments.records = NULL;
+	call->ended = GetCurrentTimestamp();
+	kc_move(state, KC_ENDED);
+}
+
+/* The last failure stays in the detail: it is why there was no time left */
+static void
+kc_end_at_deadline(KcCallState *state)
+{
+	KcFault    *fault = &state->call.fault;
+	char		last[sizeof(fault->message)];
+
+	strlcpy(last, fault->message, sizeof(last));
+	kc_fault_set(fault, KC_FAULT_DEADLINE, state->acted,
+				 "the deadline came before the call was done");
+	if (state->failures > 0)
+		kc_fault_detail(fault, "The last attempt failed: %s.", last);
+	kc_fault_hint(fault, "What was not done is done by the next run. The limit is the setting kinderconnect.run_deadline.");
+	kc_end_call(state);
+}
+
+/*
+ * Exponential with full jitter, so that calls that failed together do not
+ * come back together; or what the service asked for, where that is longer.
+ */
+static TimestampTz
+kc_back_off_until(TimestampTz now, int failures, int64 retry_after_ms)
+{
+	double		longest = Min(ldexp(kc_retry_delay, Min(failures - 1, 20)),
+							  (double) KC_MAX_BACKOFF_MS);
+	int64		delay = (int64) (longest * pg_prng_double(&pg_global_prng_state));
+
+	delay = Max(delay, Min(retry_after_ms, KC_MAX_BACKOFF_MS));
+	return TimestampTzPlusMilliseconds(now, delay);
+}
+
+/*
+ * An attempt failed with the fault that stands in the call: once more, or the
+ * end.  A submit that was sent and not answered is never repeated here.
+ */
+static void
+kc_call_failed(KcCallState *state, int64 retry_after_ms)
+{
+	KcCall	   *call = &state->call;
+	TimestampTz now = GetCurrentTimestamp();
+	bool		retry;
+
+	state->acted |= call->fault.sent;
+	state->failures++;
+
+	retry = call->fault.kind == KC_FAULT_UNREACHABLE ||
+		call->fault.kind == KC_FAULT_BUSY ||
+		(call->fault.kind == KC_FAULT_LOST && call->operation != KC_SUBMIT);
+	if (!retry || state->failures >= kc_max_attempts)
+	{
+		kc_end_call(state);
+		return;
+	}
+
+	state->not_before = kc_back_off_until(now, state->failures, retry_after_ms);
+	if (state->not_before >= state->caller->deadline)
+	{
+		kc_end_at_deadline(state);
+		return;
+	}
+
+	/* A page of which some rows have been taken cannot be taken out again */
+	if (tuplestore_tuple_count(state->store) != state->rows_before)
+		kc_begin_list(state);
+	else if (state->begun)
+	{
+		KcReply		ignored;
+
+		kc_decoder_end(state->decoder, &ignored);
+	}
+	kc_move(state, KC_BACKING_OFF);
+}
+
+/* "application/json", parameters may follow */
+static bool
+kc_is_json(const char *content_type)
+{
+	static const char json[] = "application/json";
+	size_t		len = sizeof(json) - 1;
+
+	/* strchr() finds the end of the string, too */
+	return pg_strncasecmp(content_type, json, len) == 0 &&
+		strchr(" \t;", content_type[len]) != NULL;
+}
+
+static bool
+kc_is_success(int http_status)
+{
+	return http_status >= 200 && http_status <= 299;
+}
+
+static void
+kc_not_json_fault(KcExchange *exchange)
+{
+	kc_fault_set(&exchange->fault, KC_FAULT_REPLY, true,
+				 "the service answered with something other than JSON");
+	kc_fault_detail(&exchange->fault,
+					"The content type of the reply is \"%s\" where \"application/json\" was expected.",
+					exchange->content_type);
+	kc_fault_hint(&exchange->fault,
+				  "Check base_url of kinderconnect.endpoint: another server may be answering there.");
+	exchange->fault.http_status = exchange->http_status;
+}
+
+/* Takes a part of a call's reply; an error page that is no JSON is read past */
+static bool
+kc_call_sink(KcExchange *exchange, const char *data, size_t len)
+{
+	KcCallState *state = (KcCallState *) exchange->owner;
+	bool		success = kc_is_success(exchange->http_status);
+	MemoryContext old;
+	bool		more;
+
+	if (!kc_is_json(exchange->content_type))
+	{
+		if (success)
+			kc_not_json_fault(exchange);
+		return !success;
+	}
+
+	old = MemoryContextSwitchTo(state->attempt);
+	if (!state->begun)
+	{
+		state->begun = true;
+		kc_decoder_begin(state->decoder, success);
+	}
+	more = kc_decoder_feed(state->decoder, data, len);
+	MemoryContextSwitchTo(old);
+	return more;
+}
+
+/*
+ * A service may quote our request in its message.  Where a secret cannot be
+ * read again, nothing of the text is kept.
+ */
+static void
+kc_mask_secret(char *text, const char *name)
+{
+	KcFault		fault;
+	char	   *secret = kc_secret_read(name, &fault);
+
+	if (secret == NULL)
+		text[0] = '\0';
+	else
+		kc_secret_mask(text, secret);
+	kc_secret_free(secret);
+}
+
+static void
+kc_mask_reply(KcCallState *state, char *text)
+{
+	KcOrganization *organization = state->organization;
+
+	if (text == NULL)
+		return;
+	if (state->authorization != NULL)
+		kc_secret_mask(text, strrchr(state->authorization, ' ') + 1);
+	kc_mask_secret(text, organization->group_password);
+	if (organization->token != NULL)
+		kc_mask_secret(text, organization->token->client_secret);
+}
+
+/* Is this page new in the list?  ERROR only for want of memory */
+static bool
+kc_note_page(KcCallState *state, const char *page)
+{
+	uint64		key;
+	bool		found;
+
+	if (state->pages_seen == NULL)
+	{
+		HASHCTL		control = {
+			.keysize = sizeof(uint64),
+			.entrysize = sizeof(uint64),
+			.hcxt = state->list
+		};
+
+		state->pages_seen = hash_create("kinderconnect pages", 64, &control,
+										HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	key = hash_bytes_extended((const unsigned char *) page, strlen(page), 0);
+	hash_search(state->pages_seen, &key, HASH_ENTER, &found);
+	return !found;
+}
+
+/* A whole page is in: the next one, or the end of the list */
+static void
+kc_page_done(KcCallState *state, const KcReply *reply)
+{
+	KcCall	   *call = &state->call;
+	KcFault    *fault = &call->fault;
+
+	call->entries += reply->entries;
+	call->problems += reply->problems;
+	call->pages++;
+
+	if (reply->next_page == NULL || call->operation == KC_SUBMIT)
+	{
+		memset(fault, 0, sizeof(*fault));
+		fault->http_status = state->exchange.http_status;
+		kc_end_call(state);
+	}
+	else if (!kc_note_page(state, reply->next_page) || call->pages >= KC_MAX_PAGES)
+	{
+		kc_fault_set(fault, KC_FAULT_REPLY, true, "the list of the service has no end");
+		if (call->pages >= KC_MAX_PAGES)
+			kc_fault_detail(fault, "It names more than %d pages.", KC_MAX_PAGES);
+		else
+			kc_fault_detail(fault, "Page %d names a page as the next one that it has named before.",
+							call->pages);
+		kc_call_failed(state, -1);
+	}
+	else
+	{
+		state->page = MemoryContextStrdup(state->list, reply->next_page);
+		kc_move(state, KC_QUEUED);
+	}
+}
+
+/* A 401 renews the token once a call */
+static bool
+kc_renew_token(KcCallState *state)
+{
+	KcToken    *token = state->organization->token;
+
+	if (!state->info->oauth2 || state->renewed)
+		return false;
+	state->renewed = true;
+	if (token->generation == state->token_generation)
+		token->renew_at = 0;
+	memset(&state->call.fault, 0, sizeof(KcFault));
+	kc_move(state, KC_QUEUED);
+	return true;
+}
+
+static void
+kc_call_answered(KcCallState *state)
+{
+	KcCall	   *call = &state->call;
+	KcExchange *exchange = &state->exchange;
+	KcReply		reply = {0};
+	MemoryContext old;
+
+	kc_fault_set(&call->fault, KC_FAULT_REPLY, true,
+				 "the reply of the service could not be stored");
+	kc_move(state, KC_ENDED);
+	call->ended = GetCurrentTimestamp();
+	call->bytes += exchange->bytes_in;
+
+	if (exchange->fault.kind == KC_FAULT_NONE &&
+		kc_is_success(exchange->http_status) &&
+		!kc_is_json(exchange->content_type))
+		kc_not_json_fault(exchange);
+
+	if (exchange->fault.kind != KC_FAULT_NONE)
+	{
+		kc_wipe_request(state);
+		call->fault = exchange->fault;
+		kc_call_failed(state, exchange->retry_after_ms);
+		return;
+	}
+
+	old = MemoryContextSwitchTo(state->attempt);
+	if (kc_is_success(exchange->http_status) && !state->begun)
+	{
+		kc_decoder_begin(state->decoder, true);
+		state->begun = true;
+	}
+	if (state->begun)
+		kc_decoder_end(state->decoder, &reply);
+	state->begun = false;
+	kc_mask_reply(state, reply.code);
+	kc_mask_reply(state, reply.message);
+	MemoryContextSwitchTo(old);
+	kc_wipe_request(state);
+
+	if (exchange->http_status == 401 && kc_renew_token(state))
+		return;
+	if (!kc_is_success(exchange->http_status))
+	{
+		kc_fault_from_http(&call->fault, exchange->http_status, reply.code, reply.message);
+		kc_call_failed(state, exchange->retry_after_ms);
+	}
+	else if (!reply.understood)
+	{
+		kc_fault_set(&call->fault, KC_FAULT_REPLY, true,
+					 "the reply of the service cannot be understood");
+		if (reply.trouble != NULL)
+			kc_fault_detail(&call->fault, "%c%s.",
+							pg_toupper((unsigned char) reply.trouble[0]), reply.trouble + 1);
+		call->fault.http_status = exchange->http_status;
+		kc_call_failed(state, -1);
+	}
+	else if (!reply.success)
+	{
+		kc_fault_from_http(&call->fault, exchange->http_status, reply.code, reply.message);
+		kc_call_failed(state, -1);
+	}
+	else
+		kc_page_done(state, &reply);
+}
+
+/* A version 4 UUID: nothing of ours can be read from it */
+static void
+kc_new_uuid(char *out)
+{
+	uint8		b[16];
+
+	if (!pg_strong_random(b, sizeof(b)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	b[6] = (b[6] & 0x0f) | 0x40;
+	b[8] = (b[8] & 0x3f) | 0x80;
+	snprintf(out, KC_UUID_LEN + 1,
+			 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+			 b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7],
+			 b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+static int
+kc_record_count(const KcCallState *state)
+{
+	ArrayType  *records = state->call.arguments.records;
+
+	return records == NULL ? 0 : ArrayGetNItems(ARR_NDIM(records), ARR_DIMS(records));
+}
+
+/*
+ * Says of a batch that is over the limits what the service would say, so that
+ * whoever sent it halves it in either case.
+ */
+static void
+kc_too_large_fault(KcFault *fault, int limit, const char *unit)
+{
+	kc_fault_from_http(fault, 413, "TOO_LARGE", NULL);
+	kc_fault_detail(fault, "The dialect allows %d %s in a request. Nothing was sent.",
+					limit, unit);
+}
+
+/*
+ * Makes the request in the attempt's context; false with a fault in the call.
+ * The buffer is made large enough at once: growing would leave copies of the
+ * password behind that nobody wipes.
+ */
+static bool
+kc_make_request(KcCallState *state)
+{
+	KcCall	   *call = &state->call;
+	const KcPlanInfo *info = state->info;
+	KcOrganization *organization = state->organization;
+	int			nrecords = kc_record_count(state);
+	KcExchange *exchange = &state->exchange;
+	char	   *password;
+	const char **headers;
+
+	if (info->max_records > 0 && nrecords > info->max_records)
+	{
+		kc_too_large_fault(&call->fault, info->max_records, "records");
+		return false;
+	}
+
+	password = kc_secret_read(organization->group_password, &call->fault);
+	if (password == NULL)
+		return false;
+	initStringInfo(&state->body);
+	enlargeStringInfo(&state->body, 4096 + 512 * nrecords);
+	kc_encode_request(state->plan, &call->arguments, password, state->page, &state->body);
+	kc_secret_free(password);
+	if (call->operation == KC_SUBMIT && info->max_bytes > 0 &&
+		state->body.len > info->max_bytes)
+	{
+		kc_too_large_fault(&call->fault, info->max_bytes, "bytes");
+		return false;
+	}
+
+	headers = (const char **) palloc(5 * sizeof(char *));
+	headers[0] = "Content-Type: application/json";
+	headers[1] = "Accept: application/json";
+	headers[2] = psprintf("X-Request-Id: %*s", KC_UUID_LEN, "");
+	kc_new_uuid(unconstify(char *, headers[2]) + strlen("X-Request-Id: "));
+	headers[3] = NULL;
+	headers[4] = NULL;
+	if (info->oauth2)
+	{
+		state->authorization = psprintf("Authorization: Bearer %s",
+										organization->token->value);
+		state->token_generation = organization->token->generation;
+		headers[3] = state->authorization;
+	}
+
+	memset(exchange, 0, sizeof(*exchange));
+	exchange->method = info->method;
+	exchange->url = psprintf("%s%s", organization->base_url, info->path);
+	exchange->headers = headers;
+	exchange->body = state->body.data;
+	exchange->body_len = state->body.len;
+	exchange->http2 = organization->http2;
+	exchange->deadline = state->caller->deadline;
+	exchange->sink = kc_call_sink;
+	exchange->owner = state;
+	return true;
+}
+
+static void
+kc_send(KcCallState *state)
+{
+	KcCall	   *call = &state->call;
+	MemoryContext old;
+	bool		made;
+
+	/* Until it is made: an ERROR in between is the call's end */
+	kc_fault_set(&call->fault, KC_FAULT_CONFIG, state->acted,
+				 "the request could not be made");
+	call->ended = GetCurrentTimestamp();
+	kc_move(state, KC_ENDED);
+
+	kc_begin_attempt(&state->attempt, state->context, &state->attempt_cleanup,
+					 kc_wipe_request, state);
+	if (state->list == NULL)
+		kc_begin_list(state);
+
+	old = MemoryContextSwitchTo(state->attempt);
+	made = kc_make_request(state);
+	MemoryContextSwitchTo(old);
+	if (!made)
+	{
+		kc_end_call(state);
+		return;
+	}
+
+	memset(&call->fault, 0, sizeof(call->fault));
+	call->attempts++;
+	if (call->first_sent == 0)
+		call->first_sent = call->ended;
+	call->ended = 0;
+	state->begun = false;
+	state->rows_before = tuplestore_tuple_count(state->store);
+	kc_move(state, KC_IN_FLIGHT);
+	kc_http_start(state->caller->http, &state->exchange);
+}
+
+/*
+ * Tokens
+ */
+
+static void
+kc_wipe_token_attempt(void *arg)
+{
+	KcToken    *token = (KcToken *) arg;
+
+	kc_wipe_string(token->secret);
+	token->secret = NULL;
+	if (token->reply != NULL)
+		explicit_bzero(token->reply, KC_TOKEN_REPLY_BYTES);
+	token->reply = NULL;
+}
+
+static void
+kc_wipe_token(void *arg)
+{
+	kc_wipe_string(((KcToken *) arg)->value);
+}
+
+/* application/x-www-form-urlencoded, as RFC 6749 asks also for Basic */
+static char *
+kc_form_encode(const char *text)
+{
+	char	   *out = (char *) palloc(3 * strlen(text) + 1);
+	char	   *o = out;
+
+	for (const unsigned char *t = (const unsigned char *) text; *t != '\0'; t++)
+	{
+		if ((*t >= '0' && *t <= '9') || (*t >= 'A' && *t <= 'Z') ||
+			(*t >= 'a' && *t <= 'z') || strchr("-._*", *t) != NULL)
+			*o++ = *t;
+		else if (*t == ' ')
+			*o++ = '+';
+		else
+			o += sprintf(o, "%%%02X", *t);
+	}
+	*o = '\0';
+	return out;
+}
+
+static bool
+kc_token_sink(KcExchange *exchange, const char *data, size_t len)
+{
+	KcToken    *token = (KcToken *) exchange->owner;
+
+	if (token->reply_len + len > KC_TOKEN_REPLY_BYTES)
+	{
+		kc_fault_set(&exchange->fault, KC_FAULT_TOO_LARGE, true,
+					 "the reply of the token endpoint is larger than %d kB",
+					 KC_TOKEN_REPLY_BYTES / 1024);
+		return false;
+	}
+	memcpy(token->reply + token->reply_len, data, len);
+	token->reply_len += len;
+	return true;
+}
+
+/* Asks for a token; false with token->fault where that cannot even be sent */
+static bool
+kc_token_fetch(KcToken *token)
+{
+	static const char *headers[] = {
+		"Content-Type: application/x-www-form-urlencoded",
+		"Accept: application/json",
+		NULL
+	};
+	KcExchange *exchange = &token->exchange;
+	MemoryContext old;
+	char	   *secret;
+
+	kc_begin_attempt(&token->attempt, token->context, &token->attempt_cleanup,
+					 kc_wipe_token_attempt, token);
+	old = MemoryContextSwitchTo(token->attempt);
+	memset(exchange, 0, sizeof(*exchange));
+	secret = kc_secret_read(token->client_secret, &token->fault);
+	if (secret == NULL)
+	{
+		MemoryContextSwitchTo(old);
+		return false;
+	}
+	exchange->method = "POST";
+	exchange->url = token->url;
+	exchange->headers = headers;
+	exchange->user = kc_form_encode(token->client_id);
+	token->secret = kc_form_encode(secret);
+	kc_secret_free(secret);
+	exchange->password = token->secret;
+	exchange->body = token->scope == NULL ? "grant_type=client_credentials" :
+		psprintf("grant_type=client_credentials&scope=%s", kc_form_encode(token->scope));
+	exchange->body_len = strlen(exchange->body);
+	exchange->http2 = token->http2;
+	exchange->deadline = token->caller->deadline;
+	exchange->sink = kc_token_sink;
+	exchange->owner = token;
+	token->reply = (char *) palloc(KC_TOKEN_REPLY_BYTES);
+	token->reply_len = 0;
+	MemoryContextSwitchTo(old);
+
+	token->fetching = true;
+	kc_http_start(token->caller->http, exchange);
+	return true;
+}
+
+/* A header is made of it: visible ASCII alone */
+static bool
+kc_token_is_sane(const char *value)
+{
+	size_t		len = strlen(value);
+
+	if (len == 0 || len > KC_MAX_TOKEN_LEN)
+		return false;
+	for (size_t i = 0; i < len; i++)
+	{
+		if (value[i] < 0x21 || value[i] > 0x7e)
+			return false;
+	}
+	return true;
+}
+
+/* What a 200 said; false with token->fault */
+static bool
+kc_token_take(KcToken *token)
+{
+	char	   *value = kc_json_get(token->reply, token->reply_len, "access_token");
+	char	   *type = kc_json_get(token->reply, token->reply_len, "token_type");
+	char	   *expires = kc_json_get(token->reply, token->reply_len, "expires_in");
+	int64		life = KC_TOKEN_LIFE_S;
+	bool		ok;
+
+	ok = value != NULL && kc_token_is_sane(value) &&
+		(type == NULL || pg_strcasecmp(type, "bearer") == 0);
+	if (ok)
+	{
+		if (expires != NULL)
+			life = Max(1, Min(strtol(expires, NULL, 10), KC_TOKEN_MAX_LIFE_S));
+		kc_wipe_string(token->value);
+		if (token->value != NULL)
+			pfree(token->value);
+		token->value = NULL;
+		token->value = MemoryContextStrdup(token->context, value);
+		token->generation++;
+		token->renew_at = GetCurrentTimestamp() + life * USECS_PER_SEC -
+			Min(KC_TOKEN_MARGIN_S * USECS_PER_SEC, life * USECS_PER_SEC / 10);
+	}
+	else
+	{
+		kc_fault_set(&token->fault, KC_FAULT_REPLY, false,
+					 "the reply of the token endpoint cannot be understood");
+		kc_fault_detail(&token->fault,
+						"It must be a JSON object with an access_token of the type Bearer.");
+		kc_fault_hint(&token->fault, "Check token_url of kinderconnect.endpoint.");
+	}
+	kc_wipe_string(value);
+	return ok;
+}
+
+/* What any other status said */
+static void
+kc_token_refused(KcToken *token)
+{
+	int			status = token->exchange.http_status;
+	char	   *code = kc_json_get(token->reply, token->reply_len, "error");
+	char	   *message = kc_json_get(token->reply, token->reply_len, "error_description");
+
+	if (code != NULL)
+		kc_mask_secret(code, token->client_secret);
+	if (message != NULL)
+		kc_mask_secret(message, token->client_secret);
+	kc_fault_from_http(&token->fault, status, code, message);
+	if (status == 400 || status == 401 || status == 403)
+	{
+		token->fault.kind = KC_FAULT_TOKEN;
+		snprintf(token->fault.message, sizeof(token->fault.message),
+				 "the token endpoint does not accept our credentials (HTTP status %d)",
+				 status);
+		kc_fault_hint(&token->fault, "Check client_id and scope of kinderconnect.endpoint, and the secret that its column client_secret names.");
+	}
+}
+
+/* Once more later, or the end of all calls that wait for it */
+static void
+kc_token_failed(KcToken *token)
+{
+	KcCaller   *caller = token->caller;
+	KcFault    *fault = &token->fault;
+	TimestampTz now = GetCurrentTimestamp();
+	dlist_mutable_iter iter;
+
+	token->failures++;
+	if ((fault->kind == KC_FAULT_UNREACHABLE || fault->kind == KC_FAULT_BUSY ||
+		 fault->kind == KC_FAULT_LOST) && token->failures < kc_max_attempts)
+	{
+		token->not_before = kc_back_off_until(now, token->failures,
+											  token->exchange.retry_after_ms);
+		return;
+	}
+
+	token->failures = 0;
+	token->not_before = 0;
+	if (fault->kind == KC_FAULT_TOKEN)
+		token->refused_until = TimestampTzPlusMilliseconds(now, KC_TOKEN_REFUSAL_MS);
+
+	dlist_foreach_modify(iter, &caller->phases[KC_QUEUED])
+	{
+		KcCallState *state = dlist_container(KcCallState, node, iter.cur);
+
+		if (state->info->oauth2 && state->organization->token == token)
+		{
+			state->call.fault = *fault;
+			kc_end_call(state);
+		}
+	}
+}
+
+static void
+kc_token_answered(KcToken *token)
+{
+	MemoryContext old;
+	bool		ok = false;
+
+	token->fetching = false;
+	kc_fault_set(&token->fault, KC_FAULT_REPLY, false,
+				 "the reply of the token endpoint could not be stored");
+
+	old = MemoryContextSwitchTo(token->attempt);
+	if (token->exchange.fault.kind != KC_FAULT_NONE)
+		token->fault = token->exchange.fault;
+	else if (token->exchange.http_status == 200)
+		ok = kc_token_take(token);
+	else
+		kc_token_refused(token);
+	MemoryContextSwitchTo(old);
+	kc_wipe_token_attempt(token);
+
+	if (ok)
+	{
+		token->failures = 0;
+		token->not_before = 0;
+	}
+	else
+		kc_token_failed(token);
+}
+
+/*
+ * May the call be sent now?  Where its token is missing, that is asked for,
+ * and the call waits; where it cannot be had, the call ends.
+ */
+static bool
+kc_token_ready(KcCallState *state, TimestampTz now)
+{
+	KcToken    *token = state->organization->token;
+
+	if (!state->info->oauth2)
+		return true;
+	if (token->fetching || token->not_before > now)
+		return false;
+	if (token->value != NULL && now < token->renew_at)
+		return true;
+	if (token->refused_until <= now && kc_token_fetch(token))
+		return false;
+	state->call.fault = token->fault;
+	kc_end_call(state);
+	return false;
+}
+
+/*
+ * The caller
+ */
+
+KcCaller *
+kc_caller_create(MemoryContext parent, int max_in_flight, TimestampTz deadline)
+{
+	MemoryContext context;
+	KcCaller   *caller;
+
+	context = AllocSetContextCreate(parent, "kinderconnect caller",
+									ALLOCSET_DEFAULT_SIZES);
+	caller = (KcCaller *) MemoryContextAllocZero(context, sizeof(KcCaller));
+	caller->context = context;
+	caller->deadline = deadline;
+	caller->max_in_flight = max_in_flight;
+	for (int i = 0; i < KC_PHASES; i++)
+		dlist_init(&caller->phases[i]);
+	caller->http = kc_http_create(context, max_in_flight);
+	return caller;
+}
+
+void
+kc_caller_destroy(KcCaller *caller)
+{
+	MemoryContextDelete(caller->context);
+}
+
+static KcToken *
+kc_find_token(KcCaller *caller, const char *endpoint, const char *client_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, caller->tokens)
+	{
+		KcToken    *token = (KcToken *) lfirst(lc);
+
+		if (strcmp(token->endpoint, endpoint) == 0 &&
+			strcmp(token->client_id, client_id) == 0)
+			return token;
+	}
+	return NULL;
+}
+
+/* In a context of its own, a child of the current one */
+static KcToken *
+kc_make_token(KcCaller *caller, const char *endpoint, const char *url,
+			  const char *scope, const char *client_id, const char *client_secret)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "kinderconnect token",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	KcToken    *token = (KcToken *) palloc0(sizeof(KcToken));
+
+	token->caller = caller;
+	token->context = context;
+	token->endpoint = pstrdup(endpoint);
+	token->url = pstrdup(url);
+	token->scope = scope == NULL ? NULL : pstrdup(scope);
+	token->client_id = pstrdup(client_id);
+	token->client_secret = pstrdup(client_secret);
+	token->cleanup.func = kc_wipe_token;
+	token->cleanup.arg = token;
+	MemoryContextRegisterResetCallback(context, &token->cleanup);
+	MemoryContextSwitchTo(old);
+	return token;
+}
+
+static KcDialect *
+kc_get_dialect(KcCaller *caller, const char *name)
+{
+	KcNamedDialect *named;
+	MemoryContext context;
+	MemoryContext old;
+	ListCell   *lc;
+
+	foreach(lc, caller->dialects)
+	{
+		named = (KcNamedDialect *) lfirst(lc);
+		if (strcmp(named->name, name) == 0)
+			return named->dialect;
+	}
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "kinderconnect dialect",
+									ALLOCSET_DEFAULT_SIZES);
+	named = (KcNamedDialect *) MemoryContextAlloc(context, sizeof(KcNamedDialect));
+	named->name = MemoryContextStrdup(context, name);
+	named->dialect = kc_dialect_load(name, context);
+
+	old = MemoryContextSwitchTo(caller->context);
+	caller->dialects = lappend(caller->dialects, named);
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(context, caller->context);
+	return named->dialect;
+}
+
+static char *
+kc_column(MemoryContext context, int number)
+{
+	char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, number);
+
+	return value == NULL ? NULL : MemoryContextStrdup(context, value);
+}
+
+/*
+ * Reads an organization and its endpoint once a caller.  Everything is made
+ * below the current context and handed to the caller when it is whole, so that
+ * an ERROR in between leaves nothing.
+ */
+static KcOrganization *
+kc_get_organization(KcCaller *caller, const char *organization_id)
+{
+	static const char *const query =
+		"SELECT o.group_id, o.group_password, e.endpoint, e.dialect, e.base_url,"
+		" e.http2, e.token_url, e.scope, e.client_id, e.client_secret"
+		" FROM kinderconnect.organization o JOIN kinderconnect.endpoint e"
+		" ON e.endpoint OPERATOR(pg_catalog.=) o.endpoint"
+		" WHERE o.organization_id OPERATOR(pg_catalog.=) $1";
+	Oid			types[] = {TEXTOID};
+	Datum		values[1];
+	MemoryContext context;
+	MemoryContext old;
+	KcOrganization *organization;
+	KcToken    *new_token = NULL;
+	char	   *http2;
+	char	   *token_url;
+	char	   *scope;
+	char	   *client_id;
+	char	   *client_secret;
+	size_t		len;
+	ListCell   *lc;
+
+	foreach(lc, caller->organizations)
+	{
+		organization = (KcOrganization *) lfirst(lc);
+		if (strcmp(organization->organization_id, organization_id) == 0)
+			return organization;
+	}
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "kinderconnect organization",
+									ALLOCSET_SMALL_SIZES);
+	organization = (KcOrganization *) MemoryContextAllocZero(context, sizeof(KcOrganization));
+	organization->organization_id = MemoryContextStrdup(context, organization_id);
+
+	SPI_connect();
+	values[0] = CStringGetTextDatum(organization_id);
+	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not read the organization")));
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_KC_CONFIG),
+				 errmsg("organization \"%s\" is not known", organization_id),
+				 errhint("SELECT organization_id FROM kinderconnect.organization lists those that are; kinderconnect.enable_integration() adds one.")));
+	organization->group_id = kc_column(context, 1);
+	organization->group_password = kc_column(context, 2);
+	organization->endpoint = kc_column(context, 3);
+	organization->dialect_name = kc_column(context, 4);
+	organization->base_url = kc_column(context, 5);
+	http2 = kc_column(context, 6);
+	token_url = kc_column(context, 7);
+	scope = kc_column(context, 8);
+	client_id = kc_column(context, 9);
+	client_secret = kc_column(context, 10);
+	SPI_finish();
+
+	organization->http2 = http2[0] == 't';
+	len = strlen(organization->base_url);
+	while (len > 0 && organization->base_url[len - 1] == '/')
+		organization->base_url[--len] = '\0';
+	organization->dialect = kc_get_dialect(caller, organization->dialect_name);
+	if (token_url != NULL)
+	{
+		organization->token = kc_find_token(caller, organization->endpoint, client_id);
+		if (organization->token == NULL)
+		{
+			new_token = kc_make_token(caller, organization->endpoint, token_url,
+									  scope, client_id, client_secret);
+			new_token->http2 = organization->http2;
+			organization->token = new_token;
+		}
+	}
+
+	old = MemoryContextSwitchTo(caller->context);
+	caller->organizations = lappend(caller->organizations, organization);
+	MemoryContextSetParent(context, caller->context);
+	if (new_token != NULL)
+	{
+		MemoryContextSetParent(new_token->context, caller->context);
+		caller->tokens = lappend(caller->tokens, new_token);
+	}
+	MemoryContextSwitchTo(old);
+	return organization;
+}
+
+static char *
+kc_copy_string(const char *text)
+{
+	return text == NULL ? NULL : pstrdup(text);
+}
+
+KcCall *
+kc_caller_add(KcCaller *caller, KcOperation operation,
+			  const char *organization_id, const KcArguments *arguments)
+{
+	KcOrganization *organization = kc_get_organization(caller, organization_id);
+	KcPlan	   *plan = kc_dialect_plan(organization->dialect, operation);
+	const KcPlanInfo *info;
+	MemoryContext context;
+	MemoryContext old;
+	KcCallState *state;
+	KcCall	   *call;
+
+	if (plan == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_KC_CONFIG),
+				 errmsg("the service of organization \"%s\" has no operation \"%s\"",
+						organization_id, kc_operation_name(operation)),
+				 errdetail("Endpoint \"%s\" speaks dialect \"%s\".",
+						   organization->endpoint, organization->dialect_name)));
+	info = kc_plan_info(plan);
+	if (info->oauth2 && organization->token == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_KC_CONFIG),
+				 errmsg("endpoint \"%s\" has no token_url", organization->endpoint),
+				 errdetail("Its dialect \"%s\" needs a token for the operation \"%s\".",
+						   organization->dialect_name, kc_operation_name(operation)),
+				 errhint("Set token_url, client_id and client_secret of kinderconnect.endpoint.")));
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "kinderconnect call",
+									ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
+	state = (KcCallState *) palloc0(sizeof(KcCallState));
+	state->caller = caller;
+	state->context = context;
+	state->organization = organization;
+	state->plan = plan;
+	state->info = info;
+
+	call = &state->call;
+	call->state = state;
+	call->ticket = ++caller->last_ticket;
+	call->operation = operation;
+	call->organization_id = organization->organization_id;
+	call->row_desc = info->reply_desc;
+	call->arguments = *arguments;
+	call->arguments.group_id = organization->group_id;
+	call->arguments.agency_id = kc_copy_string(arguments->agency_id);
+	call->arguments.provider_id = kc_copy_string(arguments->provider_id);
+	call->arguments.customer_id = kc_copy_string(arguments->customer_id);
+	call->arguments.batch_id = kc_copy_string(arguments->batch_id);
+	if (arguments->records != NULL)
+	{
+		call->arguments.records = (ArrayType *) palloc(VARSIZE(arguments->records));
+		memcpy(call->arguments.records, arguments->records, VARSIZE(arguments->records));
+	}
+	MemoryContextSwitchTo(old);
+
+	state->cleanup.func = kc_call_cleanup;
+	state->cleanup.arg = state;
+	MemoryContextRegisterResetCallback(context, &state->cleanup);
+	MemoryContextSetParent(context, caller->context);
+	state->phase = KC_QUEUED;
+	dlist_push_tail(&caller->phases[KC_QUEUED], &state->node);
+	caller->ncalls++;
+	return call;
+}
+
+int
+kc_caller_pending(const KcCaller *caller)
+{
+	return caller->ncalls;
+}
+
+int
+kc_caller_room(const KcCaller *caller)
+{
+	return Max(2 * caller->max_in_flight - caller->ncalls, 0);
+}
+
+/* Puts under way what can be */
+static void
+kc_dispatch(KcCaller *caller)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		too_late = now >= caller->deadline;
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &caller->phases[KC_BACKING_OFF])
+	{
+		KcCallState *state = dlist_container(KcCallState, node, iter.cur);
+
+		if (too_late)
+			kc_end_at_deadline(state);
+		else if (state->not_before <= now)
+			kc_move(state, KC_QUEUED);
+	}
+
+	dlist_foreach_modify(iter, &caller->phases[KC_QUEUED])
+	{
+		KcCallState *state = dlist_container(KcCallState, node, iter.cur);
+
+		if (too_late)
+			kc_end_at_deadline(state);
+		else if (kc_http_room(caller->http) == 0)
+			break;
+		else if (kc_token_ready(state, now) && kc_http_room(caller->http) > 0)
+			kc_send(state);
+	}
+}
+
+static void
+kc_take(KcExchange *exchange)
+{
+	if (exchange->sink == kc_token_sink)
+		kc_token_answered((KcToken *) exchange->owner);
+	else
+		kc_call_answered((KcCallState *) exchange->owner);
+}
+
+void
+kc_caller_pump(KcCaller *caller)
+{
+	KcExchange *exchange;
+
+	kc_dispatch(caller);
+	while ((exchange = kc_http_next(caller->http, 0)) != NULL)
+	{
+		kc_take(exchange);
+		kc_dispatch(caller);
+	}
+}
+
+/* When kc_dispatch() will have something to do even if no answer comes */
+static TimestampTz
+kc_wake_time(KcCaller *caller)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz wake = DT_NOEND;
+	dlist_iter	iter;
+	ListCell   *lc;
+
+	if (!dlist_is_empty(&caller->phases[KC_QUEUED]) ||
+		!dlist_is_empty(&caller->phases[KC_BACKING_OFF]))
+		wake = caller->deadline;
+	dlist_foreach(iter, &caller->phases[KC_BACKING_OFF])
+	{
+		wake = Min(wake, dlist_container(KcCallState, node, iter.cur)->not_before);
+	}
+	foreach(lc, caller->tokens)
+	{
+		KcToken    *token = (KcToken *) lfirst(lc);
+
+		if (token->failures > 0 && !token->fetching && token->not_before > now)
+			wake = Min(wake, token->not_before);
+	}
+	return wake;
+}
+
+KcCall *
+kc_caller_next(KcCaller *caller, TimestampTz until)
+{
+	for (;;)
+	{
+		KcExchange *exchange;
+
+		kc_dispatch(caller);
+		if (!dlist_is_empty(&caller->phases[KC_ENDED]))
+		{
+			KcCallState *state = dlist_head_element(KcCallState, node,
+													&caller->phases[KC_ENDED]);
+
+			kc_move(state, KC_HANDED_OUT);
+			return &state->call;
+		}
+		if (dlist_is_empty(&caller->phases[KC_QUEUED]) &&
+			dlist_is_empty(&caller->phases[KC_BACKING_OFF]) &&
+			dlist_is_empty(&caller->phases[KC_IN_FLIGHT]))
+			return NULL;
+
+		exchange = kc_http_next(caller->http, Min(until, kc_wake_time(caller)));
+		if (exchange != NULL)
+			kc_take(exchange);
+		else if (GetCurrentTimestamp() >= until)
+			return NULL;
+	}
+}
+
+KcCall *
+kc_caller_find(KcCaller *caller, int64 ticket)
+{
+	dlist_iter	iter;
+
+	for (KcPhase phase = KC_ENDED; phase <= KC_HANDED_OUT; phase++)
+	{
+		dlist_foreach(iter, &caller->phases[phase])
+		{
+			KcCallState *state = dlist_container(KcCallState, node, iter.cur);
+
+			if (state->call.ticket == ticket)
+				return &state->call;
+		}
+	}
+	return NULL;
+}
+
+void
+kc_caller_release(KcCaller *caller, KcCall *call)
+{
+	KcCallState *state = call->state;
+
+	Assert(state->phase == KC_ENDED || state->phase == KC_HANDED_OUT);
+	dlist_delete(&state->node);
+	caller->ncalls--;
+	MemoryContextDelete(state->context);
+}

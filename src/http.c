@@ -1,0 +1,771 @@
+/*
+ * http.c
+ *	  Many HTTP exchanges at once from one backend.
+ *
+ * Owns every libcurl handle, socket and wait event set of the extension.  All
+ * of them hang on one memory context and are freed by its reset callback, so
+ * that a return, an ERROR and the abort of a transaction clean up alike.
+ *
+ * Invariant: an exchange is sent at most once.  libcurl would by itself repeat
+ * a request on a fresh connection when a kept one turns out to be dead; that
+ * needs the body to be read again, which is refused here, so that repeating
+ * is always the decision of the caller.
+ *
+ * For the same reason a connection carries one exchange at a time, also where
+ * HTTP/2 could carry more: with HTTP/1.1 and HTTP/2 connections to one host,
+ * libcurl 7.88 has been seen to put two exchanges on one HTTP/1.1 connection
+ * and to give each the answer of the other.
+ */
+#include "postgres.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "http.h"
+#include "kc_compat.h"
+#include "kc_curl_compat.h"
+#include "miscadmin.h"
+#include "settings.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+/* Of one reply; far more than any honest service sends */
+#define KC_MAX_HEADER_BYTES (64 * 1024)
+
+/* Events taken from one wait; what is left is reported by the next one */
+#define KC_MAX_EVENTS 32
+
+typedef struct KcSlot
+{
+	KcHttp	   *http;
+	CURL	   *easy;			/* kept for the life of the client */
+	struct curl_slist *headers;
+	KcExchange *exchange;		/* NULL = the slot is free */
+	bool		done;			/* waits to be handed out */
+	size_t		body_read;		/* bytes of the body libcurl has taken */
+	size_t		header_bytes;
+	bool		stopped;		/* the sink wants no more */
+	bool		deadline_cut;	/* the deadline, not the setting, is its timeout */
+	char		host[128];		/* for messages */
+	char		error_text[CURL_ERROR_SIZE];
+} KcSlot;
+
+typedef struct KcSocket
+{
+	curl_socket_t fd;
+	uint32		events;			/* WL_SOCKET_* */
+} KcSocket;
+
+struct KcHttp
+{
+	MemoryContext context;
+	MemoryContextCallback cleanup;
+	bool		closing;		/* libcurl's callbacks have nothing to do */
+
+	CURLM	   *multi;
+	int			nfds;			/* descriptors announced to fd.c */
+	int			nslots;
+	int			in_flight;		/* slots that are not free */
+	KcSlot	   *slots;
+
+	/* what libcurl wants us to wait for */
+	KcSocket   *sockets;
+	int			nsockets;
+	int			max_sockets;
+	bool		sockets_changed;
+	WaitEventSet *wait_set;		/* NULL = to be built */
+	TimestampTz timer;			/* 0 = none */
+
+	/* an ERROR of a sink, until libcurl has returned */
+	MemoryContext error_context;
+	ErrorData  *error;
+};
+
+/* They hold the bearer token */
+static void
+kc_http_free_headers(struct curl_slist *headers)
+{
+	for (struct curl_slist *h = headers; h != NULL; h = h->next)
+		explicit_bzero(h->data, strlen(h->data));
+	curl_slist_free_all(headers);
+}
+
+/*
+ * Frees what palloc does not know of.  May run while a transaction aborts, so
+ * nothing in here can raise.
+ */
+static void
+kc_http_cleanup(void *arg)
+{
+	KcHttp	   *http = (KcHttp *) arg;
+
+	http->closing = true;
+	if (http->wait_set != NULL)
+		FreeWaitEventSet(http->wait_set);
+	for (int i = 0; i < http->nslots; i++)
+	{
+		KcSlot	   *slot = &http->slots[i];
+
+		if (slot->easy != NULL)
+		{
+			curl_multi_remove_handle(http->multi, slot->easy);
+			curl_easy_cleanup(slot->easy);
+		}
+		kc_http_free_headers(slot->headers);
+	}
+	if (http->multi != NULL)
+		curl_multi_cleanup(http->multi);
+	while (http->nfds-- > 0)
+		ReleaseExternalFD();
+}
+
+/*
+ * libcurl adds, changes or removes a socket to wait for.  It does so for
+ * almost every exchange, hence a plain list; the wait event set is built anew
+ * before the next wait.
+ */
+static int
+kc_http_on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+	KcHttp	   *http = (KcHttp *) arg;
+	uint32		events = 0;
+	int			i;
+
+	if (http->closing)
+		return 0;
+
+	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
+		events |= WL_SOCKET_READABLE;
+	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
+		events |= WL_SOCKET_WRITEABLE;
+
+	http->sockets_changed = true;
+	for (i = 0; i < http->nsockets; i++)
+	{
+		if (http->sockets[i].fd == fd)
+			break;
+	}
+
+	if (events == 0)
+	{
+		if (i < http->nsockets)
+			http->sockets[i] = http->sockets[--http->nsockets];
+		return 0;
+	}
+
+	if (i == http->max_sockets)
+	{
+		KcSocket   *larger;
+
+		larger = (KcSocket *) MemoryContextAllocExtended(http->context,
+														 2 * http->max_sockets * sizeof(KcSocket),
+														 MCXT_ALLOC_NO_OOM);
+		if (larger == NULL)
+			return -1;
+		memcpy(larger, http->sockets, http->nsockets * sizeof(KcSocket));
+		pfree(http->sockets);
+		http->sockets = larger;
+		http->max_sockets *= 2;
+	}
+	if (i == http->nsockets)
+		http->nsockets++;
+	http->sockets[i].fd = fd;
+	http->sockets[i].events = events;
+	return 0;
+}
+
+static int
+kc_http_on_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+	KcHttp	   *http = (KcHttp *) arg;
+
+	if (timeout_ms < 0)
+		http->timer = 0;
+	else
+		http->timer = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	return 0;
+}
+
+/*
+ * The body is read by a callback, and not copied from a pointer, to know
+ * whether any of it has gone out.
+ */
+static size_t
+kc_http_on_read(char *buffer, size_t size, size_t nitems, void *arg)
+{
+	KcSlot	   *slot = (KcSlot *) arg;
+	size_t		len = Min(size * nitems, slot->exchange->body_len - slot->body_read);
+
+	memcpy(buffer, slot->exchange->body + slot->body_read, len);
+	slot->body_read += len;
+	return len;
+}
+
+/*
+ * Called when libcurl wants to send the body once more, on a fresh connection
+ * in place of one that died.  What has been read may have been acted upon.
+ */
+static int
+kc_http_on_seek(void *arg, curl_off_t offset, int origin)
+{
+	KcSlot	   *slot = (KcSlot *) arg;
+
+	if (origin == SEEK_SET && offset == (curl_off_t) slot->body_read)
+		return CURL_SEEKFUNC_OK;
+	return CURL_SEEKFUNC_FAIL;
+}
+
+static size_t
+kc_http_on_header(char *data, size_t size, size_t nitems, void *arg)
+{
+	KcSlot	   *slot = (KcSlot *) arg;
+	size_t		len = size * nitems;
+
+	slot->header_bytes += len;
+	if (slot->header_bytes > KC_MAX_HEADER_BYTES)
+	{
+		kc_fault_set(&slot->exchange->fault, KC_FAULT_REPLY, true,
+					 "the reply of \"%s\" has more than %d bytes of headers",
+					 slot->host, KC_MAX_HEADER_BYTES);
+		return 0;
+	}
+	return len;
+}
+
+static void
+kc_http_read_status(KcSlot *slot)
+{
+	KcExchange *exchange = slot->exchange;
+	long		status = 0;
+	char	   *content_type = NULL;
+
+	curl_easy_getinfo(slot->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(slot->easy, CURLINFO_CONTENT_TYPE, &content_type);
+	exchange->http_status = (int) status;
+	strlcpy(exchange->content_type, content_type ? content_type : "",
+			sizeof(exchange->content_type));
+}
+
+/*
+ * Hands a part of the body to the sink.  A longjmp through libcurl's frames
+ * would leave its handles unusable for good, so an ERROR is caught here and
+ * raised again as soon as libcurl has returned.  That is no recovery: nobody
+ * goes on in between, hence no subtransaction.
+ */
+static bool
+kc_http_call_sink(KcSlot *slot, const char *data, size_t len)
+{
+	KcHttp	   *http = slot->http;
+	KcExchange *exchange = slot->exchange;
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	uint32		holdoff;
+	volatile bool more = false;
+
+	HOLD_INTERRUPTS();
+	holdoff = InterruptHoldoffCount;
+	PG_TRY();
+	{
+		more = exchange->sink(exchange, data, len);
+	}
+	PG_CATCH();
+	{
+		/* errfinish() has reset it */
+		InterruptHoldoffCount = holdoff;
+		CurrentResourceOwner = owner;
+		MemoryContextSwitchTo(http->error_context);
+		if (http->error == NULL)
+		{
+			MemoryContextReset(http->error_context);
+			http->error = CopyErrorData();
+		}
+		FlushErrorState();
+		MemoryContextSwitchTo(context);
+		kc_fault_set(&exchange->fault, KC_FAULT_REPLY, true,
+					 "the reply of \"%s\" could not be stored", slot->host);
+	}
+	PG_END_TRY();
+	RESUME_INTERRUPTS();
+
+	return more;
+}
+
+static size_t
+kc_http_on_write(char *data, size_t size, size_t nitems, void *arg)
+{
+	KcSlot	   *slot = (KcSlot *) arg;
+	KcExchange *exchange = slot->exchange;
+	size_t		len = size * nitems;
+
+	if (exchange->bytes_in == 0)
+		kc_http_read_status(slot);
+	exchange->bytes_in += len;
+
+	if (exchange->bytes_in > (int64) kc_max_response * 1024)
+	{
+		kc_fault_set(&exchange->fault, KC_FAULT_TOO_LARGE, true,
+					 "the reply of \"%s\" is larger than %d kB",
+					 slot->host, kc_max_response);
+		kc_fault_hint(&exchange->fault,
+					  "The limit is the setting kinderconnect.max_response.");
+		return CURL_WRITEFUNC_ERROR;
+	}
+
+	if (!kc_http_call_sink(slot, data, len))
+	{
+		slot->stopped = true;
+		return CURL_WRITEFUNC_ERROR;
+	}
+	return len;
+}
+
+KcHttp *
+kc_http_create(MemoryContext parent, int max_in_flight)
+{
+	MemoryContext context;
+	KcHttp	   *http;
+	bool		ok;
+
+	context = AllocSetContextCreate(parent, "kinderconnect http",
+									ALLOCSET_DEFAULT_SIZES);
+	http = (KcHttp *) MemoryContextAllocZero(context, sizeof(KcHttp));
+	http->context = context;
+	http->slots = (KcSlot *) MemoryContextAllocZero(context,
+													max_in_flight * sizeof(KcSlot));
+	http->nslots = max_in_flight;
+	http->max_sockets = 2 * max_in_flight;
+	http->sockets = (KcSocket *) MemoryContextAlloc(context,
+													http->max_sockets * sizeof(KcSocket));
+
+	/* Its first block is there from the start: an ERROR for want of memory fits */
+	http->error_context = AllocSetContextCreate(context, "kinderconnect http error",
+												ALLOCSET_DEFAULT_INITSIZE,
+												ALLOCSET_DEFAULT_INITSIZE,
+												ALLOCSET_DEFAULT_MAXSIZE);
+
+	http->cleanup.func = kc_http_cleanup;
+	http->cleanup.arg = http;
+	MemoryContextRegisterResetCallback(context, &http->cleanup);
+
+	for (; http->nfds < max_in_flight; http->nfds++)
+	{
+		if (!AcquireExternalFD())
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+					 errmsg("too many open files for %d requests at once", max_in_flight),
+					 errhint("Lower the setting kinderconnect.max_in_flight, or raise max_files_per_process.")));
+	}
+
+	http->multi = curl_multi_init();
+	ok = http->multi != NULL;
+	for (int i = 0; ok && i < max_in_flight; i++)
+	{
+		http->slots[i].http = http;
+		http->slots[i].easy = curl_easy_init();
+		ok = http->slots[i].easy != NULL;
+	}
+	ok = ok &&
+		curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, kc_http_on_socket) == CURLM_OK &&
+		curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
+		curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, kc_http_on_timer) == CURLM_OK &&
+		curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
+		curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) == CURLM_OK &&
+		curl_multi_setopt(http->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long) max_in_flight) == CURLM_OK &&
+		curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long) max_in_flight) == CURLM_OK &&
+		curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long) max_in_flight) == CURLM_OK &&
+		kc_curl_multi_quick_exit(http->multi) == CURLM_OK;
+	if (!ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not set up libcurl")));
+	return http;
+}
+
+void
+kc_http_destroy(KcHttp *http)
+{
+	MemoryContextDelete(http->context);
+}
+
+int
+kc_http_room(const KcHttp *http)
+{
+	return http->nslots - http->in_flight;
+}
+
+int
+kc_http_in_flight(const KcHttp *http)
+{
+	return http->in_flight;
+}
+
+/* Ends the use of a slot's handle; what the handle kept alive lives on */
+static void
+kc_http_reset_slot(KcSlot *slot)
+{
+	curl_easy_reset(slot->easy);
+	kc_http_free_headers(slot->headers);
+	slot->headers = NULL;
+}
+
+/*
+ * Turns what libcurl says of a finished transfer into the outcome of its
+ * exchange.  Where it is not certain that nothing went out, it counts as sent.
+ */
+static void
+kc_http_finish(KcHttp *http, KcSlot *slot, CURLcode code)
+{
+	KcExchange *exchange = slot->exchange;
+	long		request_size = 0;
+	curl_off_t	retry_after = 0;
+	bool		sent;
+
+	kc_http_read_status(slot);
+	curl_easy_getinfo(slot->easy, CURLINFO_REQUEST_SIZE, &request_size);
+	curl_easy_getinfo(slot->easy, CURLINFO_RETRY_AFTER, &retry_after);
+	sent = slot->body_read > 0 || request_size > 0 || exchange->http_status != 0;
+	if (retry_after > 0)
+		exchange->retry_after_ms = (int64) Min(retry_after, INT_MAX) * 1000;
+
+	if (exchange->fault.kind == KC_FAULT_NONE && code != CURLE_OK && !slot->stopped)
+	{
+		if (code == CURLE_OPERATION_TIMEDOUT && slot->deadline_cut)
+		{
+			kc_fault_set(&exchange->fault, KC_FAULT_DEADLINE, sent,
+						 "the deadline came before the answer of \"%s\"", slot->host);
+			kc_fault_hint(&exchange->fault,
+						  "The limit is the setting kinderconnect.run_deadline.");
+		}
+		else if (code == CURLE_SEND_FAIL_REWIND)
+			/* that is our own doing, see kc_http_on_seek() */
+			kc_fault_from_curl(&exchange->fault, CURLE_GOT_NOTHING, true,
+							   slot->host, NULL);
+		else
+			kc_fault_from_curl(&exchange->fault, code, sent, slot->host,
+							   slot->error_text);
+	}
+
+	curl_multi_remove_handle(http->multi, slot->easy);
+	kc_http_reset_slot(slot);
+	slot->done = true;
+}
+
+/*
+ * Everything that calls libcurl to do work goes through here.  The resolver's
+ * threads inherit the signal mask: with all signals blocked while they may be
+ * created, no handler of the backend ever runs on one.
+ */
+static void
+kc_http_act(KcHttp *http, curl_socket_t fd, int what)
+{
+	sigset_t	all;
+	sigset_t	before;
+	CURLMcode	code;
+	CURLMsg    *message;
+	int			left;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	code = curl_multi_socket_action(http->multi, fd, what, &left);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+
+	while ((message = curl_multi_info_read(http->multi, &left)) != NULL)
+	{
+		char	   *slot = NULL;
+		CURLcode	result = message->data.result;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &slot);
+		kc_http_finish(http, (KcSlot *) slot, result);
+	}
+
+	if (http->error != NULL)
+	{
+		ErrorData  *error = http->error;
+
+		http->error = NULL;
+		ReThrowError(error);
+	}
+	if (code != CURLM_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION),
+				 errmsg("libcurl failed: %s", curl_multi_strerror(code))));
+}
+
+static void
+kc_http_run_timer(KcHttp *http)
+{
+	if (http->timer != 0 && http->timer <= GetCurrentTimestamp())
+	{
+		/* libcurl sets it anew where it needs one */
+		http->timer = 0;
+		kc_http_act(http, CURL_SOCKET_TIMEOUT, 0);
+	}
+}
+
+/* Of the owner's headers and our own; false when memory is short */
+static bool
+kc_http_make_headers(KcSlot *slot, const char **headers)
+{
+	/* No round trip before the body, and no form type of libcurl's choice */
+	static const char *const ours[] = {"Expect:", NULL};
+
+	for (int part = 0; part < 2; part++)
+	{
+		for (const char *const *h = part == 0 ? ours : headers; h != NULL && *h != NULL; h++)
+		{
+			struct curl_slist *longer = curl_slist_append(slot->headers, *h);
+
+			if (longer == NULL)
+				return false;
+			slot->headers = longer;
+		}
+	}
+	return true;
+}
+
+/* host[:port] of the URL */
+static void
+kc_http_set_host(KcSlot *slot, const char *url)
+{
+	const char *start = strstr(url, "://");
+
+	start = start == NULL ? url : start + 3;
+	strlcpy(slot->host, start, Min(sizeof(slot->host), strcspn(start, "/?#") + 1));
+}
+
+/*
+ * All options of one exchange.  The answer is the first that libcurl did not
+ * take: then nothing may be sent, for it may be the one that verifies.
+ */
+static CURLcode
+kc_http_set_options(KcSlot *slot)
+{
+	KcExchange *exchange = slot->exchange;
+	CURL	   *easy = slot->easy;
+	bool		https = pg_strncasecmp(exchange->url, "https://", 8) == 0;
+	CURLcode	code = CURLE_OK;
+	TimestampTz now = GetCurrentTimestamp();
+	long		timeout = kc_request_timeout;
+	long		left = TimestampDifferenceMilliseconds(now, exchange->deadline);
+
+	slot->deadline_cut = left <= timeout;
+	if (slot->deadline_cut)
+		timeout = Max(left, 1);
+
+#define SET(option, value) \
+	(code = code == CURLE_OK ? curl_easy_setopt(easy, option, value) : code)
+
+	SET(CURLOPT_ERRORBUFFER, slot->error_text);
+	SET(CURLOPT_PRIVATE, slot);
+	SET(CURLOPT_URL, exchange->url);
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_QUICK_EXIT, 1L);
+
+	/* where it may go */
+	SET(CURLOPT_PROTOCOLS_STR, https ? "https" : "http");
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_PROXY, "");
+	SET(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
+	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	SET(CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	if (kc_ca_file != NULL && kc_ca_file[0] != '\0')
+	{
+		SET(CURLOPT_CAINFO, kc_ca_file);
+		SET(CURLOPT_CAPATH, (char *) NULL);
+	}
+
+	/* how long */
+	SET(CURLOPT_CONNECTTIMEOUT_MS, Min((long) kc_connect_timeout, timeout));
+	SET(CURLOPT_TIMEOUT_MS, timeout);
+	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+
+	/* what goes out */
+	SET(CURLOPT_HTTP_VERSION, exchange->http2 ? (long) CURL_HTTP_VERSION_2TLS : (long) CURL_HTTP_VERSION_1_1);
+	SET(CURLOPT_POST, 1L);
+	if (strcmp(exchange->method, "POST") != 0)
+		SET(CURLOPT_CUSTOMREQUEST, exchange->method);
+	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) exchange->body_len);
+	SET(CURLOPT_READFUNCTION, kc_http_on_read);
+	SET(CURLOPT_READDATA, slot);
+	SET(CURLOPT_SEEKFUNCTION, kc_http_on_seek);
+	SET(CURLOPT_SEEKDATA, slot);
+	SET(CURLOPT_USERAGENT, "kinderconnect/" KC_VERSION);
+	SET(CURLOPT_ACCEPT_ENCODING, "");
+	SET(CURLOPT_HTTPHEADER, slot->headers);
+	if (exchange->user != NULL)
+	{
+		SET(CURLOPT_HTTPAUTH, (long) CURLAUTH_BASIC);
+		SET(CURLOPT_USERNAME, exchange->user);
+		SET(CURLOPT_PASSWORD, exchange->password);
+	}
+
+	/* what comes in */
+	SET(CURLOPT_HEADERFUNCTION, kc_http_on_header);
+	SET(CURLOPT_HEADERDATA, slot);
+	SET(CURLOPT_WRITEFUNCTION, kc_http_on_write);
+	SET(CURLOPT_WRITEDATA, slot);
+#undef SET
+
+	return code;
+}
+
+void
+kc_http_start(KcHttp *http, KcExchange *exchange)
+{
+	KcSlot	   *slot = NULL;
+	sigset_t	all;
+	sigset_t	before;
+	CURLcode	code;
+	CURLMcode	multi_code;
+
+	for (int i = 0; i < http->nslots && slot == NULL; i++)
+	{
+		if (http->slots[i].exchange == NULL)
+			slot = &http->slots[i];
+	}
+	Assert(slot != NULL);
+
+	exchange->http_status = 0;
+	exchange->retry_after_ms = -1;
+	exchange->content_type[0] = '\0';
+	exchange->bytes_in = 0;
+	memset(&exchange->fault, 0, sizeof(exchange->fault));
+	exchange->slot = slot;
+
+	slot->exchange = exchange;
+	slot->done = false;
+	slot->body_read = 0;
+	slot->header_bytes = 0;
+	slot->stopped = false;
+	slot->error_text[0] = '\0';
+	kc_http_set_host(slot, exchange->url);
+	http->in_flight++;
+
+	code = kc_http_make_headers(slot, exchange->headers) ?
+		kc_http_set_options(slot) : CURLE_OUT_OF_MEMORY;
+	if (code != CURLE_OK)
+	{
+		kc_fault_set(&exchange->fault, KC_FAULT_CONFIG, false,
+					 "libcurl cannot send a request as it has to be sent: %s",
+					 curl_easy_strerror(code));
+		kc_http_reset_slot(slot);
+		slot->done = true;
+		return;
+	}
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	multi_code = curl_multi_add_handle(http->multi, slot->easy);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (multi_code != CURLM_OK)
+	{
+		kc_fault_set(&exchange->fault, KC_FAULT_CONFIG, false,
+					 "libcurl cannot send a request: %s",
+					 curl_multi_strerror(multi_code));
+		kc_http_reset_slot(slot);
+		slot->done = true;
+		return;
+	}
+
+	kc_http_run_timer(http);
+}
+
+static void
+kc_http_build_wait_set(KcHttp *http)
+{
+	if (http->wait_set != NULL)
+	{
+		FreeWaitEventSet(http->wait_set);
+		http->wait_set = NULL;
+	}
+	http->sockets_changed = true;	/* until the set is whole */
+	http->wait_set = kc_create_wait_event_set(http->context, http->nsockets + 2);
+	AddWaitEventToSet(http->wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(http->wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	for (int i = 0; i < http->nsockets; i++)
+		AddWaitEventToSet(http->wait_set, http->sockets[i].events,
+						  http->sockets[i].fd, NULL, NULL);
+	http->sockets_changed = false;
+}
+
+/* One wait, not beyond until, and all the work it brings */
+static void
+kc_http_wait(KcHttp *http, TimestampTz until)
+{
+	WaitEvent	events[KC_MAX_EVENTS];
+	int			nevents;
+	TimestampTz now;
+	long		timeout;
+
+	if (http->wait_set == NULL || http->sockets_changed)
+		kc_http_build_wait_set(http);
+
+	if (http->timer != 0)
+		until = Min(until, http->timer);
+	/* the subtraction may overflow where until is infinitely far in the past */
+	now = GetCurrentTimestamp();
+	timeout = until <= now ? 0 : TimestampDifferenceMilliseconds(now, until);
+	nevents = WaitEventSetWait(http->wait_set, timeout, events, lengthof(events),
+							   kc_wait_event());
+
+	for (int i = 0; i < nevents; i++)
+	{
+		int			what = 0;
+
+		if (events[i].events & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+			continue;
+		}
+		if (events[i].events & WL_SOCKET_READABLE)
+			what |= CURL_CSELECT_IN;
+		if (events[i].events & WL_SOCKET_WRITEABLE)
+			what |= CURL_CSELECT_OUT;
+		kc_http_act(http, events[i].fd, what);
+	}
+	kc_http_run_timer(http);
+}
+
+static KcExchange *
+kc_http_take_done(KcHttp *http)
+{
+	for (int i = 0; i < http->nslots; i++)
+	{
+		KcSlot	   *slot = &http->slots[i];
+
+		if (slot->done)
+		{
+			KcExchange *exchange = slot->exchange;
+
+			slot->exchange = NULL;
+			slot->done = false;
+			exchange->slot = NULL;
+			http->in_flight--;
+			return exchange;
+		}
+	}
+	return NULL;
+}
+
+KcExchange *
+kc_http_next(KcHttp *http, TimestampTz until)
+{
+	KcExchange *exchange = kc_http_take_done(http);
+
+	while (exchange == NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		kc_http_wait(http, until);
+		exchange = kc_http_take_done(http);
+		if (exchange == NULL && GetCurrentTimestamp() >= until)
+			break;
+	}
+	return exchange;
+}

@@ -1,0 +1,143 @@
+/*
+ * settings.c
+ *	  The settings named kinderconnect.*.
+ *
+ * Invariant: every number is within the bounds given here, whoever set it; the
+ * files can be named by the server's administrator alone.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "fmgr.h"
+#include "settings.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+#define MS_PER_S 1000
+#define S_PER_HOUR 3600
+#define KB_PER_MB 1024
+
+char	   *kc_secrets_file = NULL;
+char	   *kc_ca_file = NULL;
+int			kc_max_in_flight = 8;
+int			kc_connect_timeout = 10 * MS_PER_S;
+int			kc_request_timeout = 60 * MS_PER_S;
+int			kc_run_deadline = 4 * S_PER_HOUR;
+int			kc_max_response = 256 * KB_PER_MB;
+int			kc_max_attempts = 4;
+int			kc_retry_delay = 500;
+int			kc_horizon_days = 45;
+int			kc_shrink_floor = 10;
+int			kc_shrink_percent = 50;
+
+PG_FUNCTION_INFO_V1(kinderconnect_setting);
+
+void
+kc_settings_init(void)
+{
+	DefineCustomStringVariable("kinderconnect.secrets_file",
+							   "File that holds the passwords and client secrets.",
+							   "An absolute path outside the data directory; empty: "
+							   "kinderconnect.secrets beside the server's configuration file.",
+							   &kc_secrets_file, "",
+							   PGC_SIGHUP, 0,
+							   NULL, NULL, NULL);
+
+	DefineCustomStringVariable("kinderconnect.ca_file",
+							   "File of the certificate authorities that are trusted.",
+							   "Empty: those of the operating system.",
+							   &kc_ca_file, "",
+							   PGC_SIGHUP, 0,
+							   NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kinderconnect.max_in_flight",
+							"Requests that may be under way at once.",
+							NULL,
+							&kc_max_in_flight, 8, 1, 64,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kinderconnect.connect_timeout",
+							"Longest time to resolve, connect and agree on TLS.",
+							NULL,
+							&kc_connect_timeout, 10 * MS_PER_S, 100, 120 * MS_PER_S,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kinderconnect.request_timeout",
+							"Longest time for one request and its whole reply.",
+							NULL,
+							&kc_request_timeout, 60 * MS_PER_S, 100, 1800 * MS_PER_S,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kinderconnect.run_deadline",
+							"Longest time for a whole run.",
+							NULL,
+							&kc_run_deadline, 4 * S_PER_HOUR, 10, 24 * S_PER_HOUR,
+							PGC_USERSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kinderconnect.max_response",
+							"Largest reply that is read, after decompression.",
+							NULL,
+							&kc_max_response, 256 * KB_PER_MB, 64, INT_MAX / 1024,
+							PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kinderconnect.max_attempts",
+							"How often one call is tried, the first time included.",
+							NULL,
+							&kc_max_attempts, 4, 1, 10,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kinderconnect.retry_delay",
+							"Time before the second attempt of a call; it doubles for each further one.",
+							NULL,
+							&kc_retry_delay, 500, 10, 60 * MS_PER_S,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kinderconnect.horizon_days",
+							"How many days back attendance is looked at.",
+							NULL,
+							&kc_horizon_days, 45, 1, 366,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kinderconnect.shrink_floor",
+							"Entries a list must have had for its shrinking to be noticed.",
+							NULL,
+							&kc_shrink_floor, 10, 0, 1000000,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kinderconnect.shrink_percent",
+							"A list with fewer than this percentage of last time's entries is set aside.",
+							"0 takes every list as it comes.",
+							&kc_shrink_percent, 50, 0, 100,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+}
+
+/*
+ * Calling this loads the library, so that what it answers has been checked;
+ * current_setting() may answer a placeholder that nobody has.
+ */
+Datum
+kinderconnect_setting(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	const char *value = GetConfigOption(psprintf("kinderconnect.%s", name),
+										true, false);
+
+	if (value == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown setting \"kinderconnect.%s\"", name),
+				 errhint("SELECT name, short_desc FROM pg_settings WHERE name LIKE 'kinderconnect.%%' lists them.")));
+
+	PG_RETURN_TEXT_P(cstring_to_text(value));
+}

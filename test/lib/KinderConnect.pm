@@ -1,0 +1,291 @@
+# A night of its own for a TAP test: a server with pg_cron, a secrets file
+# beside its data directory, and a simulator of the service.
+#
+#   my $night = new_night('crash', conf => "work_mem = '1MB'");
+#   $night->install;                          # extension, endpoint, its secret
+#   $night->enable('sunshine', 'G-SUN');      # organization, group of the seed
+#   $night->sql("SELECT kinderconnect.arm()");
+#
+#   $night->admin('faults', { faults => [ { kind => 'hang', operation => 'submit' } ] });
+#   my $job = $night->start_sql('CALL kinderconnect.nightly()');
+#   $night->wait_simulator(operation => 'submit', hanging => 1);
+#   kill 'KILL', $job->pid;
+#   my $end = $job->finish;                   # { status, stdout, stderr }
+package KinderConnect;
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use Exporter 'import';
+use File::Basename qw(dirname);
+use HTTP::Tiny;
+use JSON::PP;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(new_night);
+
+my $lib = dirname(abs_path(__FILE__));
+my $json = JSON::PP->new->utf8->canonical;
+# nothing of the environment stands between a test and its simulator
+my $http = HTTP::Tiny->new(
+	timeout => $PostgreSQL::Test::Utils::timeout_default,
+	proxy => undef,
+	http_proxy => undef,
+	https_proxy => undef);
+my %simulators;
+
+END
+{
+	my $status = $?;
+
+	kill 'TERM', keys %simulators;
+	$? = $status;
+}
+
+# seed: a file or a hash, default test/data/seed.json; simulator: its further
+# options; conf: lines of postgresql.conf; init: arguments of the node's init
+sub new_night
+{
+	my ($name, %option) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $self = bless {
+		node => $node,
+		database => 'postgres',
+		seed => $option{seed} // "$lib/../data/seed.json",
+		options => $option{simulator} // [],
+		secrets => $node->basedir . '/kinderconnect.secrets',
+		jobs => 0 }, __PACKAGE__;
+
+	if (ref $self->{seed})
+	{
+		my $file = $node->basedir . '/seed.json';
+
+		append_to_file($file, $json->encode($self->{seed}));
+		$self->{seed} = $file;
+	}
+
+	$node->init(
+		extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ],
+		%{ $option{init} // {} });
+	$node->append_conf('postgresql.conf', join "\n",
+		'restart_after_crash = on',
+		"shared_preload_libraries = 'pg_cron'",
+		"cron.database_name = '$self->{database}'",
+		"cron.host = '" . $node->host . "'",
+		"kinderconnect.secrets_file = '$self->{secrets}'",
+		$option{conf} // '');
+	$node->start;
+	$self->start_simulator;
+	return $self;
+}
+
+sub node { return $_[0]{node}; }
+sub url { return $_[0]{url}; }
+sub secrets_file { return $_[0]{secrets}; }
+
+# The extension, and the seed's first client as the endpoint "service"
+sub install
+{
+	my ($self) = @_;
+	my $client = $self->seed->{clients}[0];
+
+	$self->write_secrets('service' => $client->{clientSecret});
+	$self->sql(
+		qq{
+		SET client_min_messages = warning;
+		CREATE EXTENSION IF NOT EXISTS pg_cron;
+		CREATE EXTENSION kinderconnect CASCADE;
+		INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url, token_url, client_id, client_secret)
+		VALUES ('service', 'kinderbridge', '$self->{url}', '$self->{url}/oauth2/token', '$client->{clientId}', 'service');
+	});
+	return;
+}
+
+# An organization that reports as a group of the seed
+sub enable
+{
+	my ($self, $organization, $group) = @_;
+	my ($found) = grep { $_->{groupId} eq $group } @{ $self->seed->{groups} };
+
+	die "the seed has no group $group" unless $found;
+	$self->write_secrets("group_$organization" => $found->{groupPassword});
+	$self->sql("SELECT kinderconnect.enable_integration('$organization', '$group')");
+	return;
+}
+
+# The seed as a hash
+sub seed
+{
+	my ($self) = @_;
+
+	return $json->decode(slurp_file($self->{seed}));
+}
+
+# Adds lines to the secrets file; names that are in it stay as they are
+sub write_secrets
+{
+	my ($self, %secret) = @_;
+	my $text = -e $self->{secrets} ? slurp_file($self->{secrets}) : '';
+
+	foreach my $name (sort keys %secret)
+	{
+		my $value = $secret{$name};
+
+		utf8::encode($value) if utf8::is_utf8($value);
+		$text .= "$name:$value\n" unless $text =~ /^\Q$name\E:/m;
+	}
+	unlink $self->{secrets};
+	append_to_file($self->{secrets}, '');
+	chmod 0600, $self->{secrets} or die "could not chmod $self->{secrets}: $!";
+	append_to_file($self->{secrets}, $text);
+	return;
+}
+
+# The output of a query that must work
+sub sql
+{
+	my ($self, $query) = @_;
+
+	return $self->{node}->safe_psql($self->{database}, $query);
+}
+
+# What becomes of a query that need not work: { status, stdout, stderr }
+sub try_sql
+{
+	my ($self, $query) = @_;
+	my ($status, $stdout, $stderr) = $self->{node}->psql($self->{database}, $query);
+
+	return { status => $status, stdout => $stdout, stderr => $stderr };
+}
+
+# The same in the background; statements that are apart stay apart, so that a
+# procedure may commit
+sub start_sql
+{
+	my ($self, $query) = @_;
+
+	return KinderConnect::Job->start($self, 'job ' . ++$self->{jobs}, $query);
+}
+
+# Waits until a query answers 't', or what is expected
+sub await
+{
+	my ($self, $query, $expected) = @_;
+
+	$self->{node}->poll_query_until($self->{database}, $query, $expected // 't')
+	  or die "waited in vain for: $query";
+	return;
+}
+
+sub start_simulator
+{
+	my ($self) = @_;
+	my @options = @{ $self->{options} };
+	my ($stdout, $stderr) = ('', '');
+
+	# the endpoint's row holds the port, so that it must be the same again
+	push @options, '--port', $1
+	  if defined $self->{url} && $self->{url} =~ /:(\d+)$/;
+	IPC::Run::run(
+		[ 'sh', "$lib/simulator-up", $self->{node}->basedir, $self->{seed}, @options ],
+		'>', \$stdout, '2>', \$stderr)
+	  or die $stderr;
+	($self->{process}, $self->{url}) = $stdout =~ /^(\d+) (\S+)$/
+	  or die "simulator-up said: $stdout";
+	$simulators{ $self->{process} } = 1;
+	return;
+}
+
+# As a service that is gone: its port refuses connections
+sub stop_simulator
+{
+	my ($self) = @_;
+	my $port = ($self->{url} =~ /:(\d+)$/)[0];
+
+	kill 'TERM', $self->{process};
+	delete $simulators{ $self->{process} };
+	foreach my $try (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return unless kill 0, $self->{process};
+		select undef, undef, undef, 0.1;
+	}
+	die "the simulator at port $port did not end";
+}
+
+# GET /_admin/$what, or POST it with a body; answers the decoded reply
+sub admin
+{
+	my ($self, $what, $body) = @_;
+	my $url = "$self->{url}/_admin/$what";
+	my $reply =
+	  defined $body
+	  ? $http->post($url,
+		{
+			headers => { 'Content-Type' => 'application/json' },
+			content => $json->encode($body) })
+	  : $http->get($url);
+
+	die "$url: $reply->{status} $reply->{content}" unless $reply->{success};
+	return $json->decode($reply->{content});
+}
+
+# Waits at the simulator, which answers the moment it is so:
+# operation => 'submit', and inFlight, hanging or processed => N, or idle => 1
+sub wait_simulator
+{
+	my ($self, %wanted) = @_;
+
+	return $self->admin('wait?' . $http->www_form_urlencode(\%wanted));
+}
+
+package KinderConnect::Job;
+
+use strict;
+use warnings;
+
+sub start
+{
+	my ($class, $night, $name, $query) = @_;
+	my $self = bless { night => $night, name => $name, stdout => '', stderr => '' }, $class;
+	my $node = $night->{node};
+
+	my $file = $node->basedir . "/$name.sql";
+
+	PostgreSQL::Test::Utils::append_to_file($file, $query);
+	local $ENV{PGAPPNAME} = $name;
+	$self->{run} = IPC::Run::start(
+		[
+			$node->installed_command('psql'), '-XAtq', '-v', 'ON_ERROR_STOP=1',
+			'-v', 'VERBOSITY=verbose', '-d', $node->connstr($night->{database}), '-f', $file
+		],
+		'<', \undef, '>', \$self->{stdout}, '2>', \$self->{stderr},
+		IPC::Run::timer(2 * $PostgreSQL::Test::Utils::timeout_default));
+	return $self;
+}
+
+# Of its backend, once it works
+sub pid
+{
+	my ($self) = @_;
+	my $backend = "FROM pg_stat_activity WHERE application_name = '$self->{name}' AND state <> 'idle'";
+
+	$self->{night}->await("SELECT count(*) = 1 $backend");
+	return $self->{night}->sql("SELECT pid $backend");
+}
+
+# Waits for its end: status is 0, or 3 after an error, 2 after a lost connection
+sub finish
+{
+	my ($self) = @_;
+
+	$self->{run}->finish;
+	return {
+		status => $self->{run}->full_result >> 8,
+		stdout => $self->{stdout},
+		stderr => $self->{stderr} };
+}
+
+1;

@@ -1,0 +1,83 @@
+-- What CREATE EXTENSION leaves behind, held to the ground rules.
+SET client_min_messages = warning;
+CREATE EXTENSION kinderconnect CASCADE;
+RESET client_min_messages;
+
+SELECT extversion = split_part(kinderconnect.library_version(), ' ', 1) AS "library and SQL are one version"
+FROM pg_extension WHERE extname = 'kinderconnect';
+
+-- Whatever a rule of the catalog finds is listed by name.
+CREATE TEMPORARY VIEW member AS
+SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'kinderconnect';
+
+CREATE TEMPORARY VIEW relation AS
+SELECT c.* FROM pg_class c JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid;
+
+CREATE TEMPORARY VIEW organization_table AS
+SELECT r.* FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attname = 'organization_id' AND a.attnum > 0
+WHERE r.relkind = 'r';
+
+-- Every relation, column, function and type is explained.
+SELECT r.relname FROM relation r WHERE r.relkind IN ('r', 'v') AND obj_description(r.oid, 'pg_class') IS NULL;
+SELECT r.relname, a.attname FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid
+WHERE r.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped AND col_description(r.oid, a.attnum) IS NULL;
+SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
+WHERE obj_description(p.oid, 'pg_proc') IS NULL;
+SELECT t.typname FROM pg_type t JOIN pg_class c ON c.oid = t.typrelid AND c.relkind = 'c'
+JOIN member m ON m.objid = t.oid WHERE obj_description(t.oid, 'pg_type') IS NULL;
+
+-- Nothing is granted to PUBLIC.
+SELECT r.relname, a.privilege_type FROM relation r, aclexplode(r.relacl) a WHERE a.grantee = 0;
+SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid,
+	aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0;
+SELECT nspname, a.privilege_type FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = 'kinderconnect' AND a.grantee = 0;
+
+-- PL/pgSQL functions pin their search_path; only the procedure that commits
+-- cannot.
+SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
+JOIN pg_language l ON l.oid = p.prolang AND l.lanname = 'plpgsql'
+WHERE NOT coalesce(p.proconfig::text, '') ~ 'search_path=pg_catalog, pg_temp';
+
+-- What takes SQL text or names runs with the caller's rights.
+SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid WHERE p.prosecdef;
+
+-- An organization's tables can be distributed by organization: keys and
+-- foreign keys led by it, no triggers of ours, exclusion constraints with it.
+SELECT c.conrelid::regclass, c.conname FROM pg_constraint c JOIN organization_table t ON t.oid = c.conrelid
+WHERE c.contype IN ('p', 'u', 'f') AND c.conkey[1] <> (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attname = 'organization_id');
+SELECT i.indexrelid::regclass FROM pg_index i JOIN organization_table t ON t.oid = i.indrelid
+WHERE i.indisunique AND i.indkey[0] <> (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attname = 'organization_id');
+SELECT c.conrelid::regclass, c.conname FROM pg_constraint c JOIN organization_table t ON t.oid = c.conrelid
+WHERE c.contype = 'x' AND NOT c.conkey @> ARRAY[(SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attname = 'organization_id')];
+SELECT g.tgrelid::regclass, g.tgname FROM pg_trigger g JOIN organization_table t ON t.oid = g.tgrelid WHERE NOT g.tgisinternal;
+SELECT t.relname, format_type(a.atttypid, a.atttypmod) FROM organization_table t
+JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = 'organization_id' WHERE a.atttypid <> 'text'::regtype;
+-- Foreign keys of an organization's table lead to the organization or to
+-- another such table.
+SELECT c.conrelid::regclass, c.confrelid::regclass FROM pg_constraint c JOIN organization_table t ON t.oid = c.conrelid
+WHERE c.contype = 'f' AND c.confrelid NOT IN (SELECT o.oid FROM organization_table o)
+	AND c.confrelid <> 'kinderconnect.endpoint'::regclass;
+
+-- pg_dump keeps every table but what is shipped and the arming, and the
+-- sequences with them.
+SELECT r.relname, r.relkind FROM relation r
+WHERE r.relkind IN ('r', 'S') AND r.oid <> ALL (SELECT unnest(extconfig) FROM pg_extension WHERE extname = 'kinderconnect')
+ORDER BY r.relname;
+
+-- Every reason that the plan can give is explained, and none is explained
+-- that it cannot give.
+SELECT r.reason FROM kinderconnect.reason r
+WHERE strpos((SELECT string_agg(pg_get_functiondef(p.oid), ' ') FROM pg_proc p JOIN member m ON m.objid = p.oid
+		WHERE p.prokind = 'f') || pg_get_viewdef('kinderconnect.provider_standing'::regclass), r.reason || '''') = 0;
+
+-- The roles are there, cannot log in, and reach what is theirs.
+SELECT rolname, rolcanlogin, rolsuper FROM pg_roles WHERE rolname LIKE 'kinderconnect\_%' ORDER BY 1;
+SELECT r.rolname,
+	has_table_privilege(r.rolname, 'kinderconnect.child_day', 'SELECT') AS reads,
+	has_table_privilege(r.rolname, 'kinderconnect.child_day', 'UPDATE') AS plans,
+	has_table_privilege(r.rolname, 'kinderconnect.endpoint', 'INSERT') AS configures,
+	has_function_privilege(r.rolname, 'kinderconnect.nightly(text, text, text, date, date)', 'EXECUTE') AS sends,
+	has_function_privilege(r.rolname, 'kinderconnect.set_secret(text, text)', 'EXECUTE') AS writes_secrets,
+	has_function_privilege(r.rolname, 'kinderconnect.api_submit(text, text, text, text, kinderconnect.wire_record[])', 'EXECUTE') AS bypasses
+FROM pg_roles r WHERE r.rolname IN ('kinderconnect_admin', 'kinderconnect_operator', 'kinderconnect_analyst') ORDER BY 1;

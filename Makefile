@@ -52,9 +52,10 @@ PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-f
 SHLIB_LINK = $(shell pkg-config --libs libcurl)
 
 DATA_built = kinderconnect--$(EXTVERSION).sql
-EXTRA_CLEAN = kinderconnect--$(EXTVERSION).sql
+EXTRA_CLEAN = kinderconnect--$(EXTVERSION).sql build test/results test/regression.diffs test/regression.out
 
-REGRESS_OPTS = --inputdir=test
+# pg_regress 15 would take a part of the extension in ./sql for a test.
+REGRESS_OPTS = --inputdir=test --outputdir=test
 
 # Nothing of ours is ever inlined into a query.
 override with_llvm = no

@@ -116,7 +116,7 @@ COMMENT ON COLUMN kinderconnect.dialect_field.format IS
 COMMENT ON COLUMN kinderconnect.dialect_field.constant IS
 'request, record: JSON that is sent as it stands; reply: the value of the column where no other field gave one';
 COMMENT ON COLUMN kinderconnect.dialect_field.codes IS
-'our values and what stands for them on the wire, as a JSON object: {"accepted": true, "rejected": false}. Sent: null leaves the key out, a value of ours that is not listed goes as it is. Read: {} stands for any object, null for nothing, a value that is not listed is taken as it is';
+'our values and what stands for them on the wire, as a JSON object: {"accepted": true, "rejected": false}. Sent: null leaves the key out, a value of ours that is not listed goes as it is; a record of a kind other than session is refused where every code for that kind is null. Read: {} stands for any object, null for nothing, a value that is not listed is taken as it is';
 COMMENT ON COLUMN kinderconnect.dialect_field.required IS
 'sent: a null is an error and nothing is sent; read: a record without it is reported as a problem';
 

@@ -46,7 +46,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect.accept_shrink(text, text, text),
 	kinderconnect.schedule(text), kinderconnect.unschedule(), kinderconnect._cron_schema(),
 	kinderconnect._open(interval), kinderconnect._close(), kinderconnect._lock(text), kinderconnect._unlock(text),
-	kinderconnect._room(), kinderconnect._pending(), kinderconnect._has_room(), kinderconnect._is_busy(),
+	kinderconnect._room(), kinderconnect._pending(), kinderconnect._has_room(), kinderconnect._detail(text, text), kinderconnect._is_busy(),
 	kinderconnect._start(text, text, text, text, text, date, date, date),
 	kinderconnect._start_submit(text, text, text, text, kinderconnect.wire_record[]),
 	kinderconnect._collect(interval), kinderconnect._rows(bigint, anyelement), kinderconnect._release(bigint),

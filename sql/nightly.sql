@@ -83,6 +83,11 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._at_work(bigint) IS 'organizations of a run that are not halted';
 
+CREATE FUNCTION kinderconnect._detail(sqlstate text, detail text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN starts_with(sqlstate, 'KC') THEN nullif(detail, '') END;
+COMMENT ON FUNCTION kinderconnect._detail(text, text) IS 'the detail of an error of our own; that of another may quote a row';
+
 CREATE FUNCTION kinderconnect._has_room() RETURNS boolean
 	LANGUAGE sql VOLATILE PARALLEL UNSAFE
 	RETURN kinderconnect._room() > 0;
@@ -117,7 +122,7 @@ BEGIN
 	PERFORM kinderconnect._start(operation, organization, agency, provider, customer, month, from_date, to_date);
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	PERFORM kinderconnect._fail_organization(run, organization, true, state, concat_ws(': ', said, nullif(detail, '')), hint);
+	PERFORM kinderconnect._fail_organization(run, organization, true, state, concat_ws(': ', said, kinderconnect._detail(state, detail)), hint);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._ask(bigint, text, text, text, text, text, date, date, date) IS
@@ -136,7 +141,7 @@ BEGIN
 	PERFORM kinderconnect._send(organization, batch);
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	PERFORM kinderconnect._fail_provider(run, organization, agency, provider, true, state, concat_ws(': ', said, nullif(detail, '')), hint);
+	PERFORM kinderconnect._fail_provider(run, organization, agency, provider, true, state, concat_ws(': ', said, kinderconnect._detail(state, detail)), hint);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._dispatch(bigint, text, text, text, text) IS
@@ -164,7 +169,7 @@ EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 	-- without a plan of tonight nothing may be sent
 	PERFORM kinderconnect._fail_organization(run, organization, true, state,
-		concat_ws(': ', format('%s failed', step), said, nullif(detail, '')), hint);
+		concat_ws(': ', format('%s failed', step), said, kinderconnect._detail(state, detail)), hint);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._guarded(bigint, text, text, text, text, date, date) IS
@@ -266,7 +271,7 @@ BEGIN
 			END IF;
 		EXCEPTION WHEN OTHERS THEN
 			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-			said := concat_ws(': ', format('answer to %s could not be taken in', outcome.operation), said, nullif(detail, ''));
+			said := concat_ws(': ', format('answer to %s could not be taken in', outcome.operation), said, kinderconnect._detail(state, detail));
 			IF outcome.provider_id IS NULL THEN
 				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, false, state, said, hint);
 			ELSE
@@ -332,7 +337,7 @@ COMMENT ON FUNCTION kinderconnect._account(bigint) IS
 'counts what a run did for each provider and ends it; answers how many organizations and providers had an error';
 
 -- Everything good is committed by now; the error is for whoever watches the
--- job.
+-- job. It reaches logs, so only what we said ourselves stands in it.
 CREATE FUNCTION kinderconnect._report(run bigint, failures bigint) RETURNS void
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -352,7 +357,8 @@ BEGIN
 	ORDER BY f.rank, f.who LIMIT 1;
 	RAISE EXCEPTION 'run % had % failures', run, failures
 		USING ERRCODE = CASE WHEN failures = 1 AND first.sqlstate = 'KC401' THEN 'KC401' ELSE 'KC402' END,
-			DETAIL = format('First: %s: %s (%s).', first.who, first.error, first.sqlstate),
+			DETAIL = format('First: %s: %s (%s).', first.who,
+				CASE WHEN starts_with(first.sqlstate, 'KC') THEN first.error ELSE 'an error of the database' END, first.sqlstate),
 			HINT = concat_ws(' ', nullif(first.hint, ''), 'All else is done and committed; see kinderconnect.run_organization and run_provider.');
 END;
 $$;

@@ -36,7 +36,7 @@ CREATE TABLE kinderconnect.child_day (
 	changed_at             timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date),
 	CONSTRAINT child_day_says_why CHECK ((state IN ('held', 'not_due')) = (reason IS NOT NULL)),
-	CONSTRAINT child_day_accepted_is_held_there CHECK (state <> 'accepted' OR accepted_content = content),
+	CONSTRAINT child_day_accepted_is_held_there CHECK (state <> 'accepted' OR (accepted_content = content) IS TRUE),
 	CONSTRAINT child_day_accepted_is_whole CHECK (num_nulls(accepted_kind, accepted_content, accepted_record_id, accepted_at) IN (0, 4)),
 	CONSTRAINT child_day_under_way_has_record CHECK (state NOT IN ('sending', 'unknown', 'rejected') OR record_id IS NOT NULL)
 );
@@ -168,7 +168,8 @@ COMMENT ON FUNCTION kinderconnect._location_zones(text) IS
 -- each is decided in one place, "judged" below, first reason that holds.
 --
 -- Every step joins whole sets of one organization whose sizes the planner
--- cannot know, so it is kept from the one plan that is quadratic.
+-- cannot know, so it is kept from the one plan that is quadratic; the cost it
+-- then reckons with would set off JIT, which takes longer than the query.
 CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider text, from_date date, to_date date, tonights_links boolean)
 	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, authorized boolean,
 		location_id text, child_id text, state text, reason text, detail text,
@@ -176,6 +177,7 @@ CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider 
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
+	SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -447,23 +449,31 @@ AS $$
 DECLARE
 	shrunk boolean;
 BEGIN
-	INSERT INTO kinderconnect.child_day AS d
+	WITH planned AS MATERIALIZED (
+		SELECT * FROM kinderconnect._planned(organization, agency, provider, from_date, to_date, false)
+	), known AS (
+		UPDATE kinderconnect.child_day d
+		SET authorized = p.authorized, location_id = p.location_id, child_id = p.child_id, state = p.state, reason = p.reason,
+			detail = p.detail, kind = p.kind, session_in = p.session_in, session_out = p.session_out,
+			absence_reason = p.absence_reason, content = p.content, window_ends = p.window_ends, basis = p.basis,
+			code = CASE WHEN p.state = 'rejected' THEN d.code END,
+			message = CASE WHEN p.state = 'rejected' THEN d.message END,
+			changed_at = now()
+		FROM planned p
+		WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+				= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date)
+			AND (d.authorized, d.location_id, d.child_id, d.state, d.reason, d.detail, d.content, d.absence_reason, d.window_ends, d.basis)
+				IS DISTINCT FROM (p.authorized, p.location_id, p.child_id, p.state, p.reason, p.detail, p.content, p.absence_reason, p.window_ends, p.basis)
+	)
+	INSERT INTO kinderconnect.child_day
 		(organization_id, agency_id, provider_id, kinderconnect_child_id, service_date, authorized, location_id, child_id,
 		state, reason, detail, kind, session_in, session_out, absence_reason, content, window_ends, basis)
 	SELECT organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date, p.authorized, p.location_id, p.child_id,
 		p.state, p.reason, p.detail, p.kind, p.session_in, p.session_out, p.absence_reason, p.content, p.window_ends, p.basis
-	FROM kinderconnect._planned(organization, agency, provider, from_date, to_date, false) p
-	ON CONFLICT (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date) DO UPDATE
-	SET authorized = excluded.authorized, location_id = excluded.location_id, child_id = excluded.child_id,
-		state = excluded.state, reason = excluded.reason, detail = excluded.detail, kind = excluded.kind,
-		session_in = excluded.session_in, session_out = excluded.session_out, absence_reason = excluded.absence_reason,
-		content = excluded.content, window_ends = excluded.window_ends, basis = excluded.basis,
-		code = CASE WHEN excluded.state = 'rejected' THEN d.code END,
-		message = CASE WHEN excluded.state = 'rejected' THEN d.message END,
-		changed_at = now()
-	WHERE (d.authorized, d.location_id, d.child_id, d.state, d.reason, d.detail, d.content, d.absence_reason, d.window_ends, d.basis)
-		IS DISTINCT FROM (excluded.authorized, excluded.location_id, excluded.child_id, excluded.state, excluded.reason,
-			excluded.detail, excluded.content, excluded.absence_reason, excluded.window_ends, excluded.basis);
+	FROM planned p
+	WHERE NOT EXISTS (SELECT FROM kinderconnect.child_day d
+		WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+			= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date));
 
 	SELECT EXISTS (SELECT FROM kinderconnect.child_day d WHERE d.organization_id = organization AND d.reason = 'source_shrank') INTO shrunk;
 	IF shrunk THEN

@@ -7,14 +7,10 @@ CREATE FUNCTION kinderconnect._cron_schema() RETURNS text
 AS $$
 DECLARE
 	schema_name text;
-	home        text;
+	home        text := (SELECT s.setting FROM pg_settings s WHERE s.name = 'cron.database_name');	-- null where the role may not see it
 BEGIN
 	SELECT 'cron' INTO schema_name FROM pg_extension e WHERE e.extname = 'pg_cron';
 	IF schema_name IS NULL THEN
-		-- not everyone may see it
-		IF pg_has_role('pg_read_all_settings', 'USAGE') THEN
-			home := current_setting('cron.database_name', true);
-		END IF;
 		RAISE EXCEPTION 'pg_cron is not installed in database "%"', current_database()
 			USING ERRCODE = 'KC001',
 				HINT = CASE

@@ -117,13 +117,6 @@ typedef struct KcSearch
 } KcSearch;
 
 static KC_JSON_ACTION
-search_open(void *state)
-{
-	((KcSearch *) state)->depth++;
-	KC_JSON_ACTION_DONE;
-}
-
-static KC_JSON_ACTION
 search_close(void *state)
 {
 	((KcSearch *) state)->depth--;
@@ -143,7 +136,8 @@ search_object(void *state)
 
 	if (search_is_there(search))
 		search->kind = KC_JSON_OBJECT;
-	return search_open(state);
+	search->depth++;
+	KC_JSON_ACTION_DONE;
 }
 
 static KC_JSON_ACTION
@@ -153,7 +147,8 @@ search_array(void *state)
 
 	if (search_is_there(search))
 		search->kind = KC_JSON_ARRAY;
-	return search_open(state);
+	search->depth++;
+	KC_JSON_ACTION_DONE;
 }
 
 static KC_JSON_ACTION

@@ -12,7 +12,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
-#include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -518,7 +517,7 @@ set_format(KcRow *row, KcField *field)
 				  "format \"%s\" cannot be used: %s", pattern, trouble);
 }
 
-/* Does the path lead to one value where the column takes one, to many where it takes many? */
+/* One value for a column that takes one, many for a column that takes many */
 static void
 check_shape(KcRow *row, const KcField *field)
 {
@@ -604,12 +603,6 @@ add_field(KcRow *row, int element, bool required, Jsonb *constant, Jsonb *codes,
  * Rows
  */
 
-static char *
-get_text(HeapTuple tuple, TupleDesc desc, int column)
-{
-	return SPI_getvalue(tuple, desc, column);
-}
-
 static int
 get_int(HeapTuple tuple, TupleDesc desc, int column)
 {
@@ -633,26 +626,26 @@ make_plan(KcDialect *dialect, HeapTuple tuple, TupleDesc desc)
 {
 	KcPlan	   *plan = palloc0(sizeof(KcPlan));
 	KcRow		row = {.plan = plan,.dialect = dialect->name};
-	char	   *nested_path = get_text(tuple, desc, 5);
-	char	   *record_path = get_text(tuple, desc, 11);
+	char	   *nested_path = SPI_getvalue(tuple, desc, 5);
+	char	   *record_path = SPI_getvalue(tuple, desc, 11);
 	TupleDesc	reply;
 
-	plan->operation = kc_operation_by_name(get_text(tuple, desc, 1));
-	plan->info.method = get_text(tuple, desc, 2);
-	plan->info.path = get_text(tuple, desc, 3);
+	plan->operation = kc_operation_by_name(SPI_getvalue(tuple, desc, 1));
+	plan->info.method = SPI_getvalue(tuple, desc, 2);
+	plan->info.path = SPI_getvalue(tuple, desc, 3);
 	plan->info.oauth2 = dialect->oauth2;
 	plan->info.max_records = get_int(tuple, desc, 12);
 	plan->info.max_bytes = get_int(tuple, desc, 13);
 
-	plan->list_path = get_text(tuple, desc, 4);
+	plan->list_path = SPI_getvalue(tuple, desc, 4);
 	plan->list_keys = cut_path(plan->list_path);
 	if (list_length(plan->list_keys) > KC_MAX_DEPTH / 2)
 		row_error(&row, "Correct list_path.", "path \"%s\" is too deep", plan->list_path);
-	plan->next_page_path = get_text(tuple, desc, 6);
-	plan->success_path = get_text(tuple, desc, 7);
-	plan->success_value = get_text(tuple, desc, 8);
-	plan->code_path = get_text(tuple, desc, 9);
-	plan->message_path = get_text(tuple, desc, 10);
+	plan->next_page_path = SPI_getvalue(tuple, desc, 6);
+	plan->success_path = SPI_getvalue(tuple, desc, 7);
+	plan->success_value = SPI_getvalue(tuple, desc, 8);
+	plan->code_path = SPI_getvalue(tuple, desc, 9);
+	plan->message_path = SPI_getvalue(tuple, desc, 10);
 
 	for (int part = 0; part < KC_PARTS; part++)
 		plan->roots[part] = make_node(NULL, NULL);
@@ -674,6 +667,7 @@ make_plan(KcDialect *dialect, HeapTuple tuple, TupleDesc desc)
 	{
 		plan->record_type = type_by_name("wire_record");
 		plan->record_desc = lookup_rowtype_tupdesc_copy(plan->record_type, -1);
+		plan->kind_index = attribute_index(plan->record_desc, "kind");
 		plan->record_elements = palloc0(sizeof(int) * plan->record_desc->natts);
 		plan->record_columns = palloc(sizeof(KcColumn *) * plan->record_desc->natts);
 		row.part = KC_PART_RECORD;
@@ -724,7 +718,7 @@ load_operations(KcDialect *dialect, Oid *argtypes, Datum *args, MemoryContext co
 		KcPlan	   *plan = make_plan(dialect, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
 
 		dialect->plans[plan->operation] = plan;
-		record_paths[plan->operation] = get_text(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 11);
+		record_paths[plan->operation] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 11);
 		MemoryContextSwitchTo(old);
 	}
 }
@@ -746,8 +740,8 @@ load_fields(KcDialect *dialect, Oid *argtypes, Datum *args, MemoryContext contex
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		MemoryContext old = MemoryContextSwitchTo(context);
-		KcPlan	   *plan = dialect->plans[kc_operation_by_name(get_text(tuple, desc, 1))];
-		char	   *part_name = get_text(tuple, desc, 2);
+		KcPlan	   *plan = dialect->plans[kc_operation_by_name(SPI_getvalue(tuple, desc, 1))];
+		char	   *part_name = SPI_getvalue(tuple, desc, 2);
 		KcPart		part = KC_PART_REQUEST;
 		bool		isnull;
 
@@ -759,9 +753,9 @@ load_fields(KcDialect *dialect, Oid *argtypes, Datum *args, MemoryContext contex
 		row.plan = plan;
 		row.part = part;
 		row.position = get_int(tuple, desc, 3);
-		row.column_name = get_text(tuple, desc, 4);
-		row.path = get_text(tuple, desc, 5);
-		row.format = get_text(tuple, desc, 6);
+		row.column_name = SPI_getvalue(tuple, desc, 4);
+		row.path = SPI_getvalue(tuple, desc, 5);
+		row.format = SPI_getvalue(tuple, desc, 6);
 		add_field(&row, get_int(tuple, desc, 7),
 				  DatumGetBool(SPI_getbinval(tuple, desc, 10, &isnull)),
 				  get_jsonb(tuple, desc, 8), get_jsonb(tuple, desc, 9), elements);

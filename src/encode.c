@@ -37,6 +37,7 @@ typedef struct KcEncoder
 	Datum	   *values;
 	bool	   *nulls;
 	KcList	   *lists;			/* by attribute, of arrays */
+	bool		kind_written;
 } KcEncoder;
 
 static void write_node(KcEncoder *encoder, const KcNode *node, int index);
@@ -216,7 +217,10 @@ write_column(KcEncoder *encoder, const KcField *field, int index, bool *is_objec
 			write_time(encoder, field, DatumGetTimeADT(value));
 			return true;
 		default:
-			return write_text(encoder, field, TextDatumGetCString(value), is_object);
+			if (!write_text(encoder, field, TextDatumGetCString(value), is_object))
+				return false;
+			encoder->kind_written |= (field->column->index == encoder->plan->kind_index);
+			return true;
 	}
 }
 
@@ -352,6 +356,37 @@ check_elements(const KcEncoder *encoder)
 	}
 }
 
+static bool
+has_elements(const KcEncoder *encoder)
+{
+	for (int i = 0; i < encoder->plan->record_desc->natts; i++)
+	{
+		if (encoder->lists[i].count > 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A record that came out empty would tell the service that nothing was
+ * recorded.  Sessions speak for themselves; any other kind must be said.
+ */
+static void
+check_kind(const KcEncoder *encoder)
+{
+	int			index = encoder->plan->kind_index;
+	const char *kind = encoder->nulls[index] ? "" : TextDatumGetCString(encoder->values[index]);
+
+	if (strcmp(kind, "session") != 0 ? encoder->kind_written : has_elements(encoder))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("record \"%s\" cannot be sent", record_name(encoder)),
+			 strcmp(kind, "session") == 0 ?
+			 errdetail("It is of kind \"session\" and has no session.") :
+			 errdetail("The dialect has no code for kind \"%s\".", kind)));
+}
+
 static void
 split_lists(KcEncoder *encoder)
 {
@@ -384,7 +419,9 @@ write_record(KcEncoder *encoder, Datum record)
 
 	split_lists(encoder);
 	check_elements(encoder);
+	encoder->kind_written = false;
 	write_object(encoder, encoder->plan->roots[KC_PART_RECORD], -1, true);
+	check_kind(encoder);
 }
 
 static void

@@ -133,6 +133,7 @@ struct KcPlan
 	KcColumn  **record_columns; /* by attribute */
 	int		   *record_elements;	/* by attribute: elements that have a key,
 									 * KC_ANY_ELEMENT, or 0 */
+	int			kind_index;		/* attribute number less 1 */
 
 	/* what is read */
 	const char *list_path;

@@ -464,6 +464,16 @@ BEGIN
 				= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date)
 			AND (d.authorized, d.location_id, d.child_id, d.state, d.reason, d.detail, d.content, d.absence_reason, d.window_ends, d.basis)
 				IS DISTINCT FROM (p.authorized, p.location_id, p.child_id, p.state, p.reason, p.detail, p.content, p.absence_reason, p.window_ends, p.basis)
+	), passed AS (
+		-- what tonight's plan does not look at, tonight's transfer must not send
+		UPDATE kinderconnect.child_day d
+		SET state = 'held', reason = 'horizon_passed', detail = NULL, changed_at = now()
+		WHERE d.organization_id = organization AND d.state = 'ready'
+			AND (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider)
+			AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+			AND NOT EXISTS (SELECT FROM planned p
+				WHERE (p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date)
+					= (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date))
 	)
 	INSERT INTO kinderconnect.child_day
 		(organization_id, agency_id, provider_id, kinderconnect_child_id, service_date, authorized, location_id, child_id,

@@ -115,6 +115,7 @@ INSERT INTO kinderconnect.reason VALUES
 	('conflict', 'session, absence and closure contradict each other on this day', 'Delete the wrong ones in Manage.'),
 	('absence_reason', 'the agency has a list of absence reasons, and this one is not in it', 'Add the reason to absence_reason, or correct it in Manage.'),
 	('window_closed', 'the agency no longer takes entries for this day', 'Report it to the agency by its own way of late entries.'),
+	('horizon_passed', 'still to be sent when it grew older than the horizon, so that Manage is no longer looked at', 'Raise kinderconnect.horizon_days, or report the day to the agency by hand.'),
 	('cannot_void', 'deleted in Manage after the service accepted it, and the service cannot take a day back', 'Delete it in the agency''s portal.'),
 	('source_shrank', 'most accepted days of the provider have suddenly vanished from Manage', 'If they were deleted on purpose, call accept_shrink(); else mend the binding.'),
 	('not_authorized_any_more', 'the authorization was taken back, and nothing was recorded or sent for the day', 'Nothing.'),

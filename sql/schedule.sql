@@ -18,6 +18,10 @@ BEGIN
 					WHEN home <> current_database() THEN format('In database "%s" run: SELECT cron.schedule_in_database(''kinderconnect'', ''15 8 * * *'', ''CALL kinderconnect.nightly()'', %L).', home, current_database())
 					ELSE 'CREATE EXTENSION pg_cron.' END;
 	END IF;
+	IF NOT has_schema_privilege(schema_name, 'USAGE') THEN
+		RAISE EXCEPTION 'role "%" may not use pg_cron', current_user
+			USING ERRCODE = 'insufficient_privilege', HINT = format('GRANT USAGE ON SCHEMA %I TO %I.', schema_name, current_user);
+	END IF;
 	RETURN schema_name;
 END;
 $$;

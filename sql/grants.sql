@@ -76,7 +76,9 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._providers_to_send(bigint, text, text, date, date), kinderconnect._take(bigint),
 	kinderconnect._account(bigint), kinderconnect._report(bigint, bigint)
 	TO kinderconnect_operator;
-GRANT EXECUTE ON PROCEDURE kinderconnect.nightly(text, text, text, date, date) TO kinderconnect_operator;
+GRANT EXECUTE ON PROCEDURE
+	kinderconnect._make_room(bigint), kinderconnect._drain(bigint), kinderconnect.nightly(text, text, text, date, date)
+	TO kinderconnect_operator;
 
 -- Admins configure, and hold the secrets file's pen; what they cannot do is
 -- read a secret.

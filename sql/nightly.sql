@@ -364,6 +364,30 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._report(bigint, bigint) IS 'an error that tells the first of a run''s failures, if there were any';
 
+CREATE PROCEDURE kinderconnect._make_room(run bigint)
+	LANGUAGE plpgsql
+AS $$
+BEGIN
+	WHILE NOT kinderconnect._has_room() LOOP
+		PERFORM kinderconnect._take(run);
+		COMMIT;
+	END LOOP;
+END;
+$$;
+COMMENT ON PROCEDURE kinderconnect._make_room(bigint) IS 'takes in calls that end, until another may be started; commits';
+
+CREATE PROCEDURE kinderconnect._drain(run bigint)
+	LANGUAGE plpgsql
+AS $$
+BEGIN
+	WHILE kinderconnect._is_busy() LOOP
+		PERFORM kinderconnect._take(run);
+		COMMIT;
+	END LOOP;
+END;
+$$;
+COMMENT ON PROCEDURE kinderconnect._drain(bigint) IS 'takes in calls that end, until none is left; commits';
+
 CREATE PROCEDURE kinderconnect.nightly(organization_id text DEFAULT NULL, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL,
 		from_date date DEFAULT NULL, to_date date DEFAULT NULL)
 	LANGUAGE plpgsql
@@ -389,26 +413,14 @@ BEGIN
 	PERFORM kinderconnect._step(run, 'lists');
 	FOR item IN SELECT w AS organization FROM kinderconnect._at_work(run) w WHERE kinderconnect._speaks(w, 'customers') LOOP
 		PERFORM kinderconnect._ask(run, 'customers', item.organization);
-		WHILE NOT kinderconnect._has_room() LOOP
-			PERFORM kinderconnect._take(run);
-			COMMIT;
-		END LOOP;
+		CALL kinderconnect._make_room(run);
 	END LOOP;
-	WHILE kinderconnect._is_busy() LOOP
-		PERFORM kinderconnect._take(run);
-		COMMIT;
-	END LOOP;
+	CALL kinderconnect._drain(run);
 	FOR item IN SELECT * FROM kinderconnect._customers_to_ask(run) LOOP
 		PERFORM kinderconnect._ask(run, item.operation, item.organization_id, customer => item.customer_id);
-		WHILE NOT kinderconnect._has_room() LOOP
-			PERFORM kinderconnect._take(run);
-			COMMIT;
-		END LOOP;
+		CALL kinderconnect._make_room(run);
 	END LOOP;
-	WHILE kinderconnect._is_busy() LOOP
-		PERFORM kinderconnect._take(run);
-		COMMIT;
-	END LOOP;
+	CALL kinderconnect._drain(run);
 	FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
 		PERFORM kinderconnect._guarded(run, item.organization, 'providers', NULL, NULL, NULL, NULL);
 		COMMIT;
@@ -417,15 +429,9 @@ BEGIN
 	PERFORM kinderconnect._step(run, 'children');
 	FOR item IN SELECT * FROM kinderconnect._months_to_ask(run, agency_id, provider_id, from_date, to_date) LOOP
 		PERFORM kinderconnect._ask(run, 'children', item.organization_id, item.agency_id, item.provider_id, month => item.month);
-		WHILE NOT kinderconnect._has_room() LOOP
-			PERFORM kinderconnect._take(run);
-			COMMIT;
-		END LOOP;
+		CALL kinderconnect._make_room(run);
 	END LOOP;
-	WHILE kinderconnect._is_busy() LOOP
-		PERFORM kinderconnect._take(run);
-		COMMIT;
-	END LOOP;
+	CALL kinderconnect._drain(run);
 
 	PERFORM kinderconnect._step(run, 'match');
 	FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
@@ -446,15 +452,9 @@ BEGIN
 				PERFORM kinderconnect._repeat_unknown(run, item.organization_id, item.agency_id, item.provider_id);
 				COMMIT;
 			END IF;
-			WHILE NOT kinderconnect._has_room() LOOP
-				PERFORM kinderconnect._take(run);
-				COMMIT;
-			END LOOP;
+			CALL kinderconnect._make_room(run);
 		END LOOP;
-		WHILE kinderconnect._is_busy() LOOP
-			PERFORM kinderconnect._take(run);
-			COMMIT;
-		END LOOP;
+		CALL kinderconnect._drain(run);
 
 		PERFORM kinderconnect._step(run, 'plan');
 		FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
@@ -470,10 +470,7 @@ BEGIN
 				COMMIT;
 				CONTINUE WHEN batch IS NULL;
 				PERFORM kinderconnect._dispatch(run, item.organization_id, item.agency_id, item.provider_id, batch);
-				WHILE NOT kinderconnect._has_room() LOOP
-					PERFORM kinderconnect._take(run);
-					COMMIT;
-				END LOOP;
+				CALL kinderconnect._make_room(run);
 			END LOOP;
 			EXIT WHEN NOT kinderconnect._is_busy();
 			PERFORM kinderconnect._take(run);

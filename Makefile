@@ -12,6 +12,9 @@ OBJS = \
 	src/dialect.o \
 	src/encode.o \
 	src/decode.o \
+	src/attempt.o \
+	src/token.o \
+	src/organization.o \
 	src/call.o \
 	src/engine.o
 
@@ -21,6 +24,7 @@ SQL = \
 	sql/wire.sql \
 	sql/dialect.sql \
 	sql/kinderbridge.sql \
+	sql/vendor-interface.sql \
 	sql/endpoint.sql \
 	sql/organization.sql \
 	sql/engine.sql \
@@ -39,6 +43,7 @@ SQL = \
 	sql/preview.sql \
 	sql/schedule.sql \
 	sql/views.sql \
+	sql/analyst.sql \
 	sql/grants.sql
 
 # In this order: the first one creates the extension.

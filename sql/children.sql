@@ -9,7 +9,7 @@ SELECT p.organization_id, p.agency_id, p.provider_id, p.location_id, p.configure
 		WHEN NOT o.enabled THEN 'organization_disabled'
 		WHEN NOT p.enabled OR NOT p.configured AND NOT o.adopt_providers THEN 'provider_disabled'
 		WHEN lower(btrim(l.status)) <> 'active' OR lower(btrim(c.status)) <> 'active' THEN 'provider_inactive'
-		WHEN NOT p.configured AND NOT l.listed THEN 'provider_inactive'
+		WHEN NOT p.configured AND NOT (l.listed AND c.listed IS NOT FALSE) THEN 'provider_inactive'
 	END AS barred
 FROM kinderconnect.provider p
 JOIN kinderconnect.organization o ON o.organization_id = p.organization_id

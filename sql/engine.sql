@@ -37,6 +37,12 @@ CREATE FUNCTION kinderconnect._arm_digest(name text) RETURNS text
 COMMENT ON FUNCTION kinderconnect._arm_digest(text) IS
 'SHA-256 in hexadecimal of the token of this name in the secrets file; null where there is none';
 
+CREATE FUNCTION kinderconnect._compile_dialect(dialect text, operation text) RETURNS void
+	AS 'MODULE_PATHNAME', 'kinderconnect_compile_dialect'
+	LANGUAGE c STABLE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kinderconnect._compile_dialect(text, text) IS
+'an error, which names the row and the cure, where the rows of an operation make no sense; nothing of it is kept';
+
 -- One call each, run to its end, for a person at psql. Errors are raised.
 
 CREATE FUNCTION kinderconnect.api_customers(organization_id text)

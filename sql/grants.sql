@@ -11,11 +11,14 @@ GRANT SELECT ON
 	kinderconnect.rule, kinderconnect.agency_rule, kinderconnect.absence_reason, kinderconnect.reason,
 	kinderconnect.child_day, kinderconnect.ledger, kinderconnect.batch, kinderconnect.batch_record,
 	kinderconnect.run, kinderconnect.run_organization, kinderconnect.run_provider,
-	kinderconnect.provider_standing, kinderconnect.provider_summary, kinderconnect.held_summary, kinderconnect.unlinked_child
+	kinderconnect.provider_standing, kinderconnect.provider_summary, kinderconnect.held_summary, kinderconnect.unlinked_child,
+	kinderconnect.authorized_child, kinderconnect.authorization_history, kinderconnect.unmatched_summary,
+	kinderconnect.unclaimed_day, kinderconnect.provider_month
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect.library_version(), kinderconnect.setting(text), kinderconnect.fold(text),
-	kinderconnect.content(text, time[], time[], text)
+	kinderconnect.content(text, time[], time[], text),
+	kinderconnect.authorizations_ending(integer), kinderconnect.newly_authorized(date)
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 
 -- Operators run the night and look after what it holds back. They read the
@@ -59,7 +62,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._take_children(bigint, kinderconnect.call_outcome), kinderconnect._children_reply(bigint),
 	kinderconnect._location_candidates(text), kinderconnect._match_providers(text), kinderconnect._months(text, date, date),
 	kinderconnect._close_vanished(bigint, text, date, date), kinderconnect._stored_ids(text), kinderconnect._new_links(text),
-	kinderconnect._match(text), kinderconnect._rules(text, date), kinderconnect._first_reading(timestamp, text),
+	kinderconnect._links(text, boolean), kinderconnect._match(text), kinderconnect._rules(text, date), kinderconnect._first_reading(timestamp, text),
 	kinderconnect._can_void(text), kinderconnect._location_zones(text), kinderconnect._attendance(text, date),
 	kinderconnect._planned(text, text, text, date, date, boolean), kinderconnect._plan(text, text, text, date, date),
 	kinderconnect._settle(text, text[], text, text[], text[]), kinderconnect._recover(text),

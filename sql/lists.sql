@@ -158,7 +158,7 @@ BEGIN
 	take := last.entries IS NULL OR last.accept_shrink
 		OR last.entries < kinderconnect.setting('shrink_floor')::bigint
 		OR outcome.entries * 100 >= last.entries * kinderconnect.setting('shrink_percent')::bigint
-		OR (last.set_aside_entries = outcome.entries AND last.set_aside_at < now() - interval '6 hours');
+		OR (last.set_aside_entries = outcome.entries AND last.set_aside_at < now() - interval '6 hours') IS TRUE;
 
 	UPDATE kinderconnect.list_state l
 	SET entries = CASE WHEN take THEN outcome.entries ELSE l.entries END,
@@ -346,7 +346,7 @@ BEGIN
 	FROM kinderconnect.listed_location l
 	JOIN kinderconnect.manage_location m ON m.organization_id = organization AND kinderconnect.fold(m.name) = kinderconnect.fold(l.name)
 		AND (nullif(btrim(l.zip), '') IS NULL OR nullif(btrim(m.zip), '') IS NULL OR left(btrim(l.zip), 5) = left(btrim(m.zip), 5))
-	WHERE l.organization_id = organization;
+	WHERE l.organization_id = organization AND kinderconnect.fold(l.name) <> '';
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._location_candidates(text) IS
@@ -392,7 +392,7 @@ CREATE FUNCTION kinderconnect._zone(name text) RETURNS text
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF name !~ '^[A-Za-z_]+(/[A-Za-z0-9_+-]+)+$|^UTC$' THEN
+	IF name !~ '^[A-Za-z_]+(/[A-Za-z_-]+)+$|^Etc/GMT[+-][0-9]{1,2}$|^UTC$' THEN
 		RETURN NULL;
 	END IF;
 	PERFORM now() AT TIME ZONE name;

@@ -89,7 +89,7 @@ BEGIN
 	IF to_regclass('pg_temp.kinderconnect_bind') IS NOT NULL THEN
 		DROP VIEW pg_temp.kinderconnect_bind;
 	END IF;
-	EXECUTE format('CREATE TEMPORARY VIEW kinderconnect_bind AS SELECT * FROM (%s) AS q', rtrim(query, E'; \n\t'));
+	EXECUTE format(E'CREATE TEMPORARY VIEW kinderconnect_bind AS SELECT * FROM (%s\n) AS q', rtrim(query, E'; \n\t'));
 
 	SELECT string_agg(format('"%s" (%s)', c.column_name, c.data_type), ', ' ORDER BY c.position)
 			FILTER (WHERE a.attname IS NULL),
@@ -148,8 +148,8 @@ BEGIN
 	END IF;
 	DROP VIEW pg_temp.kinderconnect_bind;
 
-	EXECUTE format('CREATE OR REPLACE VIEW kinderconnect.%I AS SELECT %s FROM (%s) AS q', view_name, select_list, rtrim(query, E'; \n\t'));
-	EXECUTE format('GRANT SELECT ON kinderconnect.%I TO kinderconnect_operator', view_name);
+	EXECUTE format(E'CREATE OR REPLACE VIEW kinderconnect.%I AS SELECT %s FROM (%s\n) AS q', view_name, select_list, rtrim(query, E'; \n\t'));
+	EXECUTE format('GRANT SELECT ON kinderconnect.%I TO kinderconnect_operator, kinderconnect_admin', view_name);
 	EXECUTE format('COMMENT ON VIEW kinderconnect.%I IS %L', view_name,
 		format('Manage''s %s, bound by kinderconnect.bind_manage()', bind_manage.relation));
 	RETURN format('kinderconnect.%s is bound, %s rows sampled', view_name, sampled);

@@ -92,7 +92,8 @@ BEGIN
 		WHERE l.organization_id = organization AND p.location_id IS NOT NULL
 	), stored AS (
 		SELECT s.agency_id, s.kinderconnect_child_id, s.child_id,
-			(w.first_key = m.first_key)::integer + (w.last_key = m.last_key)::integer + (w.date_of_birth = m.date_of_birth)::integer >= 2 AS agrees
+			(nullif(w.first_key, '') = m.first_key IS TRUE)::integer + (nullif(w.last_key, '') = m.last_key IS TRUE)::integer
+				+ (w.date_of_birth = m.date_of_birth IS TRUE)::integer >= 2 AS agrees
 		FROM kinderconnect._stored_ids(organization) s
 		JOIN wanted w ON (w.agency_id, w.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id)
 		LEFT JOIN manage m ON m.child_id = s.child_id
@@ -147,7 +148,7 @@ BEGIN
 				ELSE 'not_in_manage'
 			END AS because
 		FROM wanted w
-		LEFT JOIN (SELECT s.agency_id, s.kinderconnect_child_id, count(*) AS n, min(s.child_id) AS child_id, coalesce(bool_and(s.agrees), false) AS agrees
+		LEFT JOIN (SELECT s.agency_id, s.kinderconnect_child_id, count(DISTINCT s.child_id) AS n, min(s.child_id) AS child_id, bool_and(s.agrees) AS agrees
 			FROM stored s GROUP BY s.agency_id, s.kinderconnect_child_id) st
 			ON (st.agency_id, st.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
 		LEFT JOIN (SELECT DISTINCT ON (c.agency_id, c.kinderconnect_child_id) c.* FROM counted c
@@ -173,6 +174,42 @@ $$;
 COMMENT ON FUNCTION kinderconnect._new_links(text) IS
 'every KinderConnect child of an organization without a link: the child of Manage it is, or why that cannot be told. Changes nothing';
 
+-- An exact link stands while the birth date and at least one name agree; one
+-- that a stored id or a person made, also where a birth date is missing.
+CREATE FUNCTION kinderconnect._links(organization text, with_new boolean)
+	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, flag text, unlinked_because text)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH link AS (
+		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.method, NULL::text AS because
+		FROM kinderconnect.child_link k
+		WHERE k.organization_id = organization AND k.ended_at IS NULL
+		UNION ALL
+		SELECT n.* FROM kinderconnect._new_links(organization) n WHERE with_new
+	)
+	SELECT k.agency_id, k.kinderconnect_child_id, k.child_id,
+		min(CASE
+			WHEN k.child_id IS NULL THEN NULL
+			WHEN m.child_id IS NULL THEN 'child_gone'
+			WHEN (c.date_of_birth = m.date_of_birth) IS FALSE
+				OR k.method LIKE 'exact%' AND (c.date_of_birth = m.date_of_birth) IS NULL
+				OR (c.first_key = kinderconnect.fold(m.first_name)) IS NOT TRUE AND (c.last_key = kinderconnect.fold(m.last_name)) IS NOT TRUE
+				THEN 'link_disagrees'
+		END),
+		min(k.because)
+	FROM link k
+	JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, k.agency_id, k.kinderconnect_child_id)
+	LEFT JOIN kinderconnect.manage_child m ON (m.organization_id, m.child_id) = (organization, k.child_id)
+	GROUP BY k.agency_id, k.kinderconnect_child_id, k.child_id;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._links(text, boolean) IS
+'the links in force, each with the flag it deserves now; with_new: with those that _match() would make, and the children that stay without one. Changes nothing';
+
 CREATE FUNCTION kinderconnect._match(organization text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -191,19 +228,8 @@ BEGIN
 		AND (c.agency_id, c.kinderconnect_child_id) = (f.agency_id, f.kinderconnect_child_id)
 		AND c.unlinked_because IS DISTINCT FROM f.unlinked_because;
 
-	-- A link stands while the birth date and at least one name agree.
 	UPDATE kinderconnect.child_link k SET flag = s.flag
-	FROM (SELECT k.agency_id, k.kinderconnect_child_id,
-			CASE
-				WHEN m.child_id IS NULL THEN 'child_gone'
-				WHEN (c.date_of_birth = m.date_of_birth) IS NOT TRUE
-					OR (c.first_key = kinderconnect.fold(m.first_name)) IS NOT TRUE AND (c.last_key = kinderconnect.fold(m.last_name)) IS NOT TRUE
-					THEN 'link_disagrees'
-			END AS flag
-		FROM kinderconnect.child_link k
-		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (k.organization_id, k.agency_id, k.kinderconnect_child_id)
-		LEFT JOIN kinderconnect.manage_child m ON (m.organization_id, m.child_id) = (k.organization_id, k.child_id)
-		WHERE k.organization_id = organization AND k.ended_at IS NULL) s
+	FROM kinderconnect._links(organization, false) s
 	WHERE k.organization_id = organization AND k.ended_at IS NULL
 		AND (k.agency_id, k.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id)
 		AND k.flag IS DISTINCT FROM s.flag;

@@ -29,9 +29,6 @@ BEGIN
 	END IF;
 	PERFORM kinderconnect._require_manage();
 
-	UPDATE kinderconnect.run r SET status = 'interrupted', ended_at = clock_timestamp()
-	WHERE r.status = 'running' AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = r.pid AND a.pid <> pg_backend_pid());
-
 	INSERT INTO kinderconnect.run (scope)
 	VALUES (jsonb_strip_nulls(jsonb_build_object('organization_id', organization, 'agency_id', agency, 'provider_id', provider,
 		'from_date', from_date, 'to_date', to_date)))
@@ -50,6 +47,14 @@ BEGIN
 		WHERE o.enabled AND (organization IS NULL OR o.organization_id = organization)
 		ORDER BY o.organization_id) o
 	CROSS JOIN LATERAL (SELECT kinderconnect._lock(o.organization_id) AS locked) l;
+
+	-- dead: whose process is gone, or whose lock is ours now
+	UPDATE kinderconnect.run r SET status = 'interrupted', ended_at = clock_timestamp()
+	WHERE r.status = 'running' AND r.run_id <> run
+		AND (NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = r.pid AND a.pid <> pg_backend_pid())
+			OR EXISTS (SELECT FROM kinderconnect.run_organization theirs
+				JOIN kinderconnect.run_organization ours ON ours.organization_id = theirs.organization_id AND ours.run_id = run
+				WHERE theirs.run_id = r.run_id AND theirs.locked AND ours.locked));
 	RETURN run;
 END;
 $$;

@@ -130,7 +130,7 @@ BEGIN
 	RETURN QUERY
 	SELECT m.location_id, m.child_id, m.kind, m.check_in, m.check_out,
 		CASE WHEN m.kind = 'session' THEN (coalesce(m.check_in, m.check_out) AT TIME ZONE z.zone)::date ELSE m.service_date END,
-		m.reason, z.zone
+		nullif(btrim(m.reason), ''), z.zone
 	FROM kinderconnect.manage_attendance m
 	JOIN kinderconnect._location_zones(organization) z ON z.location_id = m.location_id
 	WHERE m.organization_id = organization AND z.zone IS NOT NULL
@@ -205,13 +205,11 @@ BEGIN
 		LEFT JOIN kinderconnect.agency a ON a.agency_id = s.agency_id
 		WHERE s.organization_id = organization
 	), link AS MATERIALIZED (
-		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.flag
+		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.flag, NULL AS unlinked_because
 		FROM kinderconnect.child_link k
-		WHERE k.organization_id = organization AND k.ended_at IS NULL
+		WHERE k.organization_id = organization AND k.ended_at IS NULL AND NOT tonights_links
 		UNION ALL
-		SELECT n.agency_id, n.kinderconnect_child_id, n.child_id, NULL
-		FROM kinderconnect._new_links(organization) n
-		WHERE tonights_links AND n.child_id IS NOT NULL
+		SELECT n.* FROM kinderconnect._links(organization, true) n WHERE tonights_links
 	), said AS MATERIALIZED (
 		-- what stands now, and what vanished and has not come back, up to the
 		-- day it vanished
@@ -263,9 +261,10 @@ BEGIN
 			= (v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day)
 	), stray AS (
 		-- attendance that no authorization covers, under one provider ID of
-		-- its location: the one that lists the child, else the first
+		-- its location: one that takes part, and lists the child, else the first
 		SELECT DISTINCT ON (t.agency_id, t.location_id, t.kinderconnect_child_id, t.day) t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day
 		FROM attended t
+		JOIN site s ON (s.agency_id, s.provider_id) = (t.agency_id, t.provider_id)
 		LEFT JOIN kinderconnect.listed_authorization l
 			ON (l.organization_id, l.agency_id, l.provider_id, l.month, l.kinderconnect_child_id)
 				= (organization, t.agency_id, t.provider_id, date_trunc('month', t.day)::date, t.kinderconnect_child_id)
@@ -274,12 +273,13 @@ BEGIN
 		WHERE NOT EXISTS (SELECT FROM covered v JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
 			WHERE v.agency_id = t.agency_id AND s.location_id = t.location_id
 				AND v.kinderconnect_child_id = t.kinderconnect_child_id AND v.day = t.day)
-		ORDER BY t.agency_id, t.location_id, t.kinderconnect_child_id, t.day, l.provider_id IS NULL, t.provider_id
+		ORDER BY t.agency_id, t.location_id, t.kinderconnect_child_id, t.day, s.barred IS NOT NULL, l.provider_id IS NULL, t.provider_id
 	), day AS (
 		SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day FROM covered v WHERE v.authorized
 		UNION
 		SELECT t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day
-		FROM covered v JOIN attended t USING (agency_id, provider_id, kinderconnect_child_id, day)
+		FROM company v JOIN attended t USING (agency_id, provider_id, kinderconnect_child_id, day)
+		WHERE v.rivals = 0
 		UNION
 		SELECT t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day FROM stray t
 		UNION
@@ -303,9 +303,10 @@ BEGIN
 			bool_or(s.check_out IS NULL) AS missing_out,
 			bool_or(s.check_out < s.check_in) AS out_before_in,
 			bool_or(date_trunc('minute', s.check_out) = date_trunc('minute', s.check_in)) AS too_short,
-			bool_or(s.check_out - s.check_in > interval '24 hours') AS too_long,
+			bool_or(s.check_out - s.check_in > interval '24 hours'
+				OR date_trunc('minute', s.wall_out) - date_trunc('minute', s.wall_in) > interval '24 hours') AS too_long,
 			bool_or(date_trunc('minute', coalesce(s.check_in, s.check_out)) < s.busy_until
-				OR s.check_out IS NULL AND date_trunc('minute', s.check_in) = s.busy_until) AS overlapping,
+				OR num_nulls(s.check_in, s.check_out) = 1 AND date_trunc('minute', coalesce(s.check_in, s.check_out)) = s.busy_until) AS overlapping,
 			bool_or(s.wall_out::date > s.day) AS over_midnight,
 			bool_or(date_trunc('minute', s.check_in) <> kinderconnect._first_reading(date_trunc('minute', s.wall_in), s.zone)
 				OR date_trunc('minute', s.check_out) <> kinderconnect._first_reading(date_trunc('minute', s.wall_out), s.zone)) AS ambiguous
@@ -324,7 +325,8 @@ BEGIN
 		FROM (SELECT DISTINCT d.agency_id, d.day FROM day d) d
 	), facts AS (
 		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day, s.location_id, s.zone, s.today, s.barred,
-			coalesce(v.authorized, false) AS authorized, v.day IS NOT NULL AS covered, k.child_id, k.flag, c.unlinked_because,
+			coalesce(v.authorized, false) AS authorized, v.day IS NOT NULL AS covered, k.child_id, k.flag,
+			CASE WHEN tonights_links THEN k.unlinked_because ELSE c.unlinked_because END AS unlinked_because,
 			r.r AS rules, n.n AS sessions, n.session_in, n.session_out, n.facts, n.missing_in, n.missing_out, n.out_before_in,
 			n.too_short, n.too_long, n.overlapping, n.over_midnight, n.ambiguous,
 			coalesce(a.absences, 0) AS absences, coalesce(a.reasons, 0) AS reasons, a.reason AS manage_reason,
@@ -334,7 +336,7 @@ BEGIN
 			v.rivals > 0 AS rival_here, v.elsewhere > 0 AS was_elsewhere,
 			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AS silent,
 			md5(concat_ws('|', k.child_id, k.flag, s.location_id, v.by, r.r)) AS basis,
-			e.state AS was, e.content AS was_content, e.accepted_content, e.sent_content, e.sent_basis,
+			e.state AS was, e.content AS was_content, e.accepted_kind, e.accepted_content, e.sent_content, e.sent_basis,
 			coalesce(e.void_wanted AND e.accepted_content IS NOT NULL, false) AS void_wanted
 		FROM day d
 		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
@@ -359,7 +361,7 @@ BEGIN
 				WHEN f.flag IS NOT NULL THEN f.flag
 				WHEN NOT f.covered THEN 'not_authorized'
 				WHEN NOT f.authorized THEN 'not_authorized_weekday'
-				WHEN f.rival_here AND coalesce(f.sessions, 0) + f.absences > 0 THEN 'two_providers'
+				WHEN f.rival_here AND coalesce(f.sessions, 0) + f.absences + f.closures > 0 THEN 'two_providers'
 			END AS stranger,
 			-- whether what Manage says can be said to the service
 			CASE
@@ -376,7 +378,13 @@ BEGIN
 				WHEN f.sessions > (f.rules ->> 'sessions_per_day')::integer THEN 'too_many_sessions'
 				WHEN f.absences > 0 AND f.reasons_listed AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL THEN 'absence_reason'
 			END AS unsayable,
-			CASE WHEN f.sessions > 0 THEN 'session' WHEN f.absences > 0 THEN 'absence' WHEN f.closures > 0 THEN 'closure' END AS said_kind
+			-- what the agency takes none of leaves nothing to say in place of
+			-- what it holds
+			CASE
+				WHEN f.sessions > 0 THEN 'session'
+				WHEN f.absences > 0 THEN CASE WHEN (f.rules ->> 'absences' = 'omit' AND f.accepted_kind <> 'absence') IS NOT TRUE THEN 'absence' END
+				WHEN f.closures > 0 THEN CASE WHEN (f.rules ->> 'closures' = 'omit' AND f.accepted_kind <> 'closure') IS NOT TRUE THEN 'closure' END
+			END AS said_kind
 		FROM facts f
 	), said_of AS (
 		SELECT s.*,
@@ -389,7 +397,7 @@ BEGIN
 		FROM spoken s
 	), weighed AS (
 		SELECT s.*, kinderconnect.content(s.kind, s.sayable_in, s.sayable_out, s.absence_reason) AS content,
-			s.said_kind IS NULL AND s.accepted_content IS NOT NULL AND s.stranger IS NULL AND s.was NOT IN ('sending', 'unknown') AS to_void
+			s.said_kind IS NULL AND s.unsayable IS NULL AND s.accepted_content IS NOT NULL AND s.stranger IS NULL AND s.was NOT IN ('sending', 'unknown') AS to_void
 		FROM said_of s
 	), counted AS (
 		SELECT w.*,

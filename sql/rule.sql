@@ -75,6 +75,8 @@ COMMENT ON COLUMN kinderconnect.absence_reason.agency_id IS 'the agency';
 COMMENT ON COLUMN kinderconnect.absence_reason.reason IS 'Manage''s word, compared folded';
 COMMENT ON COLUMN kinderconnect.absence_reason.code IS 'the agency''s code';
 
+CREATE UNIQUE INDEX absence_reason_folded ON kinderconnect.absence_reason (agency_id, kinderconnect.fold(reason));
+
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.absence_reason', '');
 
 -- Why a child-day is not sent, and what to do: the manual of the held.

@@ -79,7 +79,8 @@ BEGIN
 	IF NOT kinderconnect._has_secret(secret_name) THEN
 		RAISE EXCEPTION 'group password of organization "%" is not in the secrets file', enable_integration.organization_id
 			USING ERRCODE = 'KC002',
-				DETAIL = CASE WHEN enable_integration.group_password IS NULL THEN format('Looked for the name "%s".', secret_name) END,
+				DETAIL = CASE WHEN enable_integration.group_password IS NULL THEN format('Looked for the name "%s".', secret_name)
+					ELSE 'Looked for the name given as group_password.' END,
 				HINT = 'group_password is the name of a line in the file of kinderconnect.secrets_file, not the password; write the line there, or call kinderconnect.set_secret(name, value).';
 	END IF;
 

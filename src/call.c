@@ -1,9 +1,8 @@
 /*
  * call.c
- *	  Calls to the service: their tokens, their pages and their retries.
+ *	  Calls to the service: their queue, their pages and their retries.
  *
- * A caller owns the calls given to it, the tokens, and what it has read of
- * organizations and dialects.  Every call is on exactly one list, that of its
+ * A caller owns the calls given to it, and what it has read of organizations.  Every call is on exactly one list, that of its
  * phase; a call leaves KC_IN_FLIGHT only with the end of its exchange.
  *
  * Invariant: a call ends exactly once.  Whatever may raise on its behalf runs
@@ -13,16 +12,14 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
+#include "attempt.h"
 #include "call.h"
 #include "common/hashfn.h"
-#include "common/pg_prng.h"
-#include "executor/spi.h"
 #include "lib/ilist.h"
+#include "organization.h"
 #include "secrets.h"
 #include "settings.h"
-#include "utils/builtins.h"
+#include "token.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -32,25 +29,6 @@
 #define KC_ROWS_KB 1024
 
 #define KC_MAX_PAGES 10000
-
-/* No back-off is longer, whatever the service asks for */
-#define KC_MAX_BACKOFF_MS (15 * 60 * 1000)
-
-/* A token is renewed so long before it expires, or after 90 % of its life */
-#define KC_TOKEN_MARGIN_S 60
-
-/* The life of a token that does not tell */
-#define KC_TOKEN_LIFE_S 300
-#define KC_TOKEN_MAX_LIFE_S (24 * 60 * 60)
-
-/*
- * After a refusal no one asks again so long: hundreds of calls with a wrong
- * client secret would look like an attack.
- */
-#define KC_TOKEN_REFUSAL_MS (60 * 1000)
-
-#define KC_TOKEN_REPLY_BYTES (64 * 1024)
-#define KC_MAX_TOKEN_LEN (16 * 1024)
 
 #define KC_UUID_LEN 36
 
@@ -65,57 +43,6 @@ typedef enum KcPhase
 
 #define KC_PHASES (KC_HANDED_OUT + 1)
 
-/* Of one endpoint and client id */
-typedef struct KcToken
-{
-	KcCaller   *caller;
-	MemoryContext context;
-	MemoryContextCallback cleanup;
-	MemoryContext attempt;		/* of one exchange */
-	MemoryContextCallback attempt_cleanup;
-	char	   *endpoint;
-	char	   *url;
-	char	   *scope;
-	char	   *client_id;
-	char	   *client_secret;	/* its name */
-	bool		http2;
-
-	char	   *value;			/* NULL = none */
-	uint32		generation;		/* counts the values */
-	TimestampTz renew_at;
-
-	bool		fetching;
-	int			failures;
-	TimestampTz not_before;
-	KcFault		fault;
-	TimestampTz refused_until;
-
-	/* while fetching */
-	KcExchange	exchange;
-	char	   *secret;			/* form-encoded */
-	char	   *reply;
-	size_t		reply_len;
-} KcToken;
-
-typedef struct KcOrganization
-{
-	char	   *organization_id;
-	char	   *group_id;
-	char	   *group_password; /* its name */
-	char	   *endpoint;
-	char	   *base_url;		/* no slash at its end */
-	bool		http2;
-	KcDialect  *dialect;
-	char	   *dialect_name;
-	KcToken    *token;			/* NULL where the endpoint has none */
-} KcOrganization;
-
-typedef struct KcNamedDialect
-{
-	char	   *name;
-	KcDialect  *dialect;
-} KcNamedDialect;
-
 struct KcCaller
 {
 	MemoryContext context;
@@ -125,9 +52,7 @@ struct KcCaller
 	int64		last_ticket;
 	int			ncalls;
 	dlist_head	phases[KC_PHASES];
-	List	   *organizations;
-	List	   *dialects;
-	List	   *tokens;
+	KcOrganizations *organizations;
 };
 
 typedef struct KcCallState
@@ -171,32 +96,6 @@ kc_move(KcCallState *state, KcPhase phase)
 	dlist_delete(&state->node);
 	state->phase = phase;
 	dlist_push_tail(&state->caller->phases[phase], &state->node);
-}
-
-static void
-kc_wipe_string(char *text)
-{
-	if (text != NULL)
-		explicit_bzero(text, strlen(text));
-}
-
-/*
- * Empties the memory of an attempt, or makes it, and sees to it that whatever
- * frees it wipes its secrets first.
- */
-static void
-kc_begin_attempt(MemoryContext *attempt, MemoryContext parent,
-				 MemoryContextCallback *cleanup,
-				 MemoryContextCallbackFunction wipe, void *arg)
-{
-	if (*attempt == NULL)
-		*attempt = AllocSetContextCreate(parent, "kinderconnect attempt",
-										 ALLOCSET_SMALL_SIZES);
-	else
-		MemoryContextReset(*attempt);
-	cleanup->func = wipe;
-	cleanup->arg = arg;
-	MemoryContextRegisterResetCallback(*attempt, cleanup);
 }
 
 static void
@@ -314,21 +213,6 @@ kc_end_at_deadline(KcCallState *state)
 }
 
 /*
- * Exponential with full jitter, so that calls that failed together do not
- * come back together; or what the service asked for, where that is longer.
- */
-static TimestampTz
-kc_back_off_until(TimestampTz now, int failures, int64 retry_after_ms)
-{
-	double		longest = Min(ldexp(kc_retry_delay, Min(failures - 1, 20)),
-							  (double) KC_MAX_BACKOFF_MS);
-	int64		delay = (int64) (longest * pg_prng_double(&pg_global_prng_state));
-
-	delay = Max(delay, Min(retry_after_ms, KC_MAX_BACKOFF_MS));
-	return TimestampTzPlusMilliseconds(now, delay);
-}
-
-/*
  * An attempt failed with the fault that stands in the call: once more, or the
  * end.  A submit that was sent and not answered is never repeated here.
  */
@@ -428,23 +312,6 @@ kc_call_sink(KcExchange *exchange, const char *data, size_t len)
 	return more;
 }
 
-/*
- * A service may quote our request in its message.  Where a secret cannot be
- * read again, nothing of the text is kept.
- */
-static void
-kc_mask_secret(char *text, const char *name)
-{
-	KcFault		fault;
-	char	   *secret = kc_secret_read(name, &fault);
-
-	if (secret == NULL)
-		text[0] = '\0';
-	else
-		kc_secret_mask(text, secret);
-	kc_secret_free(secret);
-}
-
 static void
 kc_mask_reply(KcCallState *state, char *text)
 {
@@ -456,7 +323,7 @@ kc_mask_reply(KcCallState *state, char *text)
 		kc_secret_mask(text, strrchr(state->authorization, ' ') + 1);
 	kc_mask_secret(text, organization->group_password);
 	if (organization->token != NULL)
-		kc_mask_secret(text, organization->token->client_secret);
+		kc_token_mask(organization->token, text);
 }
 
 /* Is this page new in the list?  ERROR only for want of memory */
@@ -520,13 +387,10 @@ kc_page_done(KcCallState *state, const KcReply *reply)
 static bool
 kc_renew_token(KcCallState *state)
 {
-	KcToken    *token = state->organization->token;
-
 	if (!state->info->oauth2 || state->renewed)
 		return false;
 	state->renewed = true;
-	if (token->generation == state->token_generation)
-		token->renew_at = 0;
+	kc_token_expire(state->organization->token, state->token_generation);
 	memset(&state->call.fault, 0, sizeof(KcFault));
 	kc_move(state, KC_QUEUED);
 	return true;
@@ -637,11 +501,7 @@ kc_too_large_fault(KcFault *fault, int limit, const char *unit)
 					limit, unit);
 }
 
-/*
- * Makes the request in the attempt's context; false with a fault in the call.
- * The buffer is made large enough at once: growing would leave copies of the
- * password behind that nobody wipes.
- */
+/* Makes the request in the attempt's context; false with a fault in the call */
 static bool
 kc_make_request(KcCallState *state)
 {
@@ -663,11 +523,10 @@ kc_make_request(KcCallState *state)
 	if (password == NULL)
 		return false;
 	initStringInfo(&state->body);
-	enlargeStringInfo(&state->body, 4096 + 512 * nrecords);
+	enlargeStringInfo(&state->body, 4096 + 512 * Min(nrecords, 10000));
 	kc_encode_request(state->plan, &call->arguments, password, state->page, &state->body);
 	kc_secret_free(password);
-	if (call->operation == KC_SUBMIT && info->max_bytes > 0 &&
-		state->body.len > info->max_bytes)
+	if (info->max_bytes > 0 && state->body.len > info->max_bytes)
 	{
 		kc_too_large_fault(&call->fault, info->max_bytes, "bytes");
 		return false;
@@ -683,8 +542,8 @@ kc_make_request(KcCallState *state)
 	if (info->oauth2)
 	{
 		state->authorization = psprintf("Authorization: Bearer %s",
-										organization->token->value);
-		state->token_generation = organization->token->generation;
+										kc_token_value(organization->token));
+		state->token_generation = kc_token_generation(organization->token);
 		headers[3] = state->authorization;
 	}
 
@@ -714,7 +573,7 @@ kc_send(KcCallState *state)
 	call->ended = GetCurrentTimestamp();
 	kc_move(state, KC_ENDED);
 
-	kc_begin_attempt(&state->attempt, state->context, &state->attempt_cleanup,
+	kc_attempt_begin(&state->attempt, state->context, &state->attempt_cleanup,
 					 kc_wipe_request, state);
 	if (state->list == NULL)
 		kc_begin_list(state);
@@ -743,267 +602,43 @@ kc_send(KcCallState *state)
  * Tokens
  */
 
+/* Nobody else can end a call that waits for a token: it stands in the queue */
 static void
-kc_wipe_token_attempt(void *arg)
+kc_take_token(KcCaller *caller, KcToken *token)
 {
-	KcToken    *token = (KcToken *) arg;
-
-	kc_wipe_string(token->secret);
-	token->secret = NULL;
-	if (token->reply != NULL)
-		explicit_bzero(token->reply, KC_TOKEN_REPLY_BYTES);
-	token->reply = NULL;
-}
-
-static void
-kc_wipe_token(void *arg)
-{
-	kc_wipe_string(((KcToken *) arg)->value);
-}
-
-/* application/x-www-form-urlencoded, as RFC 6749 asks also for Basic */
-static char *
-kc_form_encode(const char *text)
-{
-	char	   *out = (char *) palloc(3 * strlen(text) + 1);
-	char	   *o = out;
-
-	for (const unsigned char *t = (const unsigned char *) text; *t != '\0'; t++)
-	{
-		if ((*t >= '0' && *t <= '9') || (*t >= 'A' && *t <= 'Z') ||
-			(*t >= 'a' && *t <= 'z') || strchr("-._*", *t) != NULL)
-			*o++ = *t;
-		else if (*t == ' ')
-			*o++ = '+';
-		else
-			o += sprintf(o, "%%%02X", *t);
-	}
-	*o = '\0';
-	return out;
-}
-
-static bool
-kc_token_sink(KcExchange *exchange, const char *data, size_t len)
-{
-	KcToken    *token = (KcToken *) exchange->owner;
-
-	if (token->reply_len + len > KC_TOKEN_REPLY_BYTES)
-	{
-		kc_fault_set(&exchange->fault, KC_FAULT_TOO_LARGE, true,
-					 "the reply of the token endpoint is larger than %d kB",
-					 KC_TOKEN_REPLY_BYTES / 1024);
-		return false;
-	}
-	memcpy(token->reply + token->reply_len, data, len);
-	token->reply_len += len;
-	return true;
-}
-
-/* Asks for a token; false with token->fault where that cannot even be sent */
-static bool
-kc_token_fetch(KcToken *token)
-{
-	static const char *headers[] = {
-		"Content-Type: application/x-www-form-urlencoded",
-		"Accept: application/json",
-		NULL
-	};
-	KcExchange *exchange = &token->exchange;
-	MemoryContext old;
-	char	   *secret;
-
-	kc_begin_attempt(&token->attempt, token->context, &token->attempt_cleanup,
-					 kc_wipe_token_attempt, token);
-	old = MemoryContextSwitchTo(token->attempt);
-	memset(exchange, 0, sizeof(*exchange));
-	secret = kc_secret_read(token->client_secret, &token->fault);
-	if (secret == NULL)
-	{
-		MemoryContextSwitchTo(old);
-		return false;
-	}
-	exchange->method = "POST";
-	exchange->url = token->url;
-	exchange->headers = headers;
-	exchange->user = kc_form_encode(token->client_id);
-	token->secret = kc_form_encode(secret);
-	kc_secret_free(secret);
-	exchange->password = token->secret;
-	exchange->body = token->scope == NULL ? "grant_type=client_credentials" :
-		psprintf("grant_type=client_credentials&scope=%s", kc_form_encode(token->scope));
-	exchange->body_len = strlen(exchange->body);
-	exchange->http2 = token->http2;
-	exchange->deadline = token->caller->deadline;
-	exchange->sink = kc_token_sink;
-	exchange->owner = token;
-	token->reply = (char *) palloc(KC_TOKEN_REPLY_BYTES);
-	token->reply_len = 0;
-	MemoryContextSwitchTo(old);
-
-	token->fetching = true;
-	kc_http_start(token->caller->http, exchange);
-	return true;
-}
-
-/* A header is made of it: visible ASCII alone */
-static bool
-kc_token_is_sane(const char *value)
-{
-	size_t		len = strlen(value);
-
-	if (len == 0 || len > KC_MAX_TOKEN_LEN)
-		return false;
-	for (size_t i = 0; i < len; i++)
-	{
-		if (value[i] < 0x21 || value[i] > 0x7e)
-			return false;
-	}
-	return true;
-}
-
-/* What a 200 said; false with token->fault */
-static bool
-kc_token_take(KcToken *token)
-{
-	char	   *value = kc_json_get(token->reply, token->reply_len, "access_token");
-	char	   *type = kc_json_get(token->reply, token->reply_len, "token_type");
-	char	   *expires = kc_json_get(token->reply, token->reply_len, "expires_in");
-	int64		life = KC_TOKEN_LIFE_S;
-	bool		ok;
-
-	ok = value != NULL && kc_token_is_sane(value) &&
-		(type == NULL || pg_strcasecmp(type, "bearer") == 0);
-	if (ok)
-	{
-		if (expires != NULL)
-			life = Max(1, Min(strtol(expires, NULL, 10), KC_TOKEN_MAX_LIFE_S));
-		kc_wipe_string(token->value);
-		if (token->value != NULL)
-			pfree(token->value);
-		token->value = NULL;
-		token->value = MemoryContextStrdup(token->context, value);
-		token->generation++;
-		token->renew_at = GetCurrentTimestamp() + life * USECS_PER_SEC -
-			Min(KC_TOKEN_MARGIN_S * USECS_PER_SEC, life * USECS_PER_SEC / 10);
-	}
-	else
-	{
-		kc_fault_set(&token->fault, KC_FAULT_REPLY, false,
-					 "the reply of the token endpoint cannot be understood");
-		kc_fault_detail(&token->fault,
-						"It must be a JSON object with an access_token of the type Bearer.");
-		kc_fault_hint(&token->fault, "Check token_url of kinderconnect.endpoint.");
-	}
-	kc_wipe_string(value);
-	return ok;
-}
-
-/* What any other status said */
-static void
-kc_token_refused(KcToken *token)
-{
-	int			status = token->exchange.http_status;
-	char	   *code = kc_json_get(token->reply, token->reply_len, "error");
-	char	   *message = kc_json_get(token->reply, token->reply_len, "error_description");
-
-	if (code != NULL)
-		kc_mask_secret(code, token->client_secret);
-	if (message != NULL)
-		kc_mask_secret(message, token->client_secret);
-	kc_fault_from_http(&token->fault, status, code, message);
-	if (status == 400 || status == 401 || status == 403)
-	{
-		token->fault.kind = KC_FAULT_TOKEN;
-		snprintf(token->fault.message, sizeof(token->fault.message),
-				 "the token endpoint does not accept our credentials (HTTP status %d)",
-				 status);
-		kc_fault_hint(&token->fault, "Check client_id and scope of kinderconnect.endpoint, and the secret that its column client_secret names.");
-	}
-}
-
-/* Once more later, or the end of all calls that wait for it */
-static void
-kc_token_failed(KcToken *token)
-{
-	KcCaller   *caller = token->caller;
-	KcFault    *fault = &token->fault;
-	TimestampTz now = GetCurrentTimestamp();
 	dlist_mutable_iter iter;
 
-	token->failures++;
-	if ((fault->kind == KC_FAULT_UNREACHABLE || fault->kind == KC_FAULT_BUSY ||
-		 fault->kind == KC_FAULT_LOST) && token->failures < kc_max_attempts)
-	{
-		token->not_before = kc_back_off_until(now, token->failures,
-											  token->exchange.retry_after_ms);
+	if (kc_token_answered(token) != KC_TOKEN_FAILED)
 		return;
-	}
-
-	token->failures = 0;
-	token->not_before = 0;
-	if (fault->kind == KC_FAULT_TOKEN)
-		token->refused_until = TimestampTzPlusMilliseconds(now, KC_TOKEN_REFUSAL_MS);
-
 	dlist_foreach_modify(iter, &caller->phases[KC_QUEUED])
 	{
 		KcCallState *state = dlist_container(KcCallState, node, iter.cur);
 
 		if (state->info->oauth2 && state->organization->token == token)
 		{
-			state->call.fault = *fault;
+			state->call.fault = *kc_token_fault(token);
 			kc_end_call(state);
 		}
 	}
 }
 
-static void
-kc_token_answered(KcToken *token)
-{
-	MemoryContext old;
-	bool		ok = false;
-
-	token->fetching = false;
-	kc_fault_set(&token->fault, KC_FAULT_REPLY, false,
-				 "the reply of the token endpoint could not be stored");
-
-	old = MemoryContextSwitchTo(token->attempt);
-	if (token->exchange.fault.kind != KC_FAULT_NONE)
-		token->fault = token->exchange.fault;
-	else if (token->exchange.http_status == 200)
-		ok = kc_token_take(token);
-	else
-		kc_token_refused(token);
-	MemoryContextSwitchTo(old);
-	kc_wipe_token_attempt(token);
-
-	if (ok)
-	{
-		token->failures = 0;
-		token->not_before = 0;
-	}
-	else
-		kc_token_failed(token);
-}
-
-/*
- * May the call be sent now?  Where its token is missing, that is asked for,
- * and the call waits; where it cannot be had, the call ends.
- */
+/* May the call be sent now?  Where its token cannot be had, the call ends */
 static bool
 kc_token_ready(KcCallState *state, TimestampTz now)
 {
-	KcToken    *token = state->organization->token;
-
 	if (!state->info->oauth2)
 		return true;
-	if (token->fetching || token->not_before > now)
-		return false;
-	if (token->value != NULL && now < token->renew_at)
-		return true;
-	if (token->refused_until <= now && kc_token_fetch(token))
-		return false;
-	state->call.fault = token->fault;
-	kc_end_call(state);
+	switch (kc_token_prepare(state->organization->token, now))
+	{
+		case KC_TOKEN_READY:
+			return true;
+		case KC_TOKEN_WAIT:
+			return false;
+		case KC_TOKEN_FAILED:
+			state->call.fault = *kc_token_fault(state->organization->token);
+			kc_end_call(state);
+			break;
+	}
 	return false;
 }
 
@@ -1026,6 +661,7 @@ kc_caller_create(MemoryContext parent, int max_in_flight, TimestampTz deadline)
 	for (int i = 0; i < KC_PHASES; i++)
 		dlist_init(&caller->phases[i]);
 	caller->http = kc_http_create(context, max_in_flight);
+	caller->organizations = kc_organizations_create(context, caller->http, deadline);
 	return caller;
 }
 
@@ -1035,186 +671,30 @@ kc_caller_destroy(KcCaller *caller)
 	MemoryContextDelete(caller->context);
 }
 
-static KcToken *
-kc_find_token(KcCaller *caller, const char *endpoint, const char *client_id)
-{
-	ListCell   *lc;
-
-	foreach(lc, caller->tokens)
-	{
-		KcToken    *token = (KcToken *) lfirst(lc);
-
-		if (strcmp(token->endpoint, endpoint) == 0 &&
-			strcmp(token->client_id, client_id) == 0)
-			return token;
-	}
-	return NULL;
-}
-
-/* In a context of its own, a child of the current one */
-static KcToken *
-kc_make_token(KcCaller *caller, const char *endpoint, const char *url,
-			  const char *scope, const char *client_id, const char *client_secret)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
-												  "kinderconnect token",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	KcToken    *token = (KcToken *) palloc0(sizeof(KcToken));
-
-	token->caller = caller;
-	token->context = context;
-	token->endpoint = pstrdup(endpoint);
-	token->url = pstrdup(url);
-	token->scope = scope == NULL ? NULL : pstrdup(scope);
-	token->client_id = pstrdup(client_id);
-	token->client_secret = pstrdup(client_secret);
-	token->cleanup.func = kc_wipe_token;
-	token->cleanup.arg = token;
-	MemoryContextRegisterResetCallback(context, &token->cleanup);
-	MemoryContextSwitchTo(old);
-	return token;
-}
-
-static KcDialect *
-kc_get_dialect(KcCaller *caller, const char *name)
-{
-	KcNamedDialect *named;
-	MemoryContext context;
-	MemoryContext old;
-	ListCell   *lc;
-
-	foreach(lc, caller->dialects)
-	{
-		named = (KcNamedDialect *) lfirst(lc);
-		if (strcmp(named->name, name) == 0)
-			return named->dialect;
-	}
-
-	context = AllocSetContextCreate(CurrentMemoryContext, "kinderconnect dialect",
-									ALLOCSET_DEFAULT_SIZES);
-	named = (KcNamedDialect *) MemoryContextAlloc(context, sizeof(KcNamedDialect));
-	named->name = MemoryContextStrdup(context, name);
-	named->dialect = kc_dialect_load(name, context);
-
-	old = MemoryContextSwitchTo(caller->context);
-	caller->dialects = lappend(caller->dialects, named);
-	MemoryContextSwitchTo(old);
-	MemoryContextSetParent(context, caller->context);
-	return named->dialect;
-}
-
-static char *
-kc_column(MemoryContext context, int number)
-{
-	char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, number);
-
-	return value == NULL ? NULL : MemoryContextStrdup(context, value);
-}
-
-/*
- * Reads an organization and its endpoint once a caller.  Everything is made
- * below the current context and handed to the caller when it is whole, so that
- * an ERROR in between leaves nothing.
- */
-static KcOrganization *
-kc_get_organization(KcCaller *caller, const char *organization_id)
-{
-	static const char *const query =
-		"SELECT o.group_id, o.group_password, e.endpoint, e.dialect, e.base_url,"
-		" e.http2, e.token_url, e.scope, e.client_id, e.client_secret"
-		" FROM kinderconnect.organization o JOIN kinderconnect.endpoint e"
-		" ON e.endpoint OPERATOR(pg_catalog.=) o.endpoint"
-		" WHERE o.organization_id OPERATOR(pg_catalog.=) $1";
-	Oid			types[] = {TEXTOID};
-	Datum		values[1];
-	MemoryContext context;
-	MemoryContext old;
-	KcOrganization *organization;
-	KcToken    *new_token = NULL;
-	char	   *http2;
-	char	   *token_url;
-	char	   *scope;
-	char	   *client_id;
-	char	   *client_secret;
-	size_t		len;
-	ListCell   *lc;
-
-	foreach(lc, caller->organizations)
-	{
-		organization = (KcOrganization *) lfirst(lc);
-		if (strcmp(organization->organization_id, organization_id) == 0)
-			return organization;
-	}
-
-	context = AllocSetContextCreate(CurrentMemoryContext, "kinderconnect organization",
-									ALLOCSET_SMALL_SIZES);
-	organization = (KcOrganization *) MemoryContextAllocZero(context, sizeof(KcOrganization));
-	organization->organization_id = MemoryContextStrdup(context, organization_id);
-
-	SPI_connect();
-	values[0] = CStringGetTextDatum(organization_id);
-	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not read the organization")));
-	if (SPI_processed == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_KC_CONFIG),
-				 errmsg("organization \"%s\" is not known", organization_id),
-				 errhint("SELECT organization_id FROM kinderconnect.organization lists those that are; kinderconnect.enable_integration() adds one.")));
-	organization->group_id = kc_column(context, 1);
-	organization->group_password = kc_column(context, 2);
-	organization->endpoint = kc_column(context, 3);
-	organization->dialect_name = kc_column(context, 4);
-	organization->base_url = kc_column(context, 5);
-	http2 = kc_column(context, 6);
-	token_url = kc_column(context, 7);
-	scope = kc_column(context, 8);
-	client_id = kc_column(context, 9);
-	client_secret = kc_column(context, 10);
-	SPI_finish();
-
-	organization->http2 = http2[0] == 't';
-	len = strlen(organization->base_url);
-	while (len > 0 && organization->base_url[len - 1] == '/')
-		organization->base_url[--len] = '\0';
-	organization->dialect = kc_get_dialect(caller, organization->dialect_name);
-	if (token_url != NULL)
-	{
-		organization->token = kc_find_token(caller, organization->endpoint, client_id);
-		if (organization->token == NULL)
-		{
-			new_token = kc_make_token(caller, organization->endpoint, token_url,
-									  scope, client_id, client_secret);
-			new_token->http2 = organization->http2;
-			organization->token = new_token;
-		}
-	}
-
-	old = MemoryContextSwitchTo(caller->context);
-	caller->organizations = lappend(caller->organizations, organization);
-	MemoryContextSetParent(context, caller->context);
-	if (new_token != NULL)
-	{
-		MemoryContextSetParent(new_token->context, caller->context);
-		caller->tokens = lappend(caller->tokens, new_token);
-	}
-	MemoryContextSwitchTo(old);
-	return organization;
-}
-
 static char *
 kc_copy_string(const char *text)
 {
 	return text == NULL ? NULL : pstrdup(text);
 }
 
+/*
+ * What the dialect cannot say is an ERROR for whoever asks, and at once: when
+ * the request is made, whoever happens to wait for another call would get it.
+ */
+static void
+kc_check_request(KcCallState *state)
+{
+	StringInfoData scratch;
+
+	initStringInfo(&scratch);
+	kc_encode_request(state->plan, &state->call.arguments, "", NULL, &scratch);
+}
+
 KcCall *
 kc_caller_add(KcCaller *caller, KcOperation operation,
 			  const char *organization_id, const KcArguments *arguments)
 {
-	KcOrganization *organization = kc_get_organization(caller, organization_id);
+	KcOrganization *organization = kc_organization_get(caller->organizations, organization_id);
 	KcPlan	   *plan = kc_dialect_plan(organization->dialect, operation);
 	const KcPlanInfo *info;
 	MemoryContext context;
@@ -1265,7 +745,12 @@ kc_caller_add(KcCaller *caller, KcOperation operation,
 		call->arguments.records = (ArrayType *) palloc(VARSIZE(arguments->records));
 		memcpy(call->arguments.records, arguments->records, VARSIZE(arguments->records));
 	}
+	state->attempt = AllocSetContextCreate(context, "kinderconnect attempt",
+										   ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(state->attempt);
+	kc_check_request(state);
 	MemoryContextSwitchTo(old);
+	MemoryContextReset(state->attempt);
 
 	state->cleanup.func = kc_call_cleanup;
 	state->cleanup.arg = state;
@@ -1289,11 +774,10 @@ kc_caller_room(const KcCaller *caller)
 	return Max(2 * caller->max_in_flight - caller->ncalls, 0);
 }
 
-/* Puts under way what can be */
+/* Puts under way what can be at this time */
 static void
-kc_dispatch(KcCaller *caller)
+kc_dispatch(KcCaller *caller, TimestampTz now)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	bool		too_late = now >= caller->deadline;
 	dlist_mutable_iter iter;
 
@@ -1321,10 +805,12 @@ kc_dispatch(KcCaller *caller)
 }
 
 static void
-kc_take(KcExchange *exchange)
+kc_take(KcCaller *caller, KcExchange *exchange)
 {
-	if (exchange->sink == kc_token_sink)
-		kc_token_answered((KcToken *) exchange->owner);
+	KcToken    *token = kc_token_of_exchange(exchange);
+
+	if (token != NULL)
+		kc_take_token(caller, token);
 	else
 		kc_call_answered((KcCallState *) exchange->owner);
 }
@@ -1334,22 +820,23 @@ kc_caller_pump(KcCaller *caller)
 {
 	KcExchange *exchange;
 
-	kc_dispatch(caller);
-	while ((exchange = kc_http_next(caller->http, 0)) != NULL)
+	kc_dispatch(caller, GetCurrentTimestamp());
+	while ((exchange = kc_http_next(caller->http, DT_NOBEGIN)) != NULL)
 	{
-		kc_take(exchange);
-		kc_dispatch(caller);
+		kc_take(caller, exchange);
+		kc_dispatch(caller, GetCurrentTimestamp());
 	}
 }
 
-/* When kc_dispatch() will have something to do even if no answer comes */
+/*
+ * When kc_dispatch() will have something to do even if no answer comes.  now
+ * is what it was told last: what has come due since then is still to be done.
+ */
 static TimestampTz
-kc_wake_time(KcCaller *caller)
+kc_wake_time(KcCaller *caller, TimestampTz now)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz wake = DT_NOEND;
 	dlist_iter	iter;
-	ListCell   *lc;
 
 	if (!dlist_is_empty(&caller->phases[KC_QUEUED]) ||
 		!dlist_is_empty(&caller->phases[KC_BACKING_OFF]))
@@ -1358,12 +845,12 @@ kc_wake_time(KcCaller *caller)
 	{
 		wake = Min(wake, dlist_container(KcCallState, node, iter.cur)->not_before);
 	}
-	foreach(lc, caller->tokens)
+	dlist_foreach(iter, &caller->phases[KC_QUEUED])
 	{
-		KcToken    *token = (KcToken *) lfirst(lc);
+		KcCallState *state = dlist_container(KcCallState, node, iter.cur);
 
-		if (token->failures > 0 && !token->fetching && token->not_before > now)
-			wake = Min(wake, token->not_before);
+		if (state->info->oauth2 && kc_token_not_before(state->organization->token) > now)
+			wake = Min(wake, kc_token_not_before(state->organization->token));
 	}
 	return wake;
 }
@@ -1373,9 +860,10 @@ kc_caller_next(KcCaller *caller, TimestampTz until)
 {
 	for (;;)
 	{
+		TimestampTz now = GetCurrentTimestamp();
 		KcExchange *exchange;
 
-		kc_dispatch(caller);
+		kc_dispatch(caller, now);
 		if (!dlist_is_empty(&caller->phases[KC_ENDED]))
 		{
 			KcCallState *state = dlist_head_element(KcCallState, node,
@@ -1389,9 +877,9 @@ kc_caller_next(KcCaller *caller, TimestampTz until)
 			dlist_is_empty(&caller->phases[KC_IN_FLIGHT]))
 			return NULL;
 
-		exchange = kc_http_next(caller->http, Min(until, kc_wake_time(caller)));
+		exchange = kc_http_next(caller->http, Min(until, kc_wake_time(caller, now)));
 		if (exchange != NULL)
-			kc_take(exchange);
+			kc_take(caller, exchange);
 		else if (GetCurrentTimestamp() >= until)
 			return NULL;
 	}

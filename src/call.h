@@ -49,7 +49,8 @@ extern void kc_caller_destroy(KcCaller *caller);
 
 /*
  * Queues a call; arguments are copied.  ERROR (KC001) for an organization
- * that is not known or whose dialect has no such operation.
+ * that is not known or whose dialect has no such operation, and for arguments
+ * or records that its dialect cannot say.
  */
 extern KcCall *kc_caller_add(KcCaller *caller, KcOperation operation,
 							 const char *organization_id, const KcArguments *arguments);

@@ -56,6 +56,7 @@ struct KcDecoder
 	Tuplestorestate *store;
 	MemoryContext context;
 	MemoryContext record_context;
+	MemoryContext row_context;	/* one record may make very many rows */
 	int32		ordinal;		/* over all pages */
 
 	/* the page */
@@ -820,6 +821,7 @@ put_row(KcDecoder *decoder, const KcFound *nested, bool whole)
 {
 	const KcPlan *plan = decoder->plan;
 	TupleDesc	desc = plan->info.reply_desc;
+	MemoryContext old = MemoryContextSwitchTo(decoder->row_context);
 	Datum	   *values = palloc0(sizeof(Datum) * desc->natts);
 	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
 	StringInfoData problem;
@@ -845,6 +847,9 @@ put_row(KcDecoder *decoder, const KcFound *nested, bool whole)
 		decoder->problems++;
 	}
 	tuplestore_putvalues(decoder->store, desc, values, nulls);
+
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(decoder->row_context);
 }
 
 /* Fills found, nested and problem; false where the record is not whole */
@@ -1208,6 +1213,8 @@ kc_decoder_create(const KcPlan *plan, Tuplestorestate *store, MemoryContext cont
 	decoder->context = context;
 	decoder->record_context = AllocSetContextCreate(context, "kinderconnect record",
 													ALLOCSET_DEFAULT_SIZES);
+	decoder->row_context = AllocSetContextCreate(context, "kinderconnect row",
+												 ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&decoder->envelope);
 	initStringInfo(&decoder->record);
 

@@ -11,6 +11,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -78,6 +79,8 @@ static const struct
 	{TIMESTAMPTZOID, KC_TYPE_INSTANT, false}
 };
 
+PG_FUNCTION_INFO_V1(kinderconnect_compile_dialect);
+
 /* The row being compiled, for messages */
 typedef struct KcRow
 {
@@ -122,8 +125,8 @@ kc_plan_info(const KcPlan *plan)
 	return &plan->info;
 }
 
-static void row_error(const KcRow *row, const char *hint, const char *fmt,...)
-			pg_attribute_printf(3, 4) pg_attribute_noreturn();
+pg_noreturn static void row_error(const KcRow *row, const char *hint,
+								  const char *fmt,...) pg_attribute_printf(3, 4);
 
 static void
 row_error(const KcRow *row, const char *hint, const char *fmt,...)
@@ -702,16 +705,27 @@ finish_plan(KcDialect *dialect, KcPlan *plan, const char *record_path)
 	}
 }
 
+/* A dialect's name, and an operation's where only that one is asked for */
+typedef struct KcWanted
+{
+	Oid			types[2];
+	Datum		values[2];
+	char		nulls[2];
+} KcWanted;
+
+#define OF_WHAT_IS_WANTED \
+	" WHERE dialect OPERATOR(pg_catalog.=) $1" \
+	" AND operation OPERATOR(pg_catalog.=) COALESCE($2, operation)"
+
 static void
-load_operations(KcDialect *dialect, Oid *argtypes, Datum *args, MemoryContext context,
+load_operations(KcDialect *dialect, KcWanted *wanted, MemoryContext context,
 				char **record_paths)
 {
 	SPI_execute_with_args("SELECT operation, method, path, list_path, nested_path, next_page_path,"
 						  " success_path, success_value, error_code_path, error_message_path,"
 						  " record_path, max_records, max_bytes"
-						  " FROM kinderconnect.dialect_operation"
-						  " WHERE dialect OPERATOR(pg_catalog.=) $1",
-						  1, argtypes, args, NULL, true, 0);
+						  " FROM kinderconnect.dialect_operation" OF_WHAT_IS_WANTED,
+						  2, wanted->types, wanted->values, wanted->nulls, true, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
@@ -724,17 +738,16 @@ load_operations(KcDialect *dialect, Oid *argtypes, Datum *args, MemoryContext co
 }
 
 static void
-load_fields(KcDialect *dialect, Oid *argtypes, Datum *args, MemoryContext context)
+load_fields(KcDialect *dialect, KcWanted *wanted, MemoryContext context)
 {
 	int			elements[MaxTupleAttributeNumber];
 	KcRow		row = {.dialect = dialect->name};
 
 	SPI_execute_with_args("SELECT operation, part, position, column_name, path, format,"
 						  " element, constant, codes, required"
-						  " FROM kinderconnect.dialect_field"
-						  " WHERE dialect OPERATOR(pg_catalog.=) $1"
+						  " FROM kinderconnect.dialect_field" OF_WHAT_IS_WANTED
 						  " ORDER BY operation, part, position",
-						  1, argtypes, args, NULL, true, 0);
+						  2, wanted->types, wanted->values, wanted->nulls, true, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
@@ -764,11 +777,11 @@ load_fields(KcDialect *dialect, Oid *argtypes, Datum *args, MemoryContext contex
 }
 
 static bool
-load_head(KcDialect *dialect, Oid *argtypes, Datum *args)
+load_head(KcDialect *dialect, KcWanted *wanted)
 {
 	SPI_execute_with_args("SELECT auth FROM kinderconnect.dialect"
 						  " WHERE dialect OPERATOR(pg_catalog.=) $1",
-						  1, argtypes, args, NULL, true, 0);
+						  1, wanted->types, wanted->values, NULL, true, 0);
 	if (SPI_processed == 0)
 		return false;
 	dialect->oauth2 = strcmp(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
@@ -776,14 +789,21 @@ load_head(KcDialect *dialect, Oid *argtypes, Datum *args)
 	return true;
 }
 
-KcDialect *
-kc_dialect_load(const char *name, MemoryContext context)
+/* operation is NULL for all of them */
+static KcDialect *
+load_dialect(const char *name, const char *operation, MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	KcDialect  *dialect = palloc0(sizeof(KcDialect));
-	Oid			argtypes[1] = {TEXTOID};
-	Datum		args[1] = {CStringGetTextDatum(name)};
+	KcWanted	wanted = {.types = {TEXTOID, TEXTOID},.nulls = {' ', 'n'}};
 	char	   *record_paths[KC_OPERATIONS] = {0};
+
+	wanted.values[0] = CStringGetTextDatum(name);
+	if (operation != NULL)
+	{
+		wanted.values[1] = CStringGetTextDatum(operation);
+		wanted.nulls[1] = ' ';
+	}
 
 	/* JSON is UTF-8, and names of children hold any character of it */
 	if (GetDatabaseEncoding() != PG_UTF8)
@@ -795,13 +815,13 @@ kc_dialect_load(const char *name, MemoryContext context)
 
 	dialect->name = pstrdup(name);
 	SPI_connect();
-	if (!load_head(dialect, argtypes, args))
+	if (!load_head(dialect, &wanted))
 		ereport(ERROR,
 				(errcode(ERRCODE_KC_CONFIG),
 				 errmsg("dialect \"%s\" does not exist", name),
 				 errhint("See the table kinderconnect.dialect for those that do.")));
-	load_operations(dialect, argtypes, args, context, record_paths);
-	load_fields(dialect, argtypes, args, context);
+	load_operations(dialect, &wanted, context, record_paths);
+	load_fields(dialect, &wanted, context);
 	SPI_finish();
 
 	MemoryContextSwitchTo(context);
@@ -812,4 +832,22 @@ kc_dialect_load(const char *name, MemoryContext context)
 	}
 	MemoryContextSwitchTo(old);
 	return dialect;
+}
+
+KcDialect *
+kc_dialect_load(const char *name, MemoryContext context)
+{
+	return load_dialect(name, NULL, context);
+}
+
+/*
+ * Compiles one operation for its errors alone, so that those of one do not
+ * hide those of another.
+ */
+Datum
+kinderconnect_compile_dialect(PG_FUNCTION_ARGS)
+{
+	load_dialect(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+				 text_to_cstring(PG_GETARG_TEXT_PP(1)), CurrentMemoryContext);
+	PG_RETURN_VOID();
 }

@@ -278,7 +278,10 @@ write_object(KcEncoder *encoder, const KcNode *node, int index, bool must)
 		if (!is_object)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("record \"%s\" cannot be sent", record_name(encoder)),
+					 encoder->values != NULL ?
+					 errmsg("record \"%s\" cannot be sent", record_name(encoder)) :
+					 errmsg("operation \"%s\" cannot be sent",
+							kc_operation_name(encoder->plan->operation)),
 					 errdetail("The dialect has no code for its value at path \"%s\".", node->path)));
 		/* keys below join those of the code */
 		take_back(out, out->len - 1);

@@ -66,7 +66,7 @@ copy_clean(char *dst, size_t size, const char *src)
 	dst[used] = '\0';
 }
 
-static void
+static void pg_attribute_printf(3, 0)
 format_clean(char *dst, size_t size, const char *fmt, va_list args)
 {
 	char		text[2 * sizeof(((KcFault *) NULL)->detail)];

@@ -14,6 +14,8 @@
 
 #include "postgres.h"
 
+#include "kc_compat.h"
+
 typedef enum KcFaultKind
 {
 	KC_FAULT_NONE = 0,
@@ -79,6 +81,6 @@ extern void kc_fault_from_http(KcFault *fault, int http_status,
 							   const char *code, const char *message);
 
 extern int	kc_fault_sqlstate(const KcFault *fault);
-extern void kc_fault_raise(const KcFault *fault) pg_attribute_noreturn();
+pg_noreturn extern void kc_fault_raise(const KcFault *fault);
 
 #endif							/* KC_FAULT_H */

@@ -31,6 +31,14 @@
 #endif
 
 /*
+ * The mark of a function that never returns stands before it from 18 on,
+ * under a new name.
+ */
+#if PG_VERSION_NUM < 180000 && !defined(pg_noreturn)
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
+/*
  * JSON semantic actions return a parse result from 16 on, nothing before.
  */
 #if PG_VERSION_NUM >= 160000

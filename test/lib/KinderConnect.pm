@@ -11,6 +11,12 @@
 #   $night->wait_simulator(operation => 'submit', hanging => 1);
 #   kill 'KILL', $job->pid;
 #   my $end = $job->finish;                   # { status, stdout, stderr }
+#
+# Or ready for its first night, with a Manage that knows everybody in the seed:
+#
+#   my $night = ready_night('faults', seed => made_seed(providers => 2));
+#   is($night->night->{state}, '', 'a night');
+#   $night->agrees('nothing lost, nothing doubled');
 package KinderConnect;
 
 use strict;
@@ -25,7 +31,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_night);
+our @EXPORT = qw(new_night ready_night made_seed);
 
 my $lib = dirname(abs_path(__FILE__));
 my $json = JSON::PP->new->utf8->canonical;
@@ -76,10 +82,75 @@ sub new_night
 		"cron.database_name = '$self->{database}'",
 		"cron.host = '" . $node->host . "'",
 		"kinderconnect.secrets_file = '$self->{secrets}'",
+		'kinderconnect.retry_delay = 10ms',
 		$option{conf} // '');
 	$node->start;
 	$self->start_simulator;
 	return $self;
+}
+
+# organizations: organization => group of the seed, default all of its groups,
+# each as the organization of its name in lower case; days: of attendance
+sub ready_night
+{
+	my ($name, %option) = @_;
+	my $self = new_night($name, %option);
+	my %organization = %{ $option{organizations}
+		  // { map { lc $_->{groupId} => $_->{groupId} } @{ $self->seed->{groups} } } };
+
+	$self->install;
+	$self->run_file('manage');
+	foreach my $organization (sort keys %organization)
+	{
+		$self->enable($organization, $organization{$organization});
+		$self->run_file('manage_group',
+			seed => slurp_file($self->{seed}),
+			group => $organization{$organization},
+			organization => $organization,
+			days => $option{days} // 6);
+	}
+	$self->sql('SELECT kinderconnect.arm()');
+	return $self;
+}
+
+# A seed of children whom nothing is the matter with: groups G-1, G-2, ...,
+# in each the providers P1, P2, ... of agency MO-1
+sub made_seed
+{
+	my (%number) = (groups => 1, providers => 1, children => 4, @_);
+	my @groups;
+
+	foreach my $g (1 .. $number{groups})
+	{
+		my %group = (
+			groupId => "G-$g",
+			groupPassword => "pass-word-$g",
+			customers => [ { customerId => 'C', name => 'Customer', status => 'active' } ],
+			agencies => [ { agencyId => 'MO-1', name => 'Office', state => 'MO', timeZone => 'America/Chicago' } ]);
+
+		foreach my $p (1 .. $number{providers})
+		{
+			push @{ $group{locations} },
+			  { providerId => "P$p", agencyId => 'MO-1', customerId => 'C', name => "Place $p",
+				address => { zip => sprintf '63%03d', $p }, status => 'active' };
+			push @{ $group{children} }, map { made_child($p, $_) } 1 .. $number{children};
+		}
+		push @groups, \%group;
+	}
+	return {
+		clients => [ { clientId => 'kc-client', clientSecret => 'client-secret-1' } ],
+		groups => \@groups };
+}
+
+sub made_child
+{
+	my ($p, $n) = @_;
+
+	return {
+		agencyId => 'MO-1', childId => "$p" . sprintf('%03d', $n), firstName => "Given$p-$n", middleName => undef,
+		lastName => "Family$n", suffix => undef, dateOfBirth => sprintf('2021-%02d-%02d', 1 + $n % 12, 1 + $n % 28), subsidized => JSON::PP::true,
+		authorizations => [ { providerId => "P$p", authorizationId => "A-$p-$n", beginDate => '2020-01-06',
+			endDate => undef, unitsOfCare => 'FULL', days => undef } ] };
 }
 
 sub node { return $_[0]{node}; }
@@ -159,6 +230,49 @@ sub try_sql
 	my ($status, $stdout, $stderr) = $self->{node}->psql($self->{database}, $query);
 
 	return { status => $status, stdout => $stdout, stderr => $stderr };
+}
+
+# The whole night in this session, or what is put in the place of its arguments:
+# { status, stdout, stderr, state }, state '' or the SQLSTATE of its error
+sub night
+{
+	my ($self, $arguments, $before) = @_;
+	my $end = $self->try_sql("\\set VERBOSITY verbose\n" . ($before // '') . "\nCALL kinderconnect.nightly(" . ($arguments // '') . ");\n");
+
+	$end->{state} = $end->{stderr} =~ /ERROR:  ([0-9A-Z]{5}):/ ? $1 : '';
+	return $end;
+}
+
+# A file of this directory, with these psql variables; answers its output
+sub run_file
+{
+	my ($self, $file, %variable) = @_;
+	my $text = '';
+
+	foreach my $name (sort keys %variable)
+	{
+		my $path = $self->{node}->basedir . "/variable.$name";
+
+		unlink $path;
+		append_to_file($path, $variable{$name});
+		$text .= "\\set $name `cat '$path'`\n";
+	}
+	return $self->sql($text . slurp_file("$lib/$file.sql"));
+}
+
+# A test that the simulator, the extension and Manage agree about every day,
+# and that nothing was ever sent twice, or under an id of something else.
+# whole => 0: something that could be sent is not there yet
+sub agrees
+{
+	my ($self, $name, %option) = @_;
+	my $difference = $self->run_file('compare',
+		store => $json->encode($self->admin('store')),
+		history => $json->encode($self->admin('history')),
+		whole => $option{whole} // 1);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is($difference, '', $name);
 }
 
 # The same in the background; statements that are apart stay apart, so that a

@@ -33,19 +33,27 @@ SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'
 	aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0;
 SELECT nspname, a.privilege_type FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = 'kinderconnect' AND a.grantee = 0;
 
--- PL/pgSQL functions pin their search_path; only the procedure that commits
--- cannot.
+-- PL/pgSQL functions pin their search_path; procedures that commit cannot.
 SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
 JOIN pg_language l ON l.oid = p.prolang AND l.lanname = 'plpgsql'
-WHERE NOT coalesce(p.proconfig::text, '') ~ 'search_path=pg_catalog, pg_temp';
+WHERE p.prokind = 'f' AND NOT coalesce(p.proconfig::text, '') ~ 'search_path=pg_catalog, pg_temp';
 
--- What takes SQL text or names runs with the caller's rights.
-SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid WHERE p.prosecdef;
+-- No function but these runs with its owner's rights.
+SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid WHERE p.prosecdef
+ORDER BY p.oid::regprocedure::text COLLATE "C";
+
+-- No function but these is its owner's alone: the one sends past the ledger,
+-- the other is for functions that run with the owner's rights.
+SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
+WHERE NOT EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee <> p.proowner)
+ORDER BY p.oid::regprocedure::text COLLATE "C";
 
 -- An organization's tables can be distributed by organization: keys and
--- foreign keys led by it, no triggers of ours, exclusion constraints with it.
+-- foreign keys led by it (but for that to its endpoint), no triggers of ours,
+-- exclusion constraints with it.
 SELECT c.conrelid::regclass, c.conname FROM pg_constraint c JOIN organization_table t ON t.oid = c.conrelid
-WHERE c.contype IN ('p', 'u', 'f') AND c.conkey[1] <> (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attname = 'organization_id');
+WHERE c.contype IN ('p', 'u', 'f') AND c.confrelid <> 'kinderconnect.endpoint'::regclass
+	AND c.conkey[1] <> (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attname = 'organization_id');
 SELECT i.indexrelid::regclass FROM pg_index i JOIN organization_table t ON t.oid = i.indrelid
 WHERE i.indisunique AND i.indkey[0] <> (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attname = 'organization_id');
 SELECT c.conrelid::regclass, c.conname FROM pg_constraint c JOIN organization_table t ON t.oid = c.conrelid
@@ -67,12 +75,23 @@ ORDER BY r.relname;
 
 -- Every reason that the plan can give is explained, and none is explained
 -- that it cannot give.
+CREATE TEMPORARY VIEW code AS
+SELECT p.proname AS name, pg_get_functiondef(p.oid) AS body
+FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid WHERE p.prokind = 'f'
+UNION ALL SELECT 'provider_standing', pg_get_viewdef('kinderconnect.provider_standing'::regclass);
+SELECT count(DISTINCT g.reason[1]) > 20 AS "reasons are found in the code"
+FROM code c, regexp_matches(c.body, $$THEN '!?([a-z_]+)'$$, 'g') AS g(reason) WHERE c.name IN ('_planned', 'provider_standing');
+SELECT g.reason[1] FROM code c, regexp_matches(c.body, $$THEN '!?([a-z_]+)'$$, 'g') AS g(reason)
+WHERE c.name IN ('_planned', 'provider_standing')
+	AND g.reason[1] NOT IN ('session', 'absence', 'closure')
+	AND g.reason[1] NOT IN ('held', 'not_due', 'ready', 'accepted', 'rejected', 'voided')
+UNION SELECT g.reason[1] FROM code c, regexp_matches(c.body, $$ reason = '([a-z_]+)'$$, 'g') AS g(reason)
+EXCEPT SELECT r.reason FROM kinderconnect.reason r;
 SELECT r.reason FROM kinderconnect.reason r
-WHERE strpos((SELECT string_agg(pg_get_functiondef(p.oid), ' ') FROM pg_proc p JOIN member m ON m.objid = p.oid
-		WHERE p.prokind = 'f') || pg_get_viewdef('kinderconnect.provider_standing'::regclass), r.reason || '''') = 0;
+WHERE NOT EXISTS (SELECT FROM code c WHERE c.body ~ format($$['!]%s'$$, r.reason));
 
 -- The roles are there, cannot log in, and reach what is theirs.
-SELECT rolname, rolcanlogin, rolsuper FROM pg_roles WHERE rolname LIKE 'kinderconnect\_%' ORDER BY 1;
+SELECT rolname, rolcanlogin, rolsuper FROM pg_roles WHERE rolname IN ('kinderconnect_admin', 'kinderconnect_operator', 'kinderconnect_analyst') ORDER BY 1;
 SELECT r.rolname,
 	has_table_privilege(r.rolname, 'kinderconnect.child_day', 'SELECT') AS reads,
 	has_table_privilege(r.rolname, 'kinderconnect.child_day', 'UPDATE') AS plans,

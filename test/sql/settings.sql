@@ -13,6 +13,8 @@ RESET kinderconnect.connect_timeout;
 SELECT kinderconnect.setting('no_such_setting');
 SELECT kinderconnect.setting('');
 SELECT kinderconnect.setting(NULL) IS NULL AS "null of null";
+-- out of bounds, unknown, or not for a session; the words differ between versions
+\set VERBOSITY sqlstate
 SET kinderconnect.no_such_setting = 1;
 SET kinderconnect.connect_timeout = '10min';
 SET kinderconnect.max_in_flight = 0;

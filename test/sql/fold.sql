@@ -1,0 +1,53 @@
+-- Names compared folded, the content of a day, wall times on the days the
+-- clocks change, and what is a zone.
+SELECT kinderconnect.fold(name) FROM (VALUES
+	(1, 'MARIA'), (2, U&'Mar\00EDa'), (3, U&'Mari\0301a'), (4, U&'M\FF21R\FF29a'), (5, '  Ana   Maria '),
+	(6, E'Ana\tMaria\n'), (7, 'De La Cruz'), (8, 'Delacruz'), (9, 'Smith-Jones'), (10, 'O''Neal'), (11, 'O Neal'),
+	(12, U&'Zo\00EB'), (13, U&'N\0303un\0303ez'), (14, U&'Stra\00DFe'), (15, U&'\0141ukasz'), (16, U&'\00C6gir'),
+	(17, 'St. James'), (18, ''), (19, '   '), (20, NULL)) AS n (i, name) ORDER BY i;
+
+-- every apostrophe is none, every hyphen and space is one space
+SELECT to_hex(code) AS "not an apostrophe" FROM unnest(ARRAY[x'27', x'60', x'b4', x'2018', x'2019', x'201b', x'2b9', x'2bb', x'2bc', x'2032', x'ff07']::integer[]) AS code
+WHERE kinderconnect.fold('O' || chr(code) || 'Neal') <> 'oneal';
+SELECT to_hex(code) AS "not a hyphen" FROM unnest(ARRAY[x'2d', x'2010', x'2011', x'2012', x'2013', x'2014', x'2015', x'2212', x'fe63', x'ff0d']::integer[]) AS code
+WHERE kinderconnect.fold('Smith' || chr(code) || 'Jones') <> 'smith jones';
+SELECT to_hex(code) AS "not a space" FROM unnest(ARRAY[x'20', x'9', x'a', x'd', x'a0', x'2002', x'2007', x'2009', x'202f', x'3000']::integer[]) AS code
+WHERE kinderconnect.fold(chr(code) || 'De' || chr(code) || chr(code) || 'Cruz' || chr(code)) <> 'de cruz';
+-- what is not seen does not count
+SELECT to_hex(code) AS "seen" FROM unnest(ARRAY[x'ad', x'200b', x'200d', x'200e', x'2060', x'feff']::integer[]) AS code
+WHERE kinderconnect.fold('An' || chr(code) || 'na') <> 'anna';
+-- folding what is folded changes nothing
+SELECT name FROM (VALUES ('Mr. O''Neal-Smith'), (U&'\00C5NGSTR\00D6M'), (U&' - \2019 '), (U&'\00B4x\00B4')) AS n (name)
+WHERE kinderconnect.fold(kinderconnect.fold(name)) <> kinderconnect.fold(name);
+
+SELECT kinderconnect.content('session', '{08:02,17:00}', '{16:31,18:10}', NULL);
+SELECT kinderconnect.content('session', '{08:02}', ARRAY[NULL]::time[], NULL);
+SELECT kinderconnect.content('session', ARRAY[NULL]::time[], '{16:31}', NULL);
+SELECT kinderconnect.content('session', '{00:00}', '{23:59}', 'ignored');
+SELECT kinderconnect.content('absence', NULL, NULL, 'SICK');
+SELECT kinderconnect.content('absence', NULL, NULL, NULL);
+SELECT kinderconnect.content('closure', NULL, NULL, NULL);
+SELECT kinderconnect.content(NULL, NULL, NULL, NULL) IS NULL AS "nothing to say";
+
+-- A repeated hour is read the first time: its summer time. Which session time
+-- zone the client has does not matter.
+SET DateStyle = ISO;
+CREATE TEMPORARY TABLE wall (at timestamp);
+INSERT INTO wall VALUES ('2025-11-02 00:59'), ('2025-11-02 01:00'), ('2025-11-02 01:30'), ('2025-11-02 01:59'), ('2025-11-02 02:00'),
+	('2025-03-09 01:59'), ('2025-03-09 03:00'), ('2025-07-04 12:00');
+SELECT at, kinderconnect._first_reading(at, 'America/Chicago') AT TIME ZONE 'UTC' AS utc FROM wall ORDER BY at;
+SET TimeZone = 'Pacific/Kiritimati';
+SELECT at, kinderconnect._first_reading(at, 'America/Chicago') AT TIME ZONE 'UTC' AS utc FROM wall
+WHERE at BETWEEN '2025-11-02 01:00' AND '2025-11-02 02:00' ORDER BY at;
+RESET TimeZone;
+-- No instant but those read a second time differs from its first reading.
+SELECT t AT TIME ZONE 'UTC' AS utc, t AT TIME ZONE 'America/Chicago' AS wall
+FROM generate_series('2025-11-02 05:00+00'::timestamptz, '2025-11-02 09:00+00', interval '30 minutes') t
+WHERE kinderconnect._first_reading(t AT TIME ZONE 'America/Chicago', 'America/Chicago') <> t ORDER BY t;
+SELECT count(*) AS "none in spring" FROM generate_series('2025-03-09 05:00+00'::timestamptz, '2025-03-09 12:00+00', interval '15 minutes') t
+WHERE kinderconnect._first_reading(t AT TIME ZONE 'America/Chicago', 'America/Chicago') <> t;
+
+SELECT name, kinderconnect._zone(name) FROM (VALUES
+	(1, 'America/Chicago'), (2, 'America/Argentina/Buenos_Aires'), (3, 'America/Port-au-Prince'), (4, 'US/Central'), (5, 'UTC'), (6, 'Etc/GMT+5'),
+	(7, 'CST'), (8, 'CST6CDT'), (9, '-06'), (10, 'America/Chikago'), (11, 'America/Foo5'), (12, 'Etc/GMT+5x'), (13, ''), (14, ' America/Chicago'),
+	(15, '2025-01-01'), (16, NULL)) AS z (i, name) ORDER BY i;

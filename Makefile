@@ -28,6 +28,7 @@ SQL = \
 	sql/endpoint.sql \
 	sql/organization.sql \
 	sql/engine.sql \
+	sql/check_dialect.sql \
 	sql/secrets.sql \
 	sql/fold.sql \
 	sql/manage.sql \
@@ -50,7 +51,19 @@ SQL = \
 REGRESS = \
 	install \
 	settings \
-	secrets
+	secrets \
+	fold \
+	setup \
+	manage \
+	lists \
+	match \
+	plan \
+	engine \
+	analyst \
+	dialect \
+	api \
+	hostile \
+	connection
 
 PG_CPPFLAGS = -DKC_VERSION='"$(EXTVERSION)"' $(shell pkg-config --cflags libcurl)
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers

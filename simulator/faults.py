@@ -184,12 +184,12 @@ def refuse(fault, call, dialect):
         answer = dialect.error(call, fault.status, "MOVED", "the service has moved",
                                {"Location": fault.location})
     elif fault.kind == "batch_failed":
-        answer = dialect.error(call, 422, "BATCH_FAILED", "the batch could not be processed")
+        answer = dialect.refusal(call, 422, "BATCH_FAILED", "the batch could not be processed")
     elif fault.kind == "expire_token":
         answer = dialect.revoke(call)
     else:
-        answer = dialect.error(call, 403, "FORBIDDEN",
-                               f"access denied with password {dialect.secret_of(call)}")
+        answer = dialect.refusal(call, 403, "FORBIDDEN",
+                                 f"access denied with password {dialect.secret_of(call)}")
     headers = {"Content-Type": "application/json"} | answer.headers
     if fault.kind == "status" and fault.contentType:
         headers["Content-Type"] = fault.contentType
@@ -201,7 +201,8 @@ def _mark(answer, mark):
     target = answer.payload
     if answer.rows and answer.payload[answer.rows]:
         target = answer.payload[answer.rows][0] = dict(answer.payload[answer.rows][0])
-    for key in ("name", "lastName", "message", "recordId", "access_token", "error"):
+    for key in ("name", "lastName", "Last", "message", "Note", "Message", "recordId",
+                "access_token", "error"):
         if key in target:
             target[key] = f"{target[key] if isinstance(target[key], str) else ''}{mark}"
             return

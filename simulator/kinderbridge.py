@@ -38,13 +38,15 @@ class Refusal(Exception):
 
 
 class Answer:
-    """A reply before it is written; rows is the key of its list."""
+    """A reply before it is written; rows is the key of its list, failed says
+    that it is an error, also where its status does not."""
 
-    def __init__(self, status, payload, rows=None, headers=None):
+    def __init__(self, status, payload, rows=None, headers=None, failed=False):
         self.status = status
         self.payload = payload
         self.rows = rows
         self.headers = headers or {}
+        self.failed = failed or status != 200
 
     def body(self):
         return json.dumps(self.payload, ensure_ascii=False, separators=(",", ":")).encode()
@@ -65,7 +67,15 @@ def _constant(name):
     raise ValueError(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).decode
+
+
+@functools.lru_cache(64)
+def json_content(value):
+    """Whether a Content-Type is that of JSON in UTF-8."""
+    media, _, parameter = value.partition(";")
+    return media.strip().lower() == "application/json" and (
+        parameter.strip().lower().replace('"', "") in ("", "charset=utf-8"))
 
 
 def _keys(value, where, required, optional=()):
@@ -80,7 +90,7 @@ def _keys(value, where, required, optional=()):
             raise malformed(f"{prefix}{key} is missing")
 
 
-def _text(value, where, limit=64):
+def text(value, where, limit=64):
     if not isinstance(value, str):
         raise malformed(f"{where} is not a string")
     if not 0 < len(value) <= limit:
@@ -153,11 +163,11 @@ def _record(value, where):
     elif kind == "absence":
         _keys(value[kind], f"{where}.absence", (), ("reason",))
         if "reason" in value[kind]:
-            reason = _text(value[kind]["reason"], f"{where}.absence.reason")
+            reason = text(value[kind]["reason"], f"{where}.absence.reason")
     elif value[kind] is not True:
         raise malformed(f"{where}.{kind} is not true")
-    return store.Record(_text(value["recordId"], f"{where}.recordId"),
-                        _text(value["childId"], f"{where}.childId"),
+    return store.Record(text(value["recordId"], f"{where}.recordId"),
+                        text(value["childId"], f"{where}.childId"),
                         _date(value["serviceDate"], f"{where}.serviceDate"),
                         kind, sessions, reason)
 
@@ -236,7 +246,7 @@ class Dialect:
         if call.body is None:
             raise Refusal(413, "TOO_LARGE", f"the body is over {MAX_BODY} bytes")
         try:
-            document = _decoder.decode(call.body.decode())
+            document = decode(call.body.decode())
         except UnicodeDecodeError:
             raise malformed("the body is not UTF-8") from None
         except (ValueError, RecursionError):
@@ -246,12 +256,12 @@ class Dialect:
         _keys(document, "", ("group", *keys), () if call.operation == "submit" else ("page",))
         _keys(document["group"], "group", ("groupId", "groupPassword"))
         for key in ("groupId", "groupPassword"):
-            _text(document["group"][key], f"group.{key}", 1024)
+            text(document["group"][key], f"group.{key}", 1024)
         for key in ("agencyId", "providerId", "customerId", "batchId"):
             if key in document:
-                _text(document[key], key)
+                text(document[key], key)
         if "page" in document:
-            _text(document["page"], "page", 1024)
+            text(document["page"], "page", 1024)
         if "month" in document:
             month = document["month"]
             if not isinstance(month, str) or not _MONTH.fullmatch(month) or month < "0001":
@@ -282,18 +292,11 @@ class Dialect:
         expires = self._tokens.get(token, (None, 0))[1]
         if scheme.lower() != "bearer" or expires <= time.monotonic():
             return self._bad_token()
-        if not self._json_content(call.headers.get("Content-Type", "")):
+        if not json_content(call.headers.get("Content-Type", "")):
             return malformed("Content-Type is not application/json")
         if "Content-Encoding" in call.headers:
             return malformed("Content-Encoding is not taken")
         return None
-
-    @staticmethod
-    @functools.lru_cache(64)
-    def _json_content(value):
-        media, _, parameter = value.partition(";")
-        return media.strip().lower() == "application/json" and (
-            parameter.strip().lower().replace('"', "") in ("", "charset=utf-8"))
 
     @staticmethod
     def _bad_token():
@@ -342,6 +345,9 @@ class Dialect:
                           headers=headers)
         return Answer(status, {"error": {
             "code": code, "message": message, "requestId": call.request_id}}, headers=headers)
+
+    # on this wire a refusal is known by its status
+    refusal = error
 
     def revoke(self, call):
         """Ends a good token; the refusal of it is the answer."""

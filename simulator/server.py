@@ -17,6 +17,7 @@ import admin
 import faults
 import kinderbridge
 import store
+import vendor_interface
 
 GZIP_FROM = 1024
 REFUSALS_KEPT = 100
@@ -68,7 +69,8 @@ class Simulator:
         self.seed = seed
         self.clock = store.Clock(today)
         self.store = store.Store(seed, self.clock)
-        self.dialects = [kinderbridge.Dialect(self.store, page_size, token_life)]
+        self.dialects = [kinderbridge.Dialect(self.store, page_size, token_life),
+                         vendor_interface.Dialect(self.store)]
         self._by_path = {path: dialect for dialect in self.dialects
                          for path in dialect.paths()}
         self.verbose = verbose
@@ -195,7 +197,7 @@ class Simulator:
             faults.prepare(fault, call, counters[0].received)
         answer = dialect.perform(call)
         self._count(counters, "processed", 1)
-        if answer.status != 200:
+        if answer.failed:
             self._refusal(call, answer.status, answer.payload)
         if kind in faults.TWISTING:
             status, headers, body = faults.twist(fault, answer, dialect)

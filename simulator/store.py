@@ -372,10 +372,7 @@ class Store:
         fault of one record fail them all.
         """
         verdicts = [self._verdict(group, agency, provider_key, record) for record in records]
-        if agency.rules.batch_fails and any(
-                verdict.code in agency.rules.batch_fails for verdict in verdicts):
-            self.note(batch, records, "batch_failed")
-            raise BatchFailed
+        self._fail_batch(agency, batch, records, verdicts)
         days = self.held.setdefault((group.key, agency.key, provider_key), {})
         for verdict in verdicts:
             record = verdict.record
@@ -393,6 +390,31 @@ class Store:
             else:
                 days[day] = Held(record, batch.received_at)
         return verdicts
+
+    def post(self, group, agency, provider_key, batch, records):
+        """The same for a wire on which ids mean nothing: what is posted for a
+        child and a day replaces what is held."""
+        days = self.held.setdefault((group.key, agency.key, provider_key), {})
+        verdicts = []
+        for record in records:
+            code = self._objection(group, agency, provider_key, record)
+            held = days.get((record.service_date, record.child_id))
+            same = held is not None and held.record == record
+            verdicts.append(Verdict(
+                record, "rejected" if code else "duplicate" if same else "accepted", code))
+        self._fail_batch(agency, batch, records, verdicts)
+        for verdict in verdicts:
+            record = verdict.record
+            self.history.append((batch, record, verdict.status, verdict.code))
+            if verdict.status == "accepted":
+                days[record.service_date, record.child_id] = Held(record, batch.received_at)
+        return verdicts
+
+    def _fail_batch(self, agency, batch, records, verdicts):
+        if agency.rules.batch_fails and any(
+                verdict.code in agency.rules.batch_fails for verdict in verdicts):
+            self.note(batch, records, "batch_failed")
+            raise BatchFailed
 
     def note(self, batch, records, status, code=None):
         """Puts records into the history that were posted and not judged."""

@@ -146,7 +146,7 @@ BEGIN ATOMIC
 	SELECT r.ordinal, (row_number() OVER (PARTITION BY r.ordinal))::integer, r.kinderconnect_child_id, r.first_name, r.middle_name,
 		r.last_name, r.suffix, r.date_of_birth, coalesce(r.subsidized, true),
 		CASE WHEN r.authorization_id IS NULL AND r.begin_date IS NULL THEN ''
-			ELSE coalesce(r.authorization_id, r.begin_date::text || coalesce('/' || r.units_of_care, '')) END,
+			ELSE coalesce(r.authorization_id, to_char(r.begin_date, 'YYYY-MM-DD') || coalesce('/' || r.units_of_care, '')) END,
 		r.begin_date, r.end_date, r.units_of_care, d.days,
 		CASE WHEN r.problem IS NULL THEN t.trouble ELSE concat_ws('; ', r.problem, t.trouble) END,
 		r.kinderconnect_child_id IS NOT NULL AND r.begin_date IS NOT NULL AND t.trouble IS NULL

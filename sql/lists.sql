@@ -136,7 +136,10 @@ SELECT pg_catalog.pg_extension_config_dump('kinderconnect.list_state', '');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.list_problem', '');
 
 -- A list that has suddenly shrunk would close authorizations that may well
--- stand: it waits for a person, or for another night that says the same.
+-- stand: it waits for a person, or for another night that says the same. An
+-- empty one does so however short the last one was: most organizations have
+-- few customers, agencies and locations, and without them a night would do
+-- nothing and call that success.
 CREATE FUNCTION kinderconnect._take_list(run bigint, outcome kinderconnect.call_outcome) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -156,7 +159,7 @@ BEGIN
 			coalesce(outcome.provider_id, ''), coalesce(date_trunc('month', outcome.month)::date, '-infinity'));
 
 	take := last.entries IS NULL OR last.accept_shrink
-		OR last.entries < kinderconnect.setting('shrink_floor')::bigint
+		OR last.entries < kinderconnect.setting('shrink_floor')::bigint AND outcome.entries > 0
 		OR outcome.entries * 100 >= last.entries * kinderconnect.setting('shrink_percent')::bigint
 		OR (last.set_aside_entries = outcome.entries AND last.set_aside_at < now() - interval '6 hours') IS TRUE;
 
@@ -385,20 +388,3 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._match_providers(text) IS
 'adopts the providers the service lists, and finds the Manage location of each that nobody configured';
-
--- A name that PostgreSQL would have to guess at is no zone.
-CREATE FUNCTION kinderconnect._zone(name text) RETURNS text
-	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF name !~ '^[A-Za-z_]+(/[A-Za-z_-]+)+$|^Etc/GMT[+-][0-9]{1,2}$|^UTC$' THEN
-		RETURN NULL;
-	END IF;
-	PERFORM now() AT TIME ZONE name;
-	RETURN name;
-EXCEPTION WHEN invalid_parameter_value THEN
-	RETURN NULL;
-END;
-$$;
-COMMENT ON FUNCTION kinderconnect._zone(text) IS 'the name of an IANA zone this server knows, else null';

@@ -60,6 +60,23 @@ CREATE FUNCTION kinderconnect._is_bound(relation text) RETURNS boolean
 	RETURN to_regclass('kinderconnect.' || quote_ident('manage_' || relation)) IS NOT NULL;
 COMMENT ON FUNCTION kinderconnect._is_bound(text) IS 'whether bind_manage() made this view';
 
+-- A name that PostgreSQL would have to guess at is no zone.
+CREATE FUNCTION kinderconnect._zone(name text) RETURNS text
+	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF name !~ '^[A-Za-z_]+(/[A-Za-z_-]+)+$|^Etc/GMT[+-][0-9]{1,2}$|^UTC$' THEN
+		RETURN NULL;
+	END IF;
+	PERFORM now() AT TIME ZONE name;
+	RETURN name;
+EXCEPTION WHEN invalid_parameter_value THEN
+	RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._zone(text) IS 'the name of an IANA zone this server knows, else null';
+
 -- The query is checked as a temporary view first, so that a wrong one leaves
 -- the binding in force untouched.
 CREATE FUNCTION kinderconnect.bind_manage(relation text, query text) RETURNS text
@@ -128,12 +145,12 @@ BEGIN
 	IF bind_manage.relation = 'location' THEN
 		SELECT string_agg(DISTINCT format('"%s"', l.time_zone), ', ') INTO bad
 		FROM pg_temp.kinderconnect_bind l
-		WHERE l.time_zone IS NOT NULL AND NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = l.time_zone);
+		WHERE l.time_zone IS NOT NULL AND kinderconnect._zone(l.time_zone::text) IS NULL;
 		IF bad IS NOT NULL THEN
 			RAISE EXCEPTION 'query for Manage''s "location" has unknown time zones'
 				USING ERRCODE = 'invalid_parameter_value',
 					DETAIL = 'Unknown: ' || bad || '.',
-					HINT = 'Zones are IANA names, such as America/Chicago: SELECT name FROM pg_timezone_names.';
+					HINT = 'Zones are IANA names, such as America/Chicago.';
 		END IF;
 	ELSIF bind_manage.relation = 'attendance' THEN
 		SELECT string_agg(DISTINCT format('"%s"', s.kind), ', ') INTO bad

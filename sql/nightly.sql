@@ -112,7 +112,7 @@ END;
 COMMENT ON FUNCTION kinderconnect._has_unknown(bigint) IS 'whether any record of a run''s organizations is unknown';
 
 -- An endpoint or dialect that cannot work halts its organization, not the
--- night.
+-- night; what is halted is asked no more.
 CREATE FUNCTION kinderconnect._ask(run bigint, operation text, organization text, agency text DEFAULT NULL, provider text DEFAULT NULL,
 		customer text DEFAULT NULL, month date DEFAULT NULL, from_date date DEFAULT NULL, to_date date DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -124,6 +124,9 @@ DECLARE
 	detail text;
 	hint   text;
 BEGIN
+	IF EXISTS (SELECT FROM kinderconnect.run_organization o WHERE (o.organization_id, o.run_id) = (organization, run) AND o.halted) THEN
+		RETURN;
+	END IF;
 	PERFORM kinderconnect._start(operation, organization, agency, provider, customer, month, from_date, to_date);
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
@@ -132,6 +135,26 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._ask(bigint, text, text, text, text, text, date, date, date) IS
 'starts a reading call; one that cannot be started halts its organization';
+
+CREATE FUNCTION kinderconnect._prepare(run bigint, organization text, agency text, provider text, from_date date, to_date date) RETURNS text
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	state  text;
+	said   text;
+	detail text;
+	hint   text;
+BEGIN
+	RETURN kinderconnect._next_batch(run, organization, agency, provider, from_date, to_date);
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	PERFORM kinderconnect._fail_provider(run, organization, agency, provider, true, state, concat_ws(': ', said, kinderconnect._detail(state, detail)), hint);
+	RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._prepare(bigint, text, text, text, date, date) IS
+'the next batch of a provider, as _next_batch(); one that cannot be written halts its provider';
 
 CREATE FUNCTION kinderconnect._dispatch(run bigint, organization text, agency text, provider text, batch text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -168,6 +191,7 @@ BEGIN
 		WHEN 'providers' THEN PERFORM kinderconnect._match_providers(organization);
 		WHEN 'vanished' THEN PERFORM kinderconnect._close_vanished(run, organization, from_date, to_date);
 		WHEN 'match' THEN PERFORM kinderconnect._match(organization);
+		WHEN 'repeat' THEN PERFORM kinderconnect._repeat_unknown(run, organization, agency, provider);
 		WHEN 'plan' THEN PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
 	END CASE;
 EXCEPTION WHEN OTHERS THEN
@@ -237,6 +261,19 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._providers_to_send(bigint, text, text, date, date) IS 'providers that have something to send';
 
+-- Where errors have no code, a wrong password is told by this alone.
+CREATE FUNCTION kinderconnect._is_refused_alike(run bigint, outcome kinderconnect.call_outcome) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT (outcome).operation = 'children' AND NOT (outcome).ok AND (outcome).http_status BETWEEN 200 AND 299 AND (outcome).sqlstate = 'KC204'
+		AND NOT kinderconnect._listed_tonight(run, (outcome).organization_id, NULL, NULL)
+		AND (SELECT count(*) > 1 FROM kinderconnect.run_provider p
+			WHERE (p.organization_id, p.run_id, p.sqlstate, p.error)
+				= ((outcome).organization_id, run, (outcome).sqlstate, kinderconnect._said(outcome)));
+END;
+COMMENT ON FUNCTION kinderconnect._is_refused_alike(bigint, kinderconnect.call_outcome) IS
+'whether a service that tells errors in the body has refused two providers of an organization in the same words, and listed none, in this run';
+
 -- Waits for at least one call and takes in all that have ended. What the
 -- organization itself did wrong halts it: the same password would be refused
 -- a thousand times.
@@ -273,6 +310,10 @@ BEGIN
 			END IF;
 			IF outcome.sqlstate IN ('KC001', 'KC002', 'KC201', 'KC202') THEN
 				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, true, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
+			ELSIF kinderconnect._is_refused_alike(run, outcome) THEN
+				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, true, outcome.sqlstate,
+					'all providers are refused alike: ' || kinderconnect._said(outcome),
+					'Check the secret that group_password of kinderconnect.organization names.');
 			END IF;
 		EXCEPTION WHEN OTHERS THEN
 			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
@@ -353,7 +394,7 @@ BEGIN
 	IF failures = 0 THEN
 		RETURN;
 	END IF;
-	SELECT * INTO first FROM (
+	SELECT f.*, count(*) FILTER (WHERE f.sqlstate <> 'KC401') OVER () = 0 AS all_busy INTO first FROM (
 		SELECT 1 AS rank, o.organization_id, format('organization "%s"', o.organization_id) AS who, o.sqlstate, o.error, o.hint
 		FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.sqlstate IS NOT NULL
 		UNION ALL
@@ -361,7 +402,7 @@ BEGIN
 		FROM kinderconnect.run_provider p WHERE p.run_id = run AND p.sqlstate IS NOT NULL) f
 	ORDER BY f.rank, f.who LIMIT 1;
 	RAISE EXCEPTION 'run % had % failures', run, failures
-		USING ERRCODE = CASE WHEN failures = 1 AND first.sqlstate = 'KC401' THEN 'KC401' ELSE 'KC402' END,
+		USING ERRCODE = CASE WHEN first.all_busy THEN 'KC401' ELSE 'KC402' END,
 			DETAIL = format('First: %s: %s (%s).', first.who,
 				CASE WHEN starts_with(first.sqlstate, 'KC') THEN first.error ELSE 'an error of the database' END, first.sqlstate),
 			HINT = concat_ws(' ', nullif(first.hint, ''), 'All else is done and committed; see kinderconnect.run_organization and run_provider.');
@@ -454,7 +495,7 @@ BEGIN
 				PERFORM kinderconnect._ask(run, 'readback', item.organization_id, item.agency_id, item.provider_id,
 					from_date => item.from_date, to_date => item.to_date);
 			ELSE
-				PERFORM kinderconnect._repeat_unknown(run, item.organization_id, item.agency_id, item.provider_id);
+				PERFORM kinderconnect._guarded(run, item.organization_id, 'repeat', item.agency_id, item.provider_id, NULL, NULL);
 				COMMIT;
 			END IF;
 			CALL kinderconnect._make_room(run);
@@ -471,7 +512,7 @@ BEGIN
 		LOOP
 			-- providers take turns: each has one batch under way at most
 			FOR item IN SELECT * FROM kinderconnect._providers_to_send(run, agency_id, provider_id, from_date, to_date) LOOP
-				batch := kinderconnect._next_batch(run, item.organization_id, item.agency_id, item.provider_id, from_date, to_date);
+				batch := kinderconnect._prepare(run, item.organization_id, item.agency_id, item.provider_id, from_date, to_date);
 				COMMIT;
 				CONTINUE WHEN batch IS NULL;
 				PERFORM kinderconnect._dispatch(run, item.organization_id, item.agency_id, item.provider_id, batch);

@@ -117,6 +117,32 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._can_void(text) IS 'whether the organization''s service can take a day back';
 
+-- What an organization's service has no place for, in the words of _rules().
+-- Days for which the dialect has no key must never reach the encoder: it
+-- would refuse the whole batch.
+CREATE FUNCTION kinderconnect._wire_limits(organization text) RETURNS jsonb
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	WITH field AS (
+		SELECT f.column_name, f.element, f.codes
+		FROM kinderconnect.organization o
+		JOIN kinderconnect.endpoint e ON e.endpoint = o.endpoint
+		JOIN kinderconnect.dialect_field f ON f.dialect = e.dialect AND f.operation = 'submit' AND f.part = 'record'
+		WHERE o.organization_id = organization
+	)
+	SELECT jsonb_strip_nulls(jsonb_build_object(
+		'slots', (SELECT (min(n) - 1)::text FROM generate_series(1, 101) n
+			CROSS JOIN (VALUES ('session_in'), ('session_out')) c(column_name)
+			WHERE NOT EXISTS (SELECT FROM field f WHERE f.column_name = c.column_name AND coalesce(f.element, n) = n)),
+		'absences', CASE WHEN NOT EXISTS (SELECT FROM field f
+			WHERE f.column_name = 'kind' AND (f.codes -> 'absence' <> 'null') IS NOT FALSE) THEN 'omit' END,
+		'closures', CASE WHEN NOT EXISTS (SELECT FROM field f
+			WHERE f.column_name = 'kind' AND (f.codes -> 'closure' <> 'null') IS NOT FALSE) THEN 'omit' END,
+		'absence_reasons', CASE WHEN NOT EXISTS (SELECT FROM field f WHERE f.column_name = 'absence_reason') THEN 'omit' END));
+END;
+COMMENT ON FUNCTION kinderconnect._wire_limits(text) IS
+'what the organization''s service cannot be told, by its dialect: slots is how many sessions a day has places for; absences, closures, absence_reasons are omitted. A key is there only where there is a limit';
+
 -- What Manage has for the children of an organization that are linked, a row
 -- for each punch pair, absence or closure, on the location's own clock. Where
 -- a location has several provider IDs, a row for each.
@@ -182,6 +208,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	can_void     boolean := kinderconnect._can_void(organization);
+	wire_limits  jsonb := kinderconnect._wire_limits(organization);
 	shrink_floor integer := kinderconnect.setting('shrink_floor');
 	shrink_ratio integer := kinderconnect.setting('shrink_percent');
 	horizon      integer := kinderconnect.setting('horizon_days');
@@ -228,7 +255,7 @@ BEGIN
 	), covered AS MATERIALIZED (
 		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, d::date AS day,
 			bool_or(a.days IS NULL OR (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d)::integer] = ANY (a.days)) AS authorized,
-			string_agg(concat_ws('/', a.authorization_id, a.begin_date, a.end_date, array_to_string(a.days, '+')), ' ' ORDER BY a.authorization_id) AS by
+			string_agg(concat_ws('/', a.authorization_id, to_char(a.begin_date, 'YYYY-MM-DD'), to_char(a.end_date, 'YYYY-MM-DD'), array_to_string(a.days, '+')), ' ' ORDER BY a.authorization_id) AS by
 		FROM said a
 		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
 		CROSS JOIN LATERAL generate_series(greatest(a.begin_date, s.first_day, from_date)::timestamp,
@@ -321,7 +348,7 @@ BEGIN
 		FROM punch p WHERE p.kind IN ('absence', 'closure')
 		GROUP BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day
 	), rules AS MATERIALIZED (
-		SELECT d.agency_id, d.day, kinderconnect._rules(d.agency_id, d.day) AS r
+		SELECT d.agency_id, d.day, kinderconnect._rules(d.agency_id, d.day) || wire_limits AS r
 		FROM (SELECT DISTINCT d.agency_id, d.day FROM day d) d
 	), facts AS (
 		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day, s.location_id, s.zone, s.today, s.barred,
@@ -375,8 +402,8 @@ BEGIN
 				WHEN f.missing_in AND f.rules ->> 'lone_punch' IS DISTINCT FROM 'send' THEN 'missing_check_in'
 				WHEN f.over_midnight AND f.rules ->> 'overnight' IS DISTINCT FROM 'whole' THEN 'over_midnight'
 				WHEN f.ambiguous THEN 'clock_change'
-				WHEN f.sessions > (f.rules ->> 'sessions_per_day')::integer THEN 'too_many_sessions'
-				WHEN f.absences > 0 AND f.reasons_listed AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL THEN 'absence_reason'
+				WHEN f.sessions > least((f.rules ->> 'sessions_per_day')::integer, (f.rules ->> 'slots')::integer) THEN 'too_many_sessions'
+				WHEN f.absences > 0 AND f.rules ->> 'absence_reasons' IS NULL AND f.reasons_listed AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL THEN 'absence_reason'
 			END AS unsayable,
 			-- what the agency takes none of leaves nothing to say in place of
 			-- what it holds
@@ -391,7 +418,8 @@ BEGIN
 			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted THEN s.said_kind END AS kind,
 			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted AND s.said_kind = 'session' THEN s.session_in END AS sayable_in,
 			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted AND s.said_kind = 'session' THEN s.session_out END AS sayable_out,
-			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted AND s.said_kind = 'absence' THEN coalesce(s.reason_code, s.manage_reason) END AS absence_reason,
+			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted AND s.said_kind = 'absence' AND s.rules ->> 'absence_reasons' IS NULL
+				THEN coalesce(s.reason_code, s.manage_reason) END AS absence_reason,
 			((s.day + 1 + coalesce(CASE WHEN s.accepted_content IS NOT NULL THEN s.rules ->> 'correction_window_days' END,
 				s.rules ->> 'entry_window_days')::integer)::timestamp AT TIME ZONE s.zone) AS window_ends
 		FROM spoken s

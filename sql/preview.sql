@@ -68,6 +68,7 @@ DECLARE
 	customers text[];
 	item      record;
 	entries   bigint;
+	detail    text;
 BEGIN
 	PERFORM kinderconnect._require_organization(test_connection.organization_id);
 	SELECT * INTO STRICT org FROM kinderconnect.organization o WHERE o.organization_id = test_connection.organization_id;
@@ -82,7 +83,9 @@ BEGIN
 			hint := CASE WHEN NOT ok THEN 'Write the line into the file of kinderconnect.secrets_file, or call kinderconnect.set_secret().' END;
 		EXCEPTION WHEN OTHERS THEN
 			ok := false;
-			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			message := concat_ws(': ', message, kinderconnect._detail(SQLSTATE, detail));
+			hint := nullif(hint, '');
 		END;
 		RETURN NEXT;
 		IF NOT ok THEN
@@ -102,7 +105,9 @@ BEGIN
 			hint := NULL;
 		EXCEPTION WHEN OTHERS THEN
 			ok := false;
-			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			message := concat_ws(': ', message, kinderconnect._detail(SQLSTATE, detail));
+			hint := nullif(hint, '');
 		END;
 		RETURN NEXT;
 		IF NOT ok THEN
@@ -125,7 +130,9 @@ BEGIN
 				hint := NULL;
 			EXCEPTION WHEN OTHERS THEN
 				ok := false;
-				GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+				GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+				message := concat_ws(': ', message, kinderconnect._detail(SQLSTATE, detail));
+				hint := nullif(hint, '');
 			END;
 			RETURN NEXT;
 		END LOOP;
@@ -143,7 +150,9 @@ BEGIN
 			hint := CASE WHEN NOT ok THEN 'The night looks for the location by name and ZIP; or enter it: add_provider(organization_id, agency_id, provider_id, location_id).' END;
 		EXCEPTION WHEN OTHERS THEN
 			ok := false;
-			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			message := concat_ws(': ', message, kinderconnect._detail(SQLSTATE, detail));
+			hint := nullif(hint, '');
 		END;
 		RETURN NEXT;
 	END LOOP;

@@ -113,7 +113,7 @@ INSERT INTO kinderconnect.reason VALUES
 	('overlapping_sessions', 'two sessions overlap, or one is there twice', 'Correct the sessions in Manage.'),
 	('over_midnight', 'a session ends on a later date, and the agency has no rule for that', 'Correct it if it is wrong; else ask the agency and add a row "overnight" to agency_rule.'),
 	('clock_change', 'the clocks change on this day, and the wall times cannot say when the session was', 'Report the day to the agency by hand.'),
-	('too_many_sessions', 'more sessions than the agency takes on a day', 'Report the day to the agency by hand, or join the sessions in Manage.'),
+	('too_many_sessions', 'more sessions than the agency takes on a day, or than its service has places for', 'Report the day to the agency by hand, or join the sessions in Manage.'),
 	('conflict', 'session, absence and closure contradict each other on this day', 'Delete the wrong ones in Manage.'),
 	('absence_reason', 'the agency has a list of absence reasons, and this one is not in it', 'Add the reason to absence_reason, or correct it in Manage.'),
 	('window_closed', 'the agency no longer takes entries for this day', 'Report it to the agency by its own way of late entries.'),
@@ -121,8 +121,8 @@ INSERT INTO kinderconnect.reason VALUES
 	('cannot_void', 'deleted in Manage after the service accepted it, and the service cannot take a day back', 'Delete it in the agency''s portal.'),
 	('source_shrank', 'most accepted days of the provider have suddenly vanished from Manage', 'If they were deleted on purpose, call accept_shrink(); else mend the binding.'),
 	('not_authorized_any_more', 'the authorization was taken back, and nothing was recorded or sent for the day', 'Nothing.'),
-	('closure_not_taken', 'a closure, and the agency takes none', 'Nothing.'),
-	('absence_not_taken', 'an absence, and the agency takes none', 'Nothing.');
+	('closure_not_taken', 'a closure, and the agency takes none, or its service has no word for one', 'Nothing.'),
+	('absence_not_taken', 'an absence, and the agency takes none, or its service has no word for one', 'Nothing.');
 
 -- The rules in force for an agency on a day, as one object: the agency's win
 -- over the state's, the DBA's over the shipped.

@@ -292,6 +292,21 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._send(text, text) IS 'starts the call for a batch that is committed as sending; answers its ticket';
 
+-- A service that tells errors in the body of a success has one word for all
+-- of them. If it knew the provider and the password a moment ago, the word is
+-- about the records.
+CREATE FUNCTION kinderconnect._listed_tonight(run bigint, organization text, agency text, provider text) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT EXISTS (SELECT FROM kinderconnect.list_state l
+		JOIN kinderconnect.run r ON r.run_id = run
+		WHERE l.organization_id = organization AND l.operation = 'children'
+			AND l.agency_id = coalesce(agency, l.agency_id) AND l.provider_id = coalesce(provider, l.provider_id)
+			AND greatest(l.taken_at, l.set_aside_at) >= r.started_at);
+END;
+COMMENT ON FUNCTION kinderconnect._listed_tonight(bigint, text, text, text) IS
+'whether the service listed the children of a provider, or of any of the organization, in this run';
+
 -- Takes in the outcome of a batch. Only what the service truly said changes
 -- anything: a record it did not name is unknown, one it names twice with
 -- different words too, and one that was not sent is only noted.
@@ -306,13 +321,14 @@ DECLARE
 	records  text[];
 	answer   record;
 	strays   bigint;
-	halves   boolean := NOT outcome.ok AND NOT outcome.sent AND outcome.http_status IN (413, 422);
+	halves   boolean := NOT outcome.ok AND NOT outcome.sent AND (outcome.http_status IN (413, 422)
+		OR outcome.http_status BETWEEN 200 AND 299 AND kinderconnect._listed_tonight(run, org, agency, provider));
 	hopeless boolean;
 	again    boolean;
 BEGIN
-	SELECT array_agg(r.record_id ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id) INTO STRICT records
+	-- by lot, so that two culprits do not fall into the same places every night
+	SELECT array_agg(r.record_id ORDER BY md5(r.batch_id || r.record_id)) INTO STRICT records
 	FROM kinderconnect.batch_record r
-	JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (r.organization_id, r.record_id)
 	WHERE r.organization_id = org AND r.batch_id = outcome.batch_id;
 
 	UPDATE kinderconnect.batch b
@@ -369,6 +385,7 @@ BEGIN
 			ORDER BY b.ended_at DESC LIMIT 2) b;
 		IF hopeless AND NOT EXISTS (SELECT FROM kinderconnect.batch b
 				WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (org, agency, provider, run) AND b.state = 'answered') THEN
+			PERFORM kinderconnect._acquit(run, org, agency, provider);
 			PERFORM kinderconnect._settle(org, records, CASE WHEN again THEN 'unknown' ELSE 'not_taken' END, NULL, NULL);
 			PERFORM kinderconnect._give_up(run, org, agency, provider, outcome);
 		ELSE
@@ -383,6 +400,33 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._take_submit(bigint, kinderconnect.call_outcome) IS
 'takes in the outcome of a batch: record by record, halved, unknown, or the provider given up for this run';
+
+-- Where the provider turns out to be at fault, the record that was refused by
+-- itself before was not.
+CREATE FUNCTION kinderconnect._acquit(run bigint, organization text, agency text, provider text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	WITH acquitted AS (
+		UPDATE kinderconnect.ledger l
+		SET state = CASE WHEN b.repeats THEN 'unknown' ELSE 'not_taken' END, code = NULL, message = NULL,
+			answered_at = CASE WHEN NOT b.repeats THEN l.answered_at END
+		FROM kinderconnect.batch b
+		JOIN kinderconnect.batch_record r ON (r.organization_id, r.batch_id) = (b.organization_id, b.batch_id)
+		WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (organization, agency, provider, run)
+			AND b.records = 1 AND b.state = 'refused'
+			AND (l.organization_id, l.record_id) = (r.organization_id, r.record_id) AND l.state = 'rejected'
+		RETURNING l.record_id, l.state
+	)
+	UPDATE kinderconnect.child_day d
+	SET state = CASE a.state WHEN 'unknown' THEN 'unknown' ELSE 'ready' END, code = NULL, message = NULL, changed_at = now()
+	FROM acquitted a
+	WHERE (d.organization_id, d.agency_id, d.provider_id, d.record_id) = (organization, agency, provider, a.record_id) AND d.state = 'rejected';
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._acquit(bigint, text, text, text) IS
+'records of a run that were rejected because their batch of one was refused are as if they had not been sent';
 
 CREATE FUNCTION kinderconnect._give_up(run bigint, organization text, agency text, provider text, outcome kinderconnect.call_outcome) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -449,8 +449,7 @@ kc_call_answered(KcCallState *state)
 		kc_fault_set(&call->fault, KC_FAULT_REPLY, true,
 					 "the reply of the service cannot be understood");
 		if (reply.trouble != NULL)
-			kc_fault_detail(&call->fault, "%c%s.",
-							pg_toupper((unsigned char) reply.trouble[0]), reply.trouble + 1);
+			kc_fault_detail(&call->fault, "%s", reply.trouble);
 		call->fault.http_status = exchange->http_status;
 		kc_call_failed(state, -1);
 	}
@@ -730,7 +729,6 @@ kc_caller_add(KcCaller *caller, KcOperation operation,
 
 	call = &state->call;
 	call->state = state;
-	call->ticket = ++caller->last_ticket;
 	call->operation = operation;
 	call->organization_id = organization->organization_id;
 	call->row_desc = info->reply_desc;
@@ -752,6 +750,7 @@ kc_caller_add(KcCaller *caller, KcOperation operation,
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(state->attempt);
 
+	call->ticket = ++caller->last_ticket;
 	state->cleanup.func = kc_call_cleanup;
 	state->cleanup.arg = state;
 	MemoryContextRegisterResetCallback(context, &state->cleanup);

@@ -243,11 +243,12 @@ sub night
 	return $end;
 }
 
-# A file of this directory, with these psql variables; answers its output
+# A file of this directory, with these psql variables; answers its output. It
+# has names in it that the log is not to have from a test.
 sub run_file
 {
 	my ($self, $file, %variable) = @_;
-	my $text = '';
+	my $text = "SET log_statement = 'none';\nSET log_min_duration_statement = -1;\n";
 
 	foreach my $name (sort keys %variable)
 	{

@@ -2,8 +2,6 @@
 -- says of it, and what Manage and the seed make of it. Answers a line for each
 -- difference. Variables: store, history (replies of the simulator), whole:
 -- whether everything that can be sent should be there.
-SET log_statement = 'none';
-
 CREATE FUNCTION pg_temp.content(r jsonb) RETURNS text LANGUAGE sql AS $$
 	SELECT CASE
 		WHEN r ? 'sessions' THEN (SELECT string_agg(concat(s ->> 'in', '-', s ->> 'out'), ' ' ORDER BY n) FROM jsonb_array_elements(r -> 'sessions') WITH ORDINALITY AS t(s, n))

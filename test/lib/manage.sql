@@ -1,7 +1,5 @@
 -- A small management system. Besides what is bound, it knows the truth about
 -- each child, for manage.truth: what the service ought to hold.
-SET log_statement = 'none';
-
 CREATE SCHEMA manage;
 
 CREATE TABLE manage.site (

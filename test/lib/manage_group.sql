@@ -1,8 +1,6 @@
 -- Everybody whom a group of the seed lists, in Manage, with a visit on each of
 -- the last :days days, or, for every fifth child, an absence on the first of
 -- them. Variables: seed, group, organization, days.
-SET log_statement = 'none';
-
 CREATE TEMPORARY TABLE listed AS
 SELECT g FROM jsonb_array_elements(:'seed'::jsonb -> 'groups') g WHERE g ->> 'groupId' = :'group';
 

@@ -62,7 +62,7 @@ SELECT pg_temp.held();
 RESET kinderconnect.request_timeout;
 
 -- Too much of it.
-\! test/lib/admin faults '{"faults": [{"kind": "huge", "bytes": 1000000, "operation": "children"}, {"kind": "gzip_bomb", "bytes": 100000000, "operation": "readback"}]}'
+\! test/lib/admin faults '{"faults": [{"kind": "huge", "bytes": 1000000, "operation": "children"}, {"kind": "gzip_bomb", "bytes": 10000000, "operation": "readback"}]}'
 SELECT pg_temp.children();
 SELECT pg_temp.held();
 SET kinderconnect.max_response = '64kB';

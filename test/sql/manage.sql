@@ -11,9 +11,10 @@ CREATE SCHEMA regress_manage
 INSERT INTO regress_manage.company VALUES (1, 'Sunshine'), (2, 'Rainbow');
 INSERT INTO regress_manage.center VALUES (1, 17, 'Houston', 77002, 'America/Chicago'), (1, 18, 'El Paso', NULL, NULL);
 INSERT INTO regress_manage.student VALUES (1, 4711, 17, 'Ana', 'Lee', '2021-02-03', true);
-INSERT INTO regress_manage.visit VALUES (1, 17, 4711, 1, 'session', '2026-01-05 08:00-06', '2026-01-05 16:00-06'), (1, 17, NULL, 2, 'closure', NULL, NULL, '2026-01-06');
+INSERT INTO regress_manage.visit VALUES (1, 17, 4711, 1, 'session', '2026-01-05 08:00-06', '2026-01-05 16:00-06', NULL), (1, 17, NULL, 2, 'closure', NULL, NULL, '2026-01-06');
 
 -- nothing is bound yet
+SET LOCAL client_min_messages = warning;
 DO $$ DECLARE r text; BEGIN
 	FOREACH r IN ARRAY ARRAY['organization', 'location', 'child', 'attendance', 'child_id', 'provider_id'] LOOP
 		EXECUTE format('DROP VIEW IF EXISTS kinderconnect.%I', 'manage_' || r);
@@ -66,7 +67,7 @@ SELECT kinderconnect.bind_manage('attendance', $$ SELECT company AS organization
 SELECT kinderconnect.bind_manage('attendance', $$ SELECT company AS organization_id, center AS location_id, student AS child_id, id AS attendance_id,
 	upper(what) AS kind, arrived AS check_in, departed AS check_out, day AS service_date, why AS reason, NULL::timestamptz AS modified_at FROM regress_manage.visit $$);
 SELECT kinderconnect.bind_manage('location', $$ SELECT company AS organization_id, id AS location_id, name, zip, 'Central' AS time_zone FROM regress_manage.center $$);
-SELECT kinderconnect.bind_manage('location', $$ SELECT company AS organization_id, id AS location_id, name, zip, '' AS time_zone FROM regress_manage.center $$);
+SELECT kinderconnect.bind_manage('location', $$ SELECT company AS organization_id, id AS location_id, name, zip, 'CST6CDT' AS time_zone FROM regress_manage.center $$);
 -- none of them touched what was bound, or left anything behind
 SELECT * FROM kinderconnect.manage_organization ORDER BY organization_id COLLATE "C";
 SELECT count(*) FROM kinderconnect.manage_location;

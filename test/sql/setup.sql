@@ -135,7 +135,6 @@ INSERT INTO deed (statement) VALUES
 	('INSERT INTO kinderconnect.absence_reason VALUES (''regress'', ''sick'', ''S'')'), ('DELETE FROM kinderconnect.agency_rule'),
 	('SELECT kinderconnect.bind_manage(''organization'', ''SELECT 1 AS organization_id, 2 AS name'')'),
 	('SELECT kinderconnect._has_secret(''regress.group'')'), ('SELECT kinderconnect.set_secret(''regress.other'', ''x'')'),
-	('SELECT kinderconnect.disarm()'),
 	('SELECT pg_read_file(''kinderconnect.secrets'')'),
 	('UPDATE kinderconnect.reason SET meaning = meaning'), ('UPDATE kinderconnect.rule SET meaning = meaning'),
 	('CREATE TABLE kinderconnect.mine ()'), ('DROP TABLE kinderconnect.run'), ('ALTER TABLE kinderconnect.run ADD c integer');

@@ -55,6 +55,7 @@ dies('kill -9 after the service took it', 'hang', $kill);
 dies('kill -9 and it never arrives', 'hang_before', $kill, $forget);
 dies('kill -9 and it arrives before the next night', 'hang_before', $kill, $arrive);
 dies('kill -9 and it arrives after the next night', 'hang_before', $kill, undef, $arrive);
+dies('kill -9 after the service took it, and Manage changes', 'hang', $kill, \&change);
 dies('immediate stop after the service took it', 'hang', $stop);
 dies('immediate stop and it never arrives', 'hang_before', $stop, $forget);
 

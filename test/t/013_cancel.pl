@@ -5,6 +5,7 @@ use warnings;
 
 use IO::Socket::INET;
 use KinderConnect;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $night = ready_night('cancel', seed => made_seed(children => 3), days => 3);
@@ -14,15 +15,16 @@ sub answered
 {
 	my ($operation) = @_;
 
-	until ($night->admin('requests')->{operations}{$operation}{answered})
+	foreach my $try (1 .. 20 * $PostgreSQL::Test::Utils::timeout_default)
 	{
+		return if $night->admin('requests')->{operations}{$operation}{answered};
 		select undef, undef, undef, 0.05;
 	}
-	return;
+	die "no $operation was answered";
 }
 
 # Nothing listens to TLS here: who connects waits for an answer for ever
-my $deaf = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die "could not listen: $@";
+my $deaf = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', Timeout => $PostgreSQL::Test::Utils::timeout_default) or die "could not listen: $@";
 my @connected;
 
 sub connecting

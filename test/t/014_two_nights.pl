@@ -25,6 +25,18 @@ is($first->finish->{status}, 0, 'and ends');
 $night->agrees('all is there, once');
 is($night->sql($locks), 0, 'no lock is left');
 
+# of all organizations, twice
+$night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute'});
+$night->admin('faults', { faults => [ { kind => 'hang', operation => 'submit', times => 2 } ] });
+$first = $night->start_sql('CALL kinderconnect.nightly()');
+$night->wait_simulator(operation => 'submit', hanging => 2);
+$end = $night->night;
+is($end->{state}, 'KC401', 'a second night of all organizations refuses');
+like($end->{stderr}, qr/run \d+ had 2 failures/, 'for each');
+$night->admin('release', {});
+is($first->finish->{status}, 0, 'the first ends');
+$night->agrees('all is there, once');
+
 # after an error
 $night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute'});
 $night->admin('faults', { faults => [ { kind => 'status', status => 404, operation => 'submit', match => { groupId => 'G-1' } } ] });

@@ -21,8 +21,13 @@ sub change
 	return;
 }
 
-# The n-th visit of P1, in the order of the batch, is an absence for a reason
-# that fails the batch
+sub visits
+{
+	return $night->sql(q{SELECT count(*) FROM manage.visit WHERE site = 'site P1'});
+}
+
+# The n-th visit of P1, in the order of the batch, becomes an absence for a
+# reason that fails the batch
 sub spoil
 {
 	foreach my $n (@_)
@@ -30,7 +35,7 @@ sub spoil
 		$night->sql(qq{
 			WITH bad AS (DELETE FROM manage.visit WHERE visit = (
 				SELECT v.visit FROM manage.visit v JOIN manage.student s USING (organization, student) WHERE v.site = 'site P1'
-				ORDER BY v.arrived::date, s.child OFFSET $n - 1 LIMIT 1) RETURNING *)
+				ORDER BY v.arrived::date, s.child OFFSET greatest($n, 1) - 1 LIMIT 1) RETURNING *)
 			INSERT INTO manage.absence (organization, site, student, day, reason)
 			SELECT organization, site, student, (arrived AT TIME ZONE 'America/Chicago')::date, 'WRONG' FROM bad});
 	}
@@ -57,14 +62,17 @@ sub faults
 }
 
 # Culprits: all others are accepted in the same night
-foreach my $case ([ 'one culprit', 5 ], [ 'the first', 1 ], [ 'the last', $days - 1 ], [ 'two side by side', 3, 4 ], [ 'two far apart', 1, $days / 2 ])
+foreach my $case ([ 'one culprit', 5 ], [ 'the first', 1 ], [ 'the last', 'all' ], [ 'two side by side', 3, 4 ], [ 'two far apart', 1, 8 ])
 {
 	my ($name, @culprits) = @$case;
 	my $bad = @culprits;
 
 	change();
-	spoil(@culprits);
-	is($night->night->{state}, '', "$name: the night");
+	spoil(map { $_ eq 'all' ? visits() : $_ } @culprits);
+	$end = $night->night;
+	# two may fall by lot into the only places where they look like all
+	$end = $night->night if $bad > 1 && $end->{state} eq 'KC402';
+	is($end->{state}, '', "$name: the night");
 	is(states('P1'), sprintf('accepted %d, rejected %d', $days - $bad, $bad), "$name: found, the others are accepted");
 	is(states('P2'), "accepted $days", "$name: the other provider has its days");
 	is($night->sql(q{SELECT DISTINCT code, message IS NOT NULL FROM kinderconnect.child_day WHERE state = 'rejected'}), 'BATCH_FAILED|t', "$name: what the service said");
@@ -83,12 +91,138 @@ faults({ kind => 'batch_failed', operation => 'submit', match => { providerId =>
 $end = $night->night;
 is($end->{state}, 'KC402', 'a provider whose every batch fails is an error at the end');
 like($end->{stderr}, qr/First: organization "g-1", agency "MO-1", provider "P1": .*\(KC204\)/, 'that names it');
-is(states('P1'), 'accepted 1, ready ' . ($days - 1), 'its days stay ready, none is rejected for it') or diag $night->sql(q{SELECT state, code, message, batch_id, records, first_half FROM kinderconnect.batch ORDER BY created_at DESC LIMIT 12});
+is(states('P1'), sprintf('accepted %d, ready %d', $days - visits(), visits()), 'its days stay ready, none is rejected for it');
 is(states('P2'), "accepted $days", 'the other provider has its days');
 is($night->sql(q{SELECT accepted, rejected, ready, halted FROM kinderconnect.run_provider ORDER BY run_id DESC, provider_id LIMIT 2}),
-	"0|0|@{[ $days - 1 ]}|t\n@{[ $days - 0 ]}|0|0|f", 'and so they are counted');
+	"0|0|@{[ visits() ]}|t\n" . $night->sql(q{SELECT count(*) FROM manage.visit WHERE site = 'site P2'}) . '|0|0|f', 'and so they are counted');
 faults();
 is($night->night->{state}, '', 'the next night goes on');
 $night->agrees('and all is there');
+
+# One record that is too large by itself: refused alone, and sent again when a
+# person says so
+$night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute' WHERE visit = (SELECT max(visit) FROM manage.visit WHERE site = 'site P2')});
+faults({ kind => 'status', status => 413, operation => 'submit' });
+is($night->night->{state}, '', 'a record that is too large');
+is($night->sql(q{SELECT code, count(*) FROM kinderconnect.child_day WHERE state = 'rejected' GROUP BY 1}), 'TOO_LARGE|1', 'is rejected as such');
+faults();
+is($night->night->{state}, '', 'and the next night leaves it alone');
+is(states('P2'), sprintf('accepted %d, rejected 1', $days - 1), 'as it is');
+is($night->sql(q{SELECT kinderconnect.retry('g-1', provider_id => 'P2')}), 1, 'retry()');
+is($night->night->{state}, '', 'sends it');
+$night->agrees('and all is there');
+
+# A fault that one night gets over by itself: its SQLSTATE at the end, and what
+# it says of it
+foreach my $case (
+	[ 'too many records for one call', '', undef, { kind => 'status', status => 413, times => 1 } ],
+	[ 'busy, and says for how long', '', undef, { kind => 'status', status => 429, retryAfter => '1', times => 1 } ],
+	[ 'down for a moment', '', undef, { kind => 'status', status => 503, times => 2 } ],
+	[ 'a token that has expired', '', undef, { kind => 'expire_token', times => 2 } ],
+	[ 'slow', '', undef, { kind => 'slow', ms => 1, bytes => 500 } ],
+	[ 'late', '', undef, { kind => 'latency', ms => 200 } ],
+	[ 'in another order', '', undef, { kind => 'results_shuffled' } ],
+	[ 'an answer that leaves records out', 'KC402', qr/leaves 2 of \d+ records out/, { kind => 'results_short', drop => 2, times => 1 } ],
+	[ 'an answer that names others', 'KC402', qr/names 1 records that were not sent/, { kind => 'results_long', times => 1 } ],
+	[ 'no answer to what was taken', 'KC402', qr/KC103/, { kind => 'drop_after', times => 1 } ],
+	[ 'a reset to what was taken', 'KC402', qr/KC103/, { kind => 'drop_after', reset => JSON::PP::true, times => 1 } ],
+	[ 'no answer, and nothing was taken', 'KC402', qr/KC103/, { kind => 'drop_before', times => 1 } ],
+	[ 'half of an answer', 'KC402', qr/KC103/, { kind => 'cut', times => 1 } ],
+	[ 'a page of HTML', 'KC402', qr/KC\d03|KC301/, { kind => 'html', times => 1 } ],
+	[ 'nothing', 'KC402', qr/KC301/, { kind => 'empty', times => 1 } ],
+	[ 'half of the JSON', 'KC402', qr/KC301/, { kind => 'truncated_json', times => 1 } ],
+	[ 'bytes that are no text', 'KC402', qr/KC301/, { kind => 'bad_utf8', times => 1 } ])
+{
+	my ($name, $state, $says, $fault) = @$case;
+
+	change();
+	faults({ operation => 'submit', %$fault });
+	$end = $night->night;
+	is($end->{state}, $state, "$name: the night") or diag $end->{stderr};
+	like($end->{stderr}, $says, "$name: says so") if $says;
+	$night->agrees("$name: all is there in the same night");
+}
+
+# One provider that is down does not stop its neighbour, whatever it fails at
+foreach my $case (
+	[ 'its children', 'KC204', { kind => 'status', status => 500, operation => 'children', match => { providerId => 'P1' } } ],
+	[ 'its submits, for good', 'KC205', { kind => 'status', status => 503, operation => 'submit', match => { providerId => 'P1' } } ],
+	[ 'its submits, not found', 'KC204', { kind => 'status', status => 404, operation => 'submit', match => { providerId => 'P1' } } ],
+	[ 'its submits, not in the group', 'KC203', { kind => 'status', status => 403, operation => 'submit', match => { providerId => 'P1' },
+		contentType => 'application/json', body => '{"error": {"code": "PROVIDER_NOT_IN_GROUP", "message": "no such provider", "requestId": "1"}}' } ])
+{
+	my ($name, $state, $fault) = @$case;
+
+	change();
+	faults($fault);
+	$end = $night->night;
+	is($end->{state}, 'KC402', "$name: an error at the end");
+	like($end->{stderr}, qr/run \d+ had 1 failures.*First: organization "g-1", agency "MO-1", provider "P1": .*\($state\)/s, "$name: the provider is named");
+	is(states('P2'), "accepted $days", "$name: the other provider has its days");
+	faults();
+	is($night->night->{state}, '', "$name: the next night");
+	$night->agrees("$name: all is there");
+}
+
+# Nor does one whose outbox cannot be written
+change();
+faults();
+$night->sql(q{
+	CREATE FUNCTION manage.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no room for %', NEW.child_id; END $$;
+	CREATE TRIGGER refuse BEFORE INSERT ON kinderconnect.ledger FOR EACH ROW WHEN (NEW.provider_id = 'P1') EXECUTE FUNCTION manage.refuse()});
+$end = $night->night;
+is($end->{state}, 'KC402', 'an outbox that cannot be written: an error at the end');
+like($end->{stderr}, qr/First: organization "g-1", agency "MO-1", provider "P1": an error of the database \(P0001\)/, 'that does not repeat what may be private');
+is(states('P2'), "accepted $days", 'the other provider has its days');
+$night->sql('DROP FUNCTION manage.refuse() CASCADE');
+is($night->night->{state}, '', 'the next night');
+$night->agrees('all is there');
+
+# The deadline of the run comes while a submit has no answer
+change();
+faults({ kind => 'hang', operation => 'submit', match => { providerId => 'P1' }, times => 1 });
+$end = $night->night('', 'SET client_min_messages = warning; SET kinderconnect.run_deadline = 10;');
+is($end->{state}, 'KC402', 'the deadline comes');
+like($end->{stderr}, qr/\(KC104\)/, 'and that is what is said') or diag $end->{stderr};
+is(states('P1'), sprintf('accepted %d, unknown %d', $days - visits(), visits()), 'what was sent is unknown');
+is($night->night->{state}, '', 'the next night');
+$night->agrees('all is there');
+
+# The answer is lost for good, even to the question what is held: what is not
+# known is not sent again
+change();
+faults({ kind => 'drop_after', operation => 'submit', match => { providerId => 'P1' } }, { kind => 'status', status => 500, operation => 'readback' });
+is($night->night->{state}, 'KC402', 'neither answer nor read-back');
+is(states('P1'), sprintf('accepted %d, unknown %d', $days - visits(), visits()), 'the days are unknown');
+is($night->sql(q{SELECT sent, unanswered FROM kinderconnect.run_provider WHERE provider_id = 'P1' ORDER BY run_id DESC LIMIT 1}), '0|' . visits(), 'and counted so');
+my $before = sent();
+change();
+is($night->night->{state}, 'KC402', 'another night without read-back');
+is($night->sql(q{SELECT count(*) FROM kinderconnect.ledger WHERE provider_id = 'P1' AND run_id = (SELECT max(run_id) FROM kinderconnect.run)}), 0, 'sends nothing new for the provider');
+faults();
+is($night->night->{state}, '', 'with read-back');
+$night->agrees('all is there, as Manage has it by now');
+
+# Halves that wait while the night dies
+change();
+faults({ kind => 'batch_failed', operation => 'submit', match => { providerId => 'P1' }, times => 1 },
+	{ kind => 'hang', operation => 'submit', match => { providerId => 'P1' }, times => 1 });
+my $job = $night->start_sql('CALL kinderconnect.nightly()');
+$night->wait_simulator(operation => 'submit', hanging => 1);
+$night->sql('SELECT pg_terminate_backend(' . $job->pid . ')');
+$job->finish;
+is($night->sql(q{SELECT state, count(*) FROM kinderconnect.batch WHERE state IN ('waiting', 'sending') GROUP BY 1 ORDER BY 1}), "sending|1\nwaiting|1", 'one half is under way, one waits');
+is($night->night->{state}, '', 'the next night');
+$night->agrees('all is there');
+
+# A verdict that nobody agreed upon: not accepted, and shown. The simulator has
+# taken them all the same, so that this comes last.
+change();
+faults({ kind => 'results_unknown_status', operation => 'submit', match => { providerId => 'P1' }, times => 1 });
+is($night->night->{state}, '', 'a verdict that is not known');
+is($night->sql(q{SELECT message, count(*) FROM kinderconnect.child_day WHERE state = 'rejected' GROUP BY 1}), 'status "postponed"|' . visits(), 'counts as a rejection');
+is($night->sql(q{SELECT kinderconnect.retry('g-1')}), visits(), 'retry()');
+is($night->night->{state}, '', 'sends them again');
+is(states('P1'), "accepted $days", 'and they are accepted');
 
 done_testing;

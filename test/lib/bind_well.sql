@@ -1,0 +1,3 @@
+SELECT kinderconnect.bind_manage('child',
+	'SELECT organization AS organization_id, site AS location_id, student AS child_id, first_name, middle_name, last_name, suffix,
+		born AS date_of_birth, true AS active FROM manage.student');

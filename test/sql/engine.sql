@@ -1,0 +1,123 @@
+-- The session's engine: calls and locks that outlive a transaction, and what
+-- ends them.
+\set organization regress_engine
+\set ECHO none
+\i test/lib/service.sql
+\pset format unaligned
+\pset tuples_only on
+SET kinderconnect.max_in_flight = 1;
+
+-- All that ends, by ticket; elapsed and bytes differ from run to run.
+CREATE FUNCTION pg_temp.all_ended() RETURNS TABLE (ticket bigint, operation text, ok boolean, sent boolean, sqlstate text, message text, entries bigint, attempts integer)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+	more  kinderconnect.call_outcome[];
+	ended kinderconnect.call_outcome[] := '{}';
+BEGIN
+	LOOP
+		more := ARRAY(SELECT c FROM kinderconnect._collect() c);
+		EXIT WHEN more = '{}';
+		ended := ended || more;
+	END LOOP;
+	RETURN QUERY SELECT e.ticket, e.operation, e.ok, e.sent, e.sqlstate, e.message, e.entries, e.attempts FROM unnest(ended) e ORDER BY 1;
+END
+$$;
+
+-- Without one there is nothing to do, and closing is no error.
+SELECT kinderconnect._close();
+SELECT statement || ' -> ' || pg_temp.fails('SELECT ' || statement) FROM unnest(ARRAY[
+	$$ kinderconnect._room() $$,
+	$$ kinderconnect._pending() $$,
+	$$ kinderconnect._start('customers', 'regress_engine') $$,
+	$$ kinderconnect._collect() $$,
+	$$ kinderconnect._lock('regress_engine') $$,
+	$$ kinderconnect._open('0 s') $$]) statement;
+
+SELECT kinderconnect._open('5 minutes');
+SELECT pg_temp.fails('SELECT kinderconnect._open(NULL)');
+SELECT kinderconnect._room(), kinderconnect._pending();
+SELECT statement || ' -> ' || pg_temp.fails('SELECT ' || statement) FROM unnest(ARRAY[
+	$$ kinderconnect._start('customers', NULL) $$,
+	$$ kinderconnect._start('billing', 'regress_engine') $$,
+	$$ kinderconnect._start('submit', 'regress_engine') $$,
+	$$ kinderconnect._start('customers', 'regress_nobody') $$,
+	$$ kinderconnect._start('children', 'regress_engine', 'TX-28', 'P55501') $$,
+	$$ kinderconnect._start('children', 'regress_engine', 'TX-28', 'P55501', month => 'infinity') $$,
+	$$ kinderconnect._start('readback', 'regress_engine', 'TX-28', 'P55501', from_date => '2026-11-01') $$,
+	$$ kinderconnect._start_submit('regress_engine', 'TX-28', 'P55501', 'b', '{}') $$,
+	$$ kinderconnect._rows(1, NULL::kinderconnect.reply_child) $$,
+	$$ kinderconnect._release(1) $$,
+	$$ kinderconnect._unlock('regress_engine') $$]) statement;
+SELECT kinderconnect._pending();
+
+-- A record that the dialect cannot say is the error of whoever sends it, at
+-- once and also where it would have to wait; nobody else's call is harmed, nor
+-- is the engine by what aborts within the transaction.
+SELECT kinderconnect._start('customers', 'regress_engine'), kinderconnect._start('agencies', 'regress_engine', customer_id => 'C-100');
+SELECT kinderconnect._room();
+SELECT pg_temp.fails($$ SELECT kinderconnect._start_submit('regress_engine', 'TX-28', 'P55501', 'b', ARRAY[ROW('a', '7', '2026-11-20', 'session', '{24:00}', '{09:00}', NULL)::kinderconnect.wire_record]) $$);
+SELECT * FROM pg_temp.all_ended();
+SELECT pg_temp.fails($$ SELECT * FROM kinderconnect._rows(1, NULL::kinderconnect.reply_child) $$);
+SELECT ordinal, customer_id FROM kinderconnect._rows(1, NULL::kinderconnect.reply_customer);
+-- as often as one likes
+SELECT count(*) FROM kinderconnect._rows(1, NULL::kinderconnect.reply_customer);
+SELECT kinderconnect._release(1), kinderconnect._release(2);
+SELECT kinderconnect._pending(), kinderconnect._room();
+SELECT pg_temp.fails('SELECT kinderconnect._release(1)');
+
+-- A call that fails has no rows.
+UPDATE kinderconnect.organization SET group_password = 'regress.wrong' WHERE organization_id = 'regress_engine';
+SELECT kinderconnect._start('customers', 'regress_engine');
+SELECT * FROM pg_temp.all_ended();
+SELECT kinderconnect._close();
+SELECT kinderconnect._open('5 minutes');
+SELECT kinderconnect._start('customers', 'regress_engine');
+SELECT * FROM pg_temp.all_ended();
+SELECT pg_temp.fails('SELECT * FROM kinderconnect._rows(1, NULL::kinderconnect.reply_customer)');
+UPDATE kinderconnect.organization SET group_password = 'regress.group' WHERE organization_id = 'regress_engine';
+SELECT kinderconnect._close();
+
+-- The deadline ends what waits, sent or not.
+SELECT kinderconnect._open('10 ms');
+SELECT pg_sleep(0.02);
+SELECT kinderconnect._start('customers', 'regress_engine');
+SELECT * FROM pg_temp.all_ended();
+SELECT kinderconnect._close();
+
+-- A value without a code, where a code has to make an object; and a request
+-- over the limit. Neither is sent; the second one's size is known only with
+-- its token.
+INSERT INTO kinderconnect.dialect
+SELECT 'regress_engine', d.description, false, d.auth FROM kinderconnect.dialect d WHERE d.dialect = 'kinderbridge';
+INSERT INTO kinderconnect.dialect_operation
+SELECT (jsonb_populate_record(o, '{"dialect": "regress_engine"}')).* FROM kinderconnect.dialect_operation o WHERE o.dialect = 'kinderbridge';
+INSERT INTO kinderconnect.dialect_field
+SELECT (jsonb_populate_record(f, '{"dialect": "regress_engine"}')).* FROM kinderconnect.dialect_field f WHERE f.dialect = 'kinderbridge';
+UPDATE kinderconnect.dialect_field SET path = 'provider.id'
+WHERE dialect = 'regress_engine' AND operation = 'children' AND part = 'request' AND column_name = 'provider_id';
+UPDATE kinderconnect.dialect_field SET path = 'provider', codes = '{"TX-28": {"in": "Texas"}, "LA-1": {}}'
+WHERE dialect = 'regress_engine' AND operation = 'children' AND part = 'request' AND column_name = 'agency_id';
+UPDATE kinderconnect.dialect_operation SET max_bytes = 1024 WHERE dialect = 'regress_engine' AND operation = 'locations';
+UPDATE kinderconnect.endpoint SET dialect = 'regress_engine' WHERE endpoint = 'regress';
+\! test/lib/admin reset
+SELECT pg_temp.fails($$ SELECT * FROM kinderconnect.api_children('regress_engine', 'MO-1', 'P29001', '2026-11-01') $$);
+SELECT pg_temp.fails($$ SELECT * FROM kinderconnect.api_locations('regress_engine', repeat('C', 1024)) $$);
+\! test/lib/admin requests operations children received
+\! test/lib/admin requests operations locations received
+
+-- An engine and its locks end with a transaction that aborts, and go on past
+-- one that commits.
+ROLLBACK;
+BEGIN;
+SELECT kinderconnect._open('5 minutes');
+SELECT kinderconnect._lock('regress_engine'), kinderconnect._lock('regress_engine');
+COMMIT;
+BEGIN;
+SELECT kinderconnect._lock('regress_other');
+SELECT kinderconnect._unlock('regress_other');
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
+ROLLBACK;
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
+SELECT pg_temp.fails('SELECT kinderconnect._pending()');
+SELECT kinderconnect.remove_secret(name) FROM unnest(ARRAY['regress.client', 'regress.group', 'regress.wrong']) name;

@@ -1,0 +1,489 @@
+-- What is to be done with every child-day. Days are counted back from the
+-- location's today: day 1 is yesterday. Nothing depends on the day this runs:
+-- locations are in a zone without clock changes, but for those that test them.
+\set VERBOSITY terse
+\set ON_ERROR_ROLLBACK on
+BEGIN;
+SET LOCAL client_min_messages = warning;
+TRUNCATE kinderconnect.endpoint, kinderconnect.agency, kinderconnect.absence_reason CASCADE;
+DELETE FROM kinderconnect.agency_rule WHERE NOT builtin;
+CREATE SCHEMA regress_plan
+	CREATE TABLE location (location_id text, zone text)
+	CREATE TABLE child (child_id text, first_name text, last_name text, date_of_birth date DEFAULT '2020-02-02')
+	CREATE TABLE visit (id serial, location_id text, child_id text, kind text, check_in timestamptz, check_out timestamptz, day date, reason text);
+INSERT INTO regress_plan.location SELECT 'L' || n, 'America/Phoenix' FROM generate_series(1, 9) n;
+SELECT kinderconnect.bind_manage('organization', $$ SELECT 'o' AS organization_id, 'Org' AS name $$);
+SELECT kinderconnect.bind_manage('location', $$ SELECT 'o' AS organization_id, location_id, location_id AS name, NULL AS zip, zone AS time_zone FROM regress_plan.location $$);
+SELECT kinderconnect.bind_manage('child', $$ SELECT 'o' AS organization_id, NULL AS location_id, child_id, first_name, NULL AS middle_name, last_name, NULL AS suffix, date_of_birth, true AS active FROM regress_plan.child $$);
+SELECT kinderconnect.bind_manage('attendance', $$ SELECT 'o' AS organization_id, location_id, child_id, id AS attendance_id, kind, check_in, check_out, day AS service_date, reason, NULL::timestamptz AS modified_at FROM regress_plan.visit $$);
+INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('e', 'kinderbridge', 'https://example.com');
+INSERT INTO kinderconnect.organization (organization_id, endpoint, group_id, group_password, first_enabled) VALUES ('o', 'e', 'g', 'p', '2020-01-01');
+INSERT INTO kinderconnect.provider (organization_id, agency_id, provider_id, configured, configured_location_id) VALUES ('o', 'A', 'P1', true, 'L1');
+
+CREATE FUNCTION pg_temp.day(n integer) RETURNS date STABLE LANGUAGE sql AS $$ SELECT (now() AT TIME ZONE 'America/Phoenix')::date - n $$;
+CREATE FUNCTION pg_temp.weekday(n integer) RETURNS text STABLE LANGUAGE sql AS $$ SELECT upper(left(to_char(pg_temp.day(n), 'Dy'), 2)) $$;
+CREATE FUNCTION pg_temp.provider(id text, location text, agency text DEFAULT 'A', is_configured boolean DEFAULT true) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO kinderconnect.provider (organization_id, agency_id, provider_id, configured, configured_location_id) VALUES ('o', agency, id, is_configured, location) $$;
+CREATE FUNCTION pg_temp.authorize(id text, first integer DEFAULT 3, last integer DEFAULT 3, days text[] DEFAULT NULL, provider text DEFAULT 'P1', agency text DEFAULT 'A', name text DEFAULT 'a') RETURNS void LANGUAGE sql AS $$
+	INSERT INTO kinderconnect.authorization (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date, days)
+	VALUES ('o', agency, provider, id, name, pg_temp.day(first), pg_temp.day(last), days) $$;
+-- a child whose id is the same on both sides, linked
+CREATE FUNCTION pg_temp.child(id text, linked boolean DEFAULT true, agency text DEFAULT 'A') RETURNS void LANGUAGE sql AS $$
+	INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, first_name, last_name, date_of_birth, subsidized) VALUES ('o', agency, id, id, 'Lee', '2020-02-02', true);
+	INSERT INTO regress_plan.child (child_id, first_name, last_name) SELECT id, id, 'Lee' WHERE linked;
+	INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method) SELECT 'o', agency, id, id, 'exact_location' WHERE linked $$;
+CREATE FUNCTION pg_temp.visit(id text, n integer, check_in interval, check_out interval, location text DEFAULT 'L1') RETURNS void LANGUAGE sql AS $$
+	INSERT INTO regress_plan.visit (location_id, child_id, kind, check_in, check_out)
+	SELECT location, id, 'session', (pg_temp.day(n) + visit.check_in) AT TIME ZONE zone, (pg_temp.day(n) + visit.check_out) AT TIME ZONE zone FROM regress_plan.location l WHERE l.location_id = location $$;
+CREATE FUNCTION pg_temp.note(id text, n integer, kind text, reason text DEFAULT NULL, location text DEFAULT 'L1') RETURNS void LANGUAGE sql AS $$
+	INSERT INTO regress_plan.visit (location_id, child_id, kind, day, reason) VALUES (location, id, kind, pg_temp.day(n), reason) $$;
+-- the usual case: one day, day 3, and one session
+CREATE FUNCTION pg_temp.one(id text, check_in interval DEFAULT NULL, check_out interval DEFAULT NULL, provider text DEFAULT 'P1', agency text DEFAULT 'A', location text DEFAULT 'L1') RETURNS void LANGUAGE sql AS $$
+	SELECT pg_temp.child(id, agency => agency), pg_temp.authorize(id, provider => provider, agency => agency);
+	SELECT pg_temp.visit(id, 3, check_in, check_out, location) WHERE num_nonnulls(check_in, check_out) > 0 $$;
+CREATE FUNCTION pg_temp.planned(zone text DEFAULT 'America/Phoenix') RETURNS TABLE (child text, provider text, day integer, authorized boolean, state text, reason text, detail text, content text) LANGUAGE sql AS $$
+	SELECT kinderconnect_child_id, provider_id, (now() AT TIME ZONE zone)::date - service_date, authorized, state, reason, detail, content FROM kinderconnect.child_day
+	ORDER BY kinderconnect_child_id COLLATE "C", provider_id COLLATE "C", service_date $$;
+CREATE VIEW pg_temp.previewed AS SELECT agency_id, provider_id, kinderconnect_child_id, service_date, location_id, child_id, state, reason, detail, session_in, session_out, absence_reason, content FROM kinderconnect.preview('o');
+CREATE VIEW pg_temp.written AS SELECT agency_id, provider_id, kinderconnect_child_id, service_date, location_id, child_id, state, reason, detail, session_in, session_out, absence_reason, content FROM kinderconnect.child_day;
+CREATE VIEW pg_temp.apart AS (TABLE pg_temp.previewed EXCEPT TABLE pg_temp.written) UNION ALL (TABLE pg_temp.written EXCEPT TABLE pg_temp.previewed);
+CREATE FUNCTION pg_temp.plan() RETURNS void LANGUAGE sql AS $$ SELECT kinderconnect._match('o'), kinderconnect._plan('o', NULL, NULL, NULL, NULL) $$;
+-- every authorized finished day, counted day by day and without the plan
+CREATE FUNCTION pg_temp.due() RETURNS TABLE (agency text, provider text, child text, day date) LANGUAGE sql AS $$
+	SELECT DISTINCT p.agency_id, p.provider_id, c.kinderconnect_child_id, pg_temp.day(n)
+	FROM kinderconnect.provider p, kinderconnect.child c, generate_series(1, current_setting('kinderconnect.horizon_days')::integer) n
+	WHERE c.subsidized AND c.agency_id = p.agency_id AND EXISTS (SELECT FROM kinderconnect.authorization a
+		WHERE a.agency_id = p.agency_id AND a.provider_id = p.provider_id AND a.kinderconnect_child_id = c.kinderconnect_child_id AND a.closed_as IS DISTINCT FROM 'changed'
+			AND NOT a.begin_date > pg_temp.day(n) AND NOT coalesce(a.end_date < pg_temp.day(n), false) AND coalesce(pg_temp.weekday(n) = ANY (a.days), true)
+			AND (a.closed_as IS NULL OR pg_temp.day(n) < (a.known_until AT TIME ZONE 'America/Phoenix')::date)) $$;
+SAVEPOINT empty;
+
+-- What Manage says.
+\o /dev/null
+SELECT pg_temp.one('seconds are cut', '8:02:59', '16:31:59.9');
+SELECT pg_temp.one('two sessions', '17:00', '18:10'), pg_temp.visit('two sessions', 3, '8:02', '16:31');
+SELECT pg_temp.one('touching', '8:00', '12:00:40'), pg_temp.visit('touching', 3, '12:00:20', '16:00');
+SELECT pg_temp.one('no check-out', '8:00', NULL);
+SELECT pg_temp.one('no check-in', NULL, '16:00');
+SELECT pg_temp.one('out before in', '16:00', '8:00');
+SELECT pg_temp.one('one minute', '8:00:01', '8:00:59');
+SELECT pg_temp.one('next minute', '8:00:59', '8:01:00');
+SELECT pg_temp.one('25 hours', '8:00', '33:00');
+SELECT pg_temp.one('24 hours', '8:00', '32:00');
+SELECT pg_temp.one('overlapping', '8:00', '12:01'), pg_temp.visit('overlapping', 3, '12:00', '16:00');
+SELECT pg_temp.one('one within another', '8:00', '16:00'), pg_temp.visit('one within another', 3, '9:00', '10:00'), pg_temp.visit('one within another', 3, '15:00', '17:00');
+SELECT pg_temp.one('there twice', '8:00', '16:00'), pg_temp.visit('there twice', 3, '8:00', '16:00');
+SELECT pg_temp.one('over midnight', '18:00', '30:00');
+SELECT pg_temp.one('midnight sharp', '18:00', '24:00');
+SELECT pg_temp.one('late', '23:30', '23:59:59'), pg_temp.visit('late', 3, '0:00', '0:05');
+SELECT pg_temp.one('good and bad', '8:00', '12:00'), pg_temp.visit('good and bad', 3, '13:00', NULL);
+SELECT pg_temp.one('neither in nor out'), pg_temp.visit('neither in nor out', 3, NULL, NULL);
+SELECT pg_temp.one('absence'), pg_temp.note('absence', 3, 'absence', 'Sick');
+SELECT pg_temp.one('absence, no reason'), pg_temp.note('absence, no reason', 3, 'absence');
+SELECT pg_temp.one('absence, blank reason'), pg_temp.note('absence, blank reason', 3, 'absence', ' ');
+SELECT pg_temp.one('absence twice'), pg_temp.note('absence twice', 3, 'absence', 'Sick'), pg_temp.note('absence twice', 3, 'absence', 'Sick');
+SELECT pg_temp.one('absences differ'), pg_temp.note('absences differ', 3, 'absence', 'Sick'), pg_temp.note('absences differ', 3, 'absence', 'Holiday');
+SELECT pg_temp.one('absences differ, one null'), pg_temp.note('absences differ, one null', 3, 'absence', 'Sick'), pg_temp.note('absences differ, one null', 3, 'absence');
+SELECT pg_temp.one('absence and session', '8:00', '9:00'), pg_temp.note('absence and session', 3, 'absence', 'Sick');
+SELECT pg_temp.one('closure'), pg_temp.note('closure', 3, 'closure');
+SELECT pg_temp.one('closure and session', '8:00', '9:00'), pg_temp.note('closure and session', 3, 'closure');
+SELECT pg_temp.one('closure and absence'), pg_temp.note('closure and absence', 3, 'absence', 'Sick'), pg_temp.note('closure and absence', 3, 'closure');
+SELECT pg_temp.one('nothing');
+-- Whose day it is.
+SELECT pg_temp.child('unmatched', false), pg_temp.authorize('unmatched'), pg_temp.visit('unmatched', 3, '8:00', '9:00');
+SELECT pg_temp.child('matched tonight', false), pg_temp.authorize('matched tonight'), pg_temp.visit('matched tonight', 3, '8:00', '9:00');
+INSERT INTO regress_plan.child VALUES ('matched tonight', 'Matched TONIGHT', 'Lee');
+SELECT pg_temp.one('link disagrees', '8:00', '9:00'), pg_temp.one('child gone', '8:00', '9:00'), pg_temp.one('not subsidized', '8:00', '9:00');
+UPDATE regress_plan.child SET date_of_birth = '2020-02-03' WHERE child_id = 'link disagrees';
+DELETE FROM regress_plan.child WHERE child_id = 'child gone';
+UPDATE kinderconnect.child SET subsidized = false WHERE kinderconnect_child_id = 'not subsidized';
+SELECT pg_temp.child('other weekday'), pg_temp.authorize('other weekday', 3, 1, ARRAY[pg_temp.weekday(2)]), pg_temp.visit('other weekday', 3, '8:00', '9:00');
+SELECT pg_temp.child('two weekdays'), pg_temp.authorize('two weekdays', 4, 1, ARRAY[pg_temp.weekday(1), pg_temp.weekday(3)]);
+SELECT pg_temp.child('no authorization'), pg_temp.visit('no authorization', 3, '8:00', '9:00');
+SELECT pg_temp.child('before it begins'), pg_temp.authorize('before it begins', 3, 3), pg_temp.visit('before it begins', 4, '8:00', '9:00'), pg_temp.visit('before it begins', 2, '8:00', '9:00');
+SELECT pg_temp.child('two authorizations'), pg_temp.authorize('two authorizations', 4, 2), pg_temp.authorize('two authorizations', 3, 1, name => 'b');
+SELECT pg_temp.child('today is not over'), pg_temp.authorize('today is not over', 2, -3), pg_temp.visit('today is not over', 1, '8:00', '9:00'), pg_temp.visit('today is not over', 0, '0:00', '0:01');
+SELECT pg_temp.child('vanished'), pg_temp.child('vanished and back'), pg_temp.child('changed');
+SELECT pg_temp.visit('vanished', 1, '8:00', '9:00');
+INSERT INTO kinderconnect.authorization (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date, known_from, known_until, closed_as)
+SELECT 'o', 'A', 'P1', v.child, 'a', pg_temp.day(4), pg_temp.day(v.last), now() - interval '9 days', (pg_temp.day(2) + time '12:00') AT TIME ZONE 'America/Phoenix', v.how
+FROM (VALUES ('vanished', NULL, 'vanished'), ('vanished and back', 1, 'vanished'), ('changed', 1, 'changed')) v(child, last, how);
+SELECT pg_temp.authorize('vanished and back', 4, 2), pg_temp.authorize('changed', 2, 2);
+\o
+CREATE TABLE regress_plan.preview AS TABLE pg_temp.previewed;
+SELECT count(*) AS "preview changes nothing" FROM kinderconnect.child_day;
+SELECT pg_temp.plan();
+SELECT * FROM pg_temp.planned();
+SELECT (SELECT count(*) FROM pg_temp.apart) AS "apart from preview now",
+	(SELECT count(*) FROM (TABLE regress_plan.preview EXCEPT TABLE pg_temp.written) x) + (SELECT count(*) FROM (TABLE pg_temp.written EXCEPT TABLE regress_plan.preview) x) AS "apart from preview before";
+-- no authorized finished day is missing, and none is there that is not one
+SELECT count(*) FILTER (WHERE d IS NULL) AS missing, count(*) FILTER (WHERE u IS NULL) AS "too many", count(u) > 0 AS some
+FROM pg_temp.due() u FULL JOIN (SELECT * FROM kinderconnect.child_day WHERE authorized) d
+	ON (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date) = (u.agency, u.provider, u.child, u.day);
+-- the client's time zone is nobody's business
+CREATE TABLE regress_plan.first AS TABLE pg_temp.previewed;
+SET LOCAL TimeZone = 'Pacific/Kiritimati';
+SELECT count(*) AS apart FROM (TABLE pg_temp.previewed EXCEPT TABLE regress_plan.first) x;
+SET LOCAL TimeZone = 'Etc/GMT+12';
+SELECT count(*) AS apart FROM (TABLE pg_temp.previewed EXCEPT TABLE regress_plan.first) x;
+SET LOCAL TimeZone = 'America/Phoenix';
+-- planning again writes nothing, however the client writes dates
+SET LOCAL DateStyle = 'SQL, DMY';
+UPDATE kinderconnect.child_day SET changed_at = '2020-01-01';
+SELECT pg_temp.plan();
+SELECT count(*) AS rewritten FROM kinderconnect.child_day WHERE changed_at <> '2020-01-01';
+-- the arguments limit it
+CREATE TABLE regress_plan.part AS TABLE kinderconnect.child_day;
+DELETE FROM kinderconnect.child_day;
+SELECT kinderconnect._plan('o', 'A', 'P1', pg_temp.day(2), pg_temp.day(2));
+SELECT count(*) > 0 AS some, count(*) FILTER (WHERE service_date <> pg_temp.day(2)) AS others, count(*) = (SELECT count(*) FROM regress_plan.part WHERE service_date = pg_temp.day(2)) AS "all of that day" FROM kinderconnect.child_day;
+SELECT count(*) AS "of another agency" FROM kinderconnect.preview('o', 'B');
+SELECT kinderconnect.preview('nobody');
+ROLLBACK TO empty;
+
+-- A location that is closed as a whole.
+\o /dev/null
+SELECT pg_temp.note(NULL, 3, 'closure');
+SELECT pg_temp.one('closed'), pg_temp.one('closed, and closed'), pg_temp.note('closed, and closed', 3, 'closure'), pg_temp.one('closed, and came', '8:00', '9:00'), pg_temp.one('closed, and absent'), pg_temp.note('closed, and absent', 3, 'absence');
+SELECT pg_temp.provider('P2', 'L2'), pg_temp.one('at another location', provider => 'P2', location => 'L2');
+SELECT pg_temp.child('not authorized that day'), pg_temp.authorize('not authorized that day', 2, 2);
+SELECT pg_temp.plan();
+\o
+SELECT * FROM pg_temp.planned();
+ROLLBACK TO empty;
+
+-- Rules: of the agency before the state's, our own before the shipped,
+-- enforced ones only, by the service date.
+INSERT INTO kinderconnect.agency (agency_id, state) VALUES ('R', 'XX'), ('S', 'XX'), ('N', 'XX');
+INSERT INTO kinderconnect.agency_rule (agency_id, state, rule, valid, value, enforced, source)
+SELECT 'R', NULL, rule, daterange(NULL, NULL), value, true, 'test' FROM (VALUES ('lone_punch', 'send'), ('overnight', 'whole'), ('sessions_per_day', '2'), ('closures', 'omit'), ('absences', 'omit'), ('entry_window_days', '5')) r(rule, value)
+UNION ALL SELECT 'N', NULL, rule, daterange(NULL, NULL), value, false, 'test' FROM (VALUES ('lone_punch', 'send'), ('overnight', 'whole'), ('sessions_per_day', '2'), ('closures', 'omit'), ('absences', 'omit'), ('entry_window_days', '5')) r(rule, value)
+UNION ALL SELECT NULL, 'XX', 'sessions_per_day', daterange(NULL, NULL), '1', true, 'test'
+UNION ALL SELECT NULL, 'XX', 'entry_window_days', daterange(NULL, pg_temp.day(3)), '1', true, 'test';
+SELECT kinderconnect._rules('R', pg_temp.day(3)) ->> 'sessions_per_day' AS agency, kinderconnect._rules('S', pg_temp.day(3)) AS state,
+	kinderconnect._rules('S', pg_temp.day(4)) AS "state, a day before", kinderconnect._rules('N', pg_temp.day(3)) AS "agency's, not enforced", kinderconnect._rules('unknown', pg_temp.day(3)) AS none;
+INSERT INTO kinderconnect.agency (agency_id, state) VALUES ('T', 'TX');
+SELECT kinderconnect._rules('T', '2026-03-31') AS "Texas in March", kinderconnect._rules('T', '2026-04-01') AS "in April";
+INSERT INTO kinderconnect.agency_rule (state, rule, valid, value, enforced, source) VALUES ('TX', 'entry_window_days', '(,)', '6', true, 'the agency said so'), ('TX', 'lone_punch', '[2026-04-01,)', 'hold', false, 'not so');
+SELECT kinderconnect._rules('T', '2026-04-01') AS "our own win";
+INSERT INTO kinderconnect.agency_rule (state, rule, valid, value, enforced, source) VALUES ('TX', 'entry_window_days', '[2026-01-01,)', '7', true, 'twice');
+INSERT INTO kinderconnect.agency_rule (state, rule, valid, value, enforced, source) VALUES ('TX', 'sessions_per_day', '(,)', 'two', true, 'no number');
+INSERT INTO kinderconnect.agency_rule (rule, valid, value, enforced, source) VALUES ('sessions_per_day', '(,)', '2', true, 'of nobody');
+\o /dev/null
+SELECT pg_temp.provider('PR', 'L1', 'R'), pg_temp.provider('PN', 'L1', 'N');
+-- the same at an agency that enforces them and at one that does not
+CREATE FUNCTION pg_temp.both(id text, check_in interval DEFAULT NULL, check_out interval DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
+	SELECT pg_temp.child(id, agency => 'R'), pg_temp.authorize(id, provider => 'PR', agency => 'R'), pg_temp.authorize(id, provider => 'PN', agency => 'N');
+	INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, first_name, last_name, date_of_birth, subsidized) VALUES ('o', 'N', id, id, 'Lee', '2020-02-02', true);
+	INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method) VALUES ('o', 'N', id, id, 'exact_location');
+	SELECT pg_temp.visit(id, 3, check_in, check_out) WHERE num_nonnulls(check_in, check_out) > 0 $$;
+SELECT pg_temp.both('lone in', '8:00', NULL), pg_temp.both('lone out', NULL, '16:00'), pg_temp.both('over midnight', '18:00', '30:00'), pg_temp.both('24 hours', '8:00', '32:00'), pg_temp.both('25 hours', '8:00', '33:00');
+SELECT pg_temp.both('lone out of a session', '8:00', '16:00'), pg_temp.visit('lone out of a session', 3, NULL, '16:00');
+SELECT pg_temp.both('lone in twice', '8:00:05', NULL), pg_temp.visit('lone in twice', 3, '8:00:45', NULL);
+SELECT pg_temp.both('two sessions', '8:00', '9:00'), pg_temp.visit('two sessions', 3, '10:00', '11:00');
+SELECT pg_temp.both('three sessions', '8:00', '9:00'), pg_temp.visit('three sessions', 3, '10:00', '11:00'), pg_temp.visit('three sessions', 3, '12:00', '13:00');
+SELECT pg_temp.both('closure'), pg_temp.note('closure', 3, 'closure'), pg_temp.both('absence'), pg_temp.note('absence', 3, 'absence', 'Sick');
+SELECT pg_temp.child('window', agency => 'R'), pg_temp.authorize('window', 7, 4, provider => 'PR', agency => 'R'), pg_temp.visit('window', 6, '8:00', '9:00'), pg_temp.visit('window', 5, '8:00', '9:00');
+SELECT pg_temp.plan();
+\o
+SELECT child, provider, day, state, reason, CASE WHEN reason = 'window_closed' THEN detail = 'closed ' || to_char(pg_temp.day(0), 'YYYY-MM-DD') ELSE detail IS NOT NULL END AS detail, content FROM pg_temp.planned();
+SELECT kinderconnect_child_id, pg_temp.day(0) - service_date AS day, window_ends = (service_date + 6)::timestamp AT TIME ZONE 'America/Phoenix' AS "five days and its own" FROM kinderconnect.child_day WHERE kinderconnect_child_id = 'window' ORDER BY service_date;
+-- absence reasons of the agency
+INSERT INTO kinderconnect.absence_reason VALUES ('N', 'Sick', 'S'), ('N', 'Vacation', 'V');
+INSERT INTO kinderconnect.absence_reason VALUES ('N', 'SICK', 'K');
+\o /dev/null
+SELECT pg_temp.both('no reason'), pg_temp.note('no reason', 3, 'absence');
+SELECT pg_temp.both('unlisted'), pg_temp.note('unlisted', 3, 'absence', 'Dentist');
+SELECT pg_temp.both('folded'), pg_temp.note('folded', 3, 'absence', ' SICK ');
+SELECT pg_temp.plan();
+\o
+SELECT child, state, reason, detail, content FROM pg_temp.planned() WHERE provider = 'PN' AND child IN ('absence', 'no reason', 'unlisted', 'folded');
+SELECT count(*) AS apart FROM pg_temp.apart;
+ROLLBACK TO empty;
+
+-- Providers: what bars one, and who counts where there are two.
+\o /dev/null
+INSERT INTO kinderconnect.customer (organization_id, customer_id, status, listed) VALUES ('o', 'C1', 'Active', true), ('o', 'C2', 'closed', true), ('o', 'C3', 'active', false);
+SELECT pg_temp.provider('P ' || v.name, v.location, is_configured => v.configured), pg_temp.child('at ' || v.name), pg_temp.authorize('at ' || v.name, provider => 'P ' || v.name), pg_temp.visit('at ' || v.name, 3, '8:00', '9:00', v.location)
+FROM (VALUES ('disabled', 'L2', true), ('unmatched', NULL, true), ('no zone', 'L3', true), ('status', 'L4', true), ('customer', 'L5', false), ('unlisted', 'L6', false), ('customer unlisted', 'L7', false), ('configured, unlisted', 'L8', true), ('no status', 'L9', false)) v(name, location, configured);
+UPDATE kinderconnect.provider SET enabled = false WHERE provider_id = 'P disabled';
+UPDATE regress_plan.location SET zone = 'nowhere' WHERE location_id = 'L3';
+INSERT INTO kinderconnect.listed_location (organization_id, agency_id, provider_id, customer_id, status, listed) VALUES ('o', 'A', 'P status', 'C1', 'suspended', true), ('o', 'A', 'P customer', 'C2', 'active', true),
+	('o', 'A', 'P unlisted', 'C1', 'active', false), ('o', 'A', 'P customer unlisted', 'C3', 'active', true), ('o', 'A', 'P configured, unlisted', 'C1', 'active', false), ('o', 'A', 'P no status', 'C1', NULL, true);
+SELECT pg_temp.plan();
+\o
+SELECT child, state, reason FROM pg_temp.planned();
+SELECT count(*) AS apart FROM pg_temp.apart;
+UPDATE kinderconnect.organization SET adopt_providers = false;
+SELECT pg_temp.plan();
+SELECT child, state, reason FROM pg_temp.planned() WHERE child IN ('at no status', 'at configured, unlisted');
+UPDATE kinderconnect.organization SET enabled = false;
+SELECT pg_temp.plan();
+SELECT DISTINCT state, reason FROM pg_temp.planned();
+SELECT count(*) AS "not previewed" FROM kinderconnect.preview('o');
+ROLLBACK TO empty;
+-- the agency's zone where Manage has none
+INSERT INTO kinderconnect.agency (agency_id, time_zone) VALUES ('A', 'America/Phoenix');
+UPDATE regress_plan.location SET zone = NULL;
+SELECT zone FROM kinderconnect._location_zones('o');
+UPDATE regress_plan.location SET zone = 'America/Denver';
+SELECT zone FROM kinderconnect._location_zones('o');
+ROLLBACK TO empty;
+
+\o /dev/null
+-- two provider IDs of one location
+SELECT pg_temp.provider('P2', 'L1'), pg_temp.provider('P3', 'L2');
+CREATE FUNCTION pg_temp.twice(id text, other text DEFAULT 'P2', days text[] DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
+	SELECT pg_temp.child(id), pg_temp.authorize(id), pg_temp.authorize(id, days => days, provider => other) $$;
+SELECT pg_temp.twice('both, session'), pg_temp.visit('both, session', 3, '8:00', '9:00');
+SELECT pg_temp.twice('both, absence'), pg_temp.note('both, absence', 3, 'absence');
+SELECT pg_temp.twice('both, closure'), pg_temp.note('both, closure', 3, 'closure');
+SELECT pg_temp.twice('both, nothing');
+SELECT pg_temp.twice('one weekday only', days => ARRAY[pg_temp.weekday(2)]), pg_temp.visit('one weekday only', 3, '8:00', '9:00');
+SELECT pg_temp.one('one of the two', '8:00', '9:00');
+-- two locations: the attendance decides
+SELECT pg_temp.twice('went to the other', 'P3'), pg_temp.visit('went to the other', 3, '8:00', '9:00', 'L2');
+SELECT pg_temp.twice('went to both', 'P3'), pg_temp.visit('went to both', 3, '8:00', '9:00', 'L2'), pg_temp.visit('went to both', 3, '10:00', '11:00');
+SELECT pg_temp.twice('went to none', 'P3');
+SELECT pg_temp.child('went where it may not'), pg_temp.authorize('went where it may not'), pg_temp.visit('went where it may not', 3, '8:00', '9:00', 'L2');
+-- attendance without authorization is shown once
+SELECT pg_temp.child('stray'), pg_temp.visit('stray', 3, '8:00', '9:00');
+SELECT pg_temp.child('stray, listed at P2'), pg_temp.visit('stray, listed at P2', 3, '8:00', '9:00');
+INSERT INTO kinderconnect.listed_authorization VALUES ('o', 'A', 'P2', date_trunc('month', pg_temp.day(3)), 'stray, listed at P2', ''), ('o', 'A', 'P2', date_trunc('month', pg_temp.day(3)), 'stray, listed at P2', 'old');
+SELECT pg_temp.plan();
+\o
+SELECT child, provider, authorized, state, reason, content FROM pg_temp.planned();
+SELECT count(*) AS apart FROM pg_temp.apart;
+-- one of the two is switched off: the other counts
+UPDATE kinderconnect.provider SET enabled = false WHERE provider_id = 'P1';
+\o /dev/null
+SELECT pg_temp.child('stray, later'), pg_temp.visit('stray, later', 3, '8:00', '9:00');
+\o
+SELECT pg_temp.plan();
+SELECT child, provider, state, reason, content FROM pg_temp.planned() WHERE child IN ('both, session', 'both, closure', 'stray, later');
+ROLLBACK TO empty;
+
+-- From night to night. A night plans, sends what is ready, and hears this.
+CREATE FUNCTION pg_temp.night(outcome text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	sent text := '';
+	p    text;
+	b    text;
+	said text;
+BEGIN
+	PERFORM pg_temp.plan();
+	FOR p IN SELECT provider_id FROM kinderconnect.provider ORDER BY provider_id COLLATE "C" LOOP
+		b := kinderconnect._next_batch(1, 'o', 'A', p, NULL, NULL);
+		CONTINUE WHEN b IS NULL;
+		SELECT string_agg(format('%s: %s', l.kinderconnect_child_id, l.content), ', ' ORDER BY l.kinderconnect_child_id COLLATE "C", l.service_date) INTO said
+		FROM kinderconnect.batch_record r JOIN kinderconnect.ledger l USING (organization_id, record_id) WHERE r.batch_id = b;
+		sent := concat_ws('; ', nullif(sent, ''), said);
+		UPDATE kinderconnect.batch SET state = 'answered' WHERE batch_id = b;
+		IF outcome <> 'sending' THEN
+			PERFORM kinderconnect._settle('o', array_agg(record_id), outcome, array_agg(CASE outcome WHEN 'rejected' THEN 'CODE' END), array_agg(CASE outcome WHEN 'rejected' THEN 'words' END))
+			FROM kinderconnect.batch_record WHERE batch_id = b;
+		END IF;
+	END LOOP;
+	RETURN sent;
+END;
+$$;
+CREATE VIEW pg_temp.state AS SELECT kinderconnect_child_id AS child, pg_temp.day(0) - service_date AS day, state, reason, detail, content, accepted_content AS there, code FROM kinderconnect.child_day
+	ORDER BY kinderconnect_child_id COLLATE "C", service_date;
+SET LOCAL kinderconnect.shrink_floor = 3;
+SAVEPOINT nights;
+
+\o /dev/null
+SELECT pg_temp.one(id, '8:00', '9:00') FROM unnest('{corrected,deleted,changed back,made bad,not authorized,weekday taken away,unlinked,vanished,child gone,closed then,absent then}'::text[]) id;
+\o
+SELECT pg_temp.night('accepted');
+SELECT DISTINCT state, content, there FROM pg_temp.state;
+SELECT pg_temp.night('accepted') AS "nothing twice";
+UPDATE regress_plan.visit SET check_out = check_out + interval '1 hour' WHERE child_id IN ('corrected', 'changed back');
+DELETE FROM regress_plan.visit WHERE child_id IN ('deleted', 'closed then', 'absent then');
+UPDATE regress_plan.visit SET check_out = NULL WHERE child_id = 'made bad';
+INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'closures', '(,)', 'omit', true, 'test'), ('A', 'absences', '(,)', 'omit', true, 'test');
+\o /dev/null
+SELECT pg_temp.note('closed then', 3, 'closure'), pg_temp.note('absent then', 3, 'absence', 'Sick');
+DELETE FROM kinderconnect.authorization WHERE kinderconnect_child_id = 'not authorized';
+UPDATE kinderconnect.authorization SET days = ARRAY[pg_temp.weekday(2)] WHERE kinderconnect_child_id = 'weekday taken away';
+UPDATE kinderconnect.authorization SET known_from = now() - interval '9 days', known_until = now() - interval '8 days', closed_as = 'vanished' WHERE kinderconnect_child_id = 'vanished';
+SELECT kinderconnect.unlink_child('o', 'A', 'unlinked', 'wrong');
+DELETE FROM regress_plan.child WHERE child_id = 'child gone';
+SELECT pg_temp.plan();
+\o
+SELECT * FROM pg_temp.state;
+SELECT count(*) AS apart FROM pg_temp.apart;
+SELECT kinderconnect_child_id, kind, accepted_content, what_to_do FROM kinderconnect.preview('o') WHERE state = 'ready' ORDER BY kinderconnect_child_id COLLATE "C";
+-- changed back before it was sent
+UPDATE regress_plan.visit SET check_out = check_out - interval '1 hour' WHERE child_id = 'changed back';
+SELECT pg_temp.night('accepted');
+SELECT * FROM pg_temp.state;
+SELECT kinderconnect_child_id, num_nonnulls(accepted_kind, accepted_in, accepted_out, accepted_reason, accepted_content, accepted_at, accepted_record_id) AS there FROM kinderconnect.child_day WHERE state = 'voided' ORDER BY kinderconnect_child_id COLLATE "C";
+-- taken back, and then recorded again; the rule does not let closures through
+SELECT pg_temp.visit('deleted', 3, '8:00', '9:00');
+SELECT pg_temp.night('accepted');
+SELECT * FROM pg_temp.state WHERE child IN ('deleted', 'closed then', 'absent then');
+-- what was lost comes back
+UPDATE kinderconnect.authorization SET days = NULL WHERE kinderconnect_child_id = 'weekday taken away';
+SELECT pg_temp.authorize('not authorized');
+SELECT pg_temp.plan();
+SELECT * FROM pg_temp.state WHERE child IN ('not authorized', 'weekday taken away');
+-- a person takes a lost day back
+SELECT kinderconnect.void_day('o', 'A', 'P1', 'corrected', pg_temp.day(3));
+SELECT kinderconnect.void_day('o', 'A', 'P1', 'unlinked', pg_temp.day(4));
+SELECT kinderconnect.void_day('nobody', 'A', 'P1', 'unlinked', pg_temp.day(3));
+SELECT kinderconnect.void_day('o', 'A', 'P1', 'unlinked', pg_temp.day(3)), kinderconnect.void_day('o', 'A', 'P1', 'vanished', pg_temp.day(3));
+SELECT pg_temp.night('rejected');
+SELECT * FROM pg_temp.state WHERE child IN ('unlinked', 'vanished');
+SELECT pg_temp.night('accepted') AS "rejected stays so";
+SELECT kinderconnect.retry('o', kinderconnect_child_id => 'unlinked');
+SELECT pg_temp.night('accepted');
+SELECT * FROM pg_temp.state WHERE child IN ('unlinked', 'vanished');
+-- the day taken back is not sent again while there is no link, and is not
+-- forgotten
+SELECT pg_temp.night('accepted') AS "nothing more";
+SELECT child, state, reason FROM pg_temp.state WHERE child = 'unlinked';
+ROLLBACK TO nights;
+
+-- Rejected is rejected until something has changed.
+\o /dev/null
+SELECT pg_temp.one(id, '8:00', '9:00') FROM unnest('{as it was,content,authorization,retry}'::text[]) id;
+\o
+SELECT pg_temp.night('rejected');
+SELECT * FROM pg_temp.state;
+UPDATE regress_plan.visit SET check_out = check_out + interval '1 hour' WHERE child_id = 'content';
+UPDATE kinderconnect.authorization SET end_date = end_date + 1 WHERE kinderconnect_child_id = 'authorization';
+SELECT kinderconnect.retry('o', 'B'), kinderconnect.retry('o', 'A', 'P1', 'retry', pg_temp.day(2)), kinderconnect.retry('o', 'A', 'P1', 'retry');
+SELECT kinderconnect.retry('nobody');
+SELECT pg_temp.night('accepted');
+SELECT * FROM pg_temp.state;
+ROLLBACK TO nights;
+
+-- Under way it stays under way, whatever Manage says.
+SELECT pg_temp.one('sending', '8:00', '9:00'), pg_temp.one('still right', '8:00', '9:00');
+SELECT pg_temp.night('sending');
+UPDATE regress_plan.visit SET check_out = check_out + interval '1 hour' WHERE child_id = 'sending';
+SELECT pg_temp.plan();
+SELECT * FROM pg_temp.state;
+SELECT kinderconnect._recover('o');
+SELECT pg_temp.night('accepted') AS "nothing new while unknown";
+SELECT * FROM pg_temp.state;
+-- it had arrived: so the correction is due, and only that
+SELECT kinderconnect._settle('o', array_agg(record_id), 'accepted', NULL, NULL) FROM kinderconnect.ledger WHERE state = 'unknown';
+SELECT * FROM pg_temp.state;
+SELECT pg_temp.night('not_taken');
+SELECT * FROM pg_temp.state;
+-- what was certainly not taken keeps its record, whose content still stands
+SELECT record_id AS before FROM kinderconnect.child_day WHERE kinderconnect_child_id = 'sending' \gset
+SELECT pg_temp.night('accepted');
+SELECT record_id = :'before' AS "same record", (SELECT count(*) FROM kinderconnect.ledger WHERE kinderconnect_child_id = 'sending') AS records FROM kinderconnect.child_day WHERE kinderconnect_child_id = 'sending';
+ROLLBACK TO nights;
+
+-- Most accepted days gone at once: a person is asked.
+\o /dev/null
+SELECT pg_temp.child('c'), pg_temp.authorize('c', 6, 1);
+SELECT pg_temp.visit('c', n, '8:00', '9:00') FROM generate_series(1, 6) n;
+SELECT pg_temp.provider('P2', 'L2'), pg_temp.one('elsewhere', '8:00', '9:00', 'P2', location => 'L2');
+SELECT pg_temp.night('accepted');
+\o
+SAVEPOINT there;
+-- half of them: no
+DELETE FROM regress_plan.visit WHERE child_id = 'c' AND id % 2 = 0;
+SELECT pg_temp.plan();
+SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER BY 1, 2;
+ROLLBACK TO there;
+-- fewer than the floor: no
+SET LOCAL kinderconnect.shrink_floor = 7;
+DELETE FROM regress_plan.visit;
+SELECT pg_temp.plan();
+SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER BY 1, 2;
+ROLLBACK TO there;
+-- more than half: yes
+DELETE FROM regress_plan.visit WHERE child_id = 'c' AND (id % 2 = 0 OR id = (SELECT max(id) FROM regress_plan.visit WHERE child_id = 'c' AND id % 2 = 1));
+SELECT pg_temp.night('accepted') AS "nothing taken back";
+SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER BY 1, 2;
+SELECT operation, set_aside_at IS NOT NULL AS "set aside", accept_shrink FROM kinderconnect.list_state;
+SAVEPOINT shrunk;
+SELECT kinderconnect.accept_shrink('nobody');
+SELECT kinderconnect.accept_shrink('o');
+SELECT pg_temp.night('accepted') AS "taken back";
+SELECT state, reason, count(*) FROM pg_temp.state GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT count(*) AS "nothing set aside" FROM kinderconnect.list_state;
+ROLLBACK TO shrunk;
+-- it was the binding: nothing has happened
+SELECT pg_temp.visit('c', pg_temp.day(0) - service_date, '8:00', '9:00') FROM kinderconnect.child_day WHERE reason = 'source_shrank';
+SELECT pg_temp.night('accepted') AS "nothing sent";
+SELECT state, reason, count(*) FROM pg_temp.state GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT count(*) AS "nothing set aside" FROM kinderconnect.list_state;
+ROLLBACK TO there;
+-- a service that cannot take a day back
+UPDATE kinderconnect.dialect_field SET codes = codes - 'void' WHERE operation = 'submit' AND column_name = 'kind';
+DELETE FROM regress_plan.visit WHERE child_id = 'elsewhere';
+SELECT pg_temp.night('accepted') AS "nothing taken back";
+SELECT state, reason, count(*) FROM pg_temp.state GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT kinderconnect.void_day('o', 'A', 'P2', 'elsewhere', pg_temp.day(3));
+ROLLBACK TO nights;
+
+-- Corrections have a window of their own.
+\o /dev/null
+SELECT pg_temp.one('corrected', '8:00', '9:00'), pg_temp.one('entered', '8:00', NULL);
+SELECT pg_temp.night('accepted');
+INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'entry_window_days', '(,)', '9', true, 'test'), ('A', 'correction_window_days', '(,)', '2', true, 'test');
+UPDATE regress_plan.visit SET check_out = check_in + interval '3 hours';
+\o
+SELECT pg_temp.night('accepted');
+SELECT child, state, reason, content, there FROM pg_temp.state;
+ROLLBACK TO nights;
+
+-- The horizon: what it passes stays, but is not sent on an old judgement.
+\o /dev/null
+SELECT pg_temp.child('c'), pg_temp.authorize('c', 50, 1), pg_temp.visit('c', 46, '8:00', '9:00'), pg_temp.visit('c', 45, '8:00', '9:00'), pg_temp.visit('c', 44, '8:00', '9:00'), pg_temp.visit('c', 1, '8:00', '9:00');
+SELECT pg_temp.plan();
+\o
+SELECT min(day) AS newest, max(day) AS oldest, count(*) AS days, count(*) FILTER (WHERE state = 'ready') AS ready FROM pg_temp.state;
+SET LOCAL kinderconnect.horizon_days = 44;
+SELECT pg_temp.night('accepted');
+SELECT day, state, reason FROM pg_temp.state WHERE day >= 44 OR state <> 'held' ORDER BY day;
+SELECT count(*) AS days FROM pg_temp.state;
+SET LOCAL kinderconnect.horizon_days = 60;
+SELECT pg_temp.night('accepted') AS "a longer horizon takes it up again";
+-- the organization's own start
+UPDATE kinderconnect.organization SET first_enabled = pg_temp.day(5), backfill_days = 2;
+SELECT max(pg_temp.day(0) - service_date) AS oldest FROM kinderconnect.preview('o');
+ROLLBACK TO nights;
+
+-- The days clocks change: a location in a zone whose last change is within
+-- the horizon, whatever day it is.
+SET LOCAL kinderconnect.horizon_days = 366;
+CREATE TABLE regress_plan.change AS
+SELECT DISTINCT ON (back) zone, d::date AS day, back,
+	(SELECT max(t) FROM generate_series(d AT TIME ZONE zone, (d + interval '1 day') AT TIME ZONE zone, interval '30 minutes') t
+		WHERE (t AT TIME ZONE zone) - ((t - interval '1 second') AT TIME ZONE zone) <> interval '1 second') AS at
+FROM unnest(ARRAY['America/Chicago', 'Europe/London']) zone, generate_series(pg_temp.day(365)::timestamp, pg_temp.day(2)::timestamp, interval '1 day') d,
+	LATERAL (SELECT (d + interval '1 day') AT TIME ZONE zone - d AT TIME ZONE zone AS length) l, LATERAL (SELECT length > interval '24 hours' AS back) b
+WHERE length <> interval '24 hours' AND (back OR d >= pg_temp.day(364)) ORDER BY back, zone COLLATE "C", d DESC;
+SELECT back, (d2.length = interval '25 hours') AS "25 hours" FROM regress_plan.change c, LATERAL (SELECT ((day + 1)::timestamp AT TIME ZONE zone) - (day::timestamp AT TIME ZONE zone) AS length) d2 ORDER BY back;
+UPDATE regress_plan.location l SET zone = c.zone FROM regress_plan.change c WHERE l.location_id = CASE WHEN c.back THEN 'L2' ELSE 'L3' END;
+\o /dev/null
+SELECT pg_temp.provider('back', 'L2'), pg_temp.provider('forward', 'L3');
+-- minutes before and after the change
+CREATE FUNCTION pg_temp.around(id text, arrived integer, departed integer, was_back boolean DEFAULT true, days_before integer DEFAULT 0) RETURNS void LANGUAGE sql AS $$
+	SELECT pg_temp.child(id);
+	INSERT INTO kinderconnect.authorization (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date)
+	SELECT 'o', 'A', CASE WHEN was_back THEN 'back' ELSE 'forward' END, id, 'a', c.day - days_before, c.day - days_before FROM regress_plan.change c WHERE c.back = was_back;
+	INSERT INTO regress_plan.visit (location_id, child_id, kind, check_in, check_out)
+	SELECT CASE WHEN was_back THEN 'L2' ELSE 'L3' END, id, 'session', at + arrived * interval '1 minute', at + departed * interval '1 minute' FROM regress_plan.change c WHERE c.back = was_back $$;
+SELECT pg_temp.around('1 around it', -90, 120), pg_temp.around('2 all in the first reading', -50, -10), pg_temp.around('3 all in the second reading', 10, 50),
+	pg_temp.around('4 first to second', -50, 10), pg_temp.around('5 out in the first', -90, -20), pg_temp.around('6 out in the second', -90, 20), pg_temp.around('7 in in the second', 20, 90),
+	pg_temp.around('8 after it', 60, 120), pg_temp.around('9 at the change itself', 0, 90), pg_temp.around('9 last minute of the first', -90, -1);
+SELECT pg_temp.around('f1 around it', -30, 30, false), pg_temp.around('f2 at it', -30, 0, false), pg_temp.around('f3 from it', 0, 30, false);
+INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'overnight', '(,)', 'whole', true, 'test');
+-- a day and a bit on the clock, less than one on the sun: it would read as minutes
+SELECT pg_temp.around('f4 whole day on the clock', -960, 450, false, 1);
+SELECT pg_temp.plan();
+\o
+SELECT kinderconnect_child_id AS child, state, reason,
+	extract(epoch FROM (service_date + session_out[1]) - (service_date + session_in[1])) / 60 AS "minutes on the clock", cardinality(session_in) AS sessions
+FROM kinderconnect.child_day WHERE kinderconnect_child_id ~ '^f?[0-9]' ORDER BY kinderconnect_child_id COLLATE "C";
+SELECT count(*) AS apart FROM pg_temp.apart;
+ROLLBACK;

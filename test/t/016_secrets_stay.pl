@@ -1,0 +1,101 @@
+# Secrets are in their file and on the wire, and nowhere else; names of
+# children are not in the log.
+use strict;
+use warnings;
+use utf8;
+
+use File::Find;
+use KinderConnect;
+use MIME::Base64;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $night = ready_night('secrets_stay', organizations => { sunshine => 'G-SUN' },
+	conf => "log_statement = all\nlog_min_messages = debug2\nlog_error_verbosity = verbose\nlog_min_duration_statement = 0\nwal_level = logical\nfull_page_writes = on");
+my $node = $night->node;
+my $said = '';
+
+# The first lines that have it
+sub lines
+{
+	my ($text, $pattern) = @_;
+	my @lines = grep { /$pattern/ } split /\n/, $text;
+
+	return join "\n", @lines > 5 ? @lines[0 .. 4] : @lines;
+}
+
+sub one_night
+{
+	my ($name, $state, @faults) = @_;
+
+	$night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute'});
+	$night->admin('faults', { faults => \@faults });
+	my $end = $night->night;
+	$said .= $end->{stderr} . $end->{stdout};
+	is($end->{state}, $state, "a night: $name");
+	return;
+}
+
+one_night('as it should be', '');
+one_night('the service repeats the password, to lists', 'KC402', { kind => 'echo_password', operation => 'customers', times => 1 }, { kind => 'echo_password', operation => 'children', times => 2 });
+one_night('the service repeats the password, to submits', 'KC402', { kind => 'echo_password', operation => 'submit' });
+$night->sql('SELECT kinderconnect.retry(organization_id) FROM kinderconnect.organization');
+one_night('the service repeats the client secret', 'KC402', { kind => 'expire_token', operation => 'customers', times => 1 }, { kind => 'echo_password', operation => 'token' });
+one_night('the token is refused', 'KC402', { kind => 'expire_token' });
+one_night('an answer in pieces', 'KC402', { kind => 'truncated_json', operation => 'children', times => 2 }, { kind => 'bad_utf8', operation => 'submit', times => 1 }, { kind => 'nul_escape', operation => 'readback', times => 1 });
+foreach my $query (q{SELECT * FROM kinderconnect.test_connection('sunshine')}, q{SELECT * FROM kinderconnect.api_customers('sunshine')})
+{
+	$night->admin('faults', { faults => [ { kind => 'echo_password' } ] });
+	my $end = $night->try_sql("\\set VERBOSITY verbose\n$query");
+	$said .= $end->{stderr} . $end->{stdout};
+}
+
+# Manage fails with a child's name in PostgreSQL's own words
+$night->run_file('bind_badly');
+one_night('Manage has a name for a date', 'KC402');
+$night->run_file('bind_well');
+
+# while it runs
+$night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute'});
+$night->admin('faults', { faults => [ { kind => 'hang', operation => 'submit', times => 1 } ] });
+my $job = $night->start_sql('CALL kinderconnect.nightly()');
+$night->wait_simulator(operation => 'submit', hanging => 1);
+$said .= $night->sql('SELECT a::text FROM pg_stat_activity a');
+$night->admin('release', {});
+is($job->finish->{status}, 0, 'a night that is watched');
+one_night('the last', '');
+$night->agrees('all is there');
+
+# what is never to be seen
+my %secret = map { split /:/, $_, 2 } split /\n/, slurp_file($night->secrets_file);
+is(scalar(keys %secret), 3, 'client secret, group password and the token that arms');
+my $client = $night->seed->{clients}[0];
+my $basic = encode_base64("$client->{clientId}:$client->{clientSecret}", '');
+my @bytes = map { quotemeta } values %secret, $basic;
+my $never = join '|', @bytes, 'sunflower', 'sim-[0-9a-f]{64}';
+ok('client-secret-1' =~ /$never/ && "sim-@{[ 'a' x 64 ]}" =~ /$never/, 'what is looked for would be found');
+
+is(lines($said, $never), '', 'no secret in what was said');
+is(lines(slurp_file($node->logfile), $never), '', 'no secret in the log');
+my ($dump, $error) = run_command([ 'pg_dump', '-d', $node->connstr('postgres') ]);
+like($dump, qr/COPY kinderconnect.ledger/, 'a dump');
+is(lines($dump, $never), '', 'no secret in the dump');
+$said = join '', map { $night->sql("SELECT t::text FROM $_ t") } split /\n/,
+  $night->sql(q{SELECT oid::regclass FROM pg_class WHERE relnamespace = 'kinderconnect'::regnamespace AND relkind IN ('r', 'v')});
+is(lines($said, $never), '', 'no secret in a table or view');
+$night->sql('CHECKPOINT');
+$node->stop;
+my @found;
+find({ no_chdir => 1, wanted => sub { push @found, $_ if -f $_ && slurp_file($_) =~ /$never/ } }, $node->data_dir);
+is("@found", '', 'no secret in any file of the server, the WAL among them');
+
+my $log = slurp_file($node->logfile);
+like($log, qr/CALL kinderconnect.nightly/, 'the log has statements');
+my @names = map { my $name = $_; utf8::encode($name); quotemeta $name }
+  grep { defined && length > 4 } map { @{$_}{qw(firstName lastName)} } @{ $night->seed->{groups}[0]{children} };
+cmp_ok(scalar @names, '>', 10, 'names are known');
+my $names = join '|', @names;
+like($dump, qr/$names/, 'and in the dump');
+is(lines($log, $names), '', 'no name of a child in the log');
+
+done_testing;

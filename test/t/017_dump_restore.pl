@@ -1,0 +1,54 @@
+# A dump brings all of it back, but not the leave to send.
+use strict;
+use warnings;
+
+use KinderConnect;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $night = ready_night('dump', organizations => { sunshine => 'G-SUN' });
+my $node = $night->node;
+my $tables = $night->sql(q{SELECT string_agg(format('SELECT %L, count(*), md5(string_agg(t::text, E''\n'' ORDER BY t::text COLLATE "C")) FROM kinderconnect.%I t', relname, relname), ' UNION ALL ' ORDER BY relname)
+	FROM pg_class WHERE relnamespace = 'kinderconnect'::regnamespace AND relkind IN ('r', 'v') AND relname <> 'arming'});
+
+# something of everything: a rule, a person's link, a rejection, history
+$night->sql(q{
+	INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source, note) VALUES ('NY-ALB', 'entry_window_days', '(,)', '40', true, 'a letter', 'as told');
+	INSERT INTO kinderconnect.absence_reason VALUES ('NY-ALB', 'Sick', 'SICK');
+	UPDATE manage.student SET last_name = last_name || ' X' WHERE student = 'S2'});
+is($night->night->{state}, '', 'a night');
+$night->sql(q{SELECT kinderconnect.link_child('sunshine', 'TX-28', '1002', 'S2')});
+$night->sql(q{UPDATE manage.absence SET reason = 'LATE' WHERE site = 'site 00417'; DELETE FROM manage.visit WHERE visit = (SELECT min(visit) FROM manage.visit WHERE student = 'S1')});
+$night->admin('faults', { faults => [ { kind => 'status', status => 404, operation => 'submit', match => { providerId => 'P29001' } } ] });
+$night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute' WHERE site = 'site P29001'});
+is($night->night->{state}, 'KC402', 'one that fails in part');
+$night->admin('faults', { faults => [] });
+is($night->night->{state}, '', 'one that goes on');
+$night->agrees('all is there', whole => 0);
+
+$night->sql('DROP EXTENSION pg_cron');
+my $before = $night->sql($tables);
+my $sequence = $night->sql(q{SELECT last_value, is_called FROM kinderconnect.run_run_id_seq});
+my $file = $node->basedir . '/dump';
+$node->command_ok([ 'pg_dump', '-Fc', '-f', $file, '-d', $node->connstr('postgres') ], 'pg_dump');
+$node->safe_psql('postgres', 'CREATE DATABASE restored TEMPLATE template0');
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('restored'), $file ], 'pg_restore');
+
+$night->{database} = 'restored';
+is($night->sql($tables), $before, 'every row of every table is back, and the views on Manage');
+is($night->sql(q{SELECT last_value, is_called FROM kinderconnect.run_run_id_seq}), $sequence, 'and the count of runs');
+is($night->sql(q{SELECT count(*) FROM pg_description d JOIN pg_class c ON c.oid = d.objoid WHERE c.relname = 'manage_child' AND d.description <> ''}), 1, 'with their comments');
+is($night->sql(q{SELECT has_table_privilege('kinderconnect_operator', 'kinderconnect.manage_child', 'SELECT')}), 't', 'and privileges');
+my $sent = @{ $night->admin('history')->{records} };
+my $received = $night->admin('requests')->{received};
+is($night->night->{state}, 'KC003', 'the restored database does not send');
+is($night->admin('requests')->{received}, $received, 'nor ask');
+$night->sql('SELECT kinderconnect.arm()');
+is($night->night->{state}, '', 'until it is armed');
+is(scalar @{ $night->admin('history')->{records} }, $sent, 'and then it has nothing new to say');
+$night->agrees('it knows what the service holds', whole => 0);
+$night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute'});
+is($night->night->{state}, '', 'it goes on from there');
+$night->agrees('as if nothing had been');
+
+done_testing;

@@ -11,6 +11,8 @@ OBJS = \
 	src/format.o \
 	src/dialect.o \
 	src/encode.o \
+	src/json.o \
+	src/record.o \
 	src/decode.o \
 	src/attempt.o \
 	src/token.o \
@@ -39,6 +41,7 @@ SQL = \
 	sql/match.sql \
 	sql/rule.sql \
 	sql/plan.sql \
+	sql/bind.sql \
 	sql/transfer.sql \
 	sql/nightly.sql \
 	sql/preview.sql \
@@ -63,7 +66,9 @@ REGRESS = \
 	dialect \
 	api \
 	hostile \
-	connection
+	connection \
+	shrink \
+	vendor
 
 PG_CPPFLAGS = -DKC_VERSION='"$(EXTVERSION)"' $(shell pkg-config --cflags libcurl)
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers

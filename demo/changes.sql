@@ -4,24 +4,27 @@
 BEGIN;
 
 -- In Manage: of each child one day of the last week, so that no change meets
--- another.
+-- another. What the older interface has accepted it cannot take back, and one
+-- of its days is corrected.
 WITH candidate AS (
 	SELECT DISTINCT ON (kid_no) c.*
 	  FROM demo.claimable c JOIN demo.setting ON day >= today - 7
 	 WHERE role = 'ordinary' AND opens = 'now' AND what IN ('present', 'nothing', 'no check-out')
 	 ORDER BY kid_no, what = 'present', demo.pick('candidate' || kid_no || day, 1000), day
 ), numbered AS (
-	SELECT *, row_number() OVER (PARTITION BY what ORDER BY demo.pick('change' || kid_no, 1000000), kid_no) AS n
+	SELECT *, what = 'present' AND speaks = 'vendor-interface' AS correct_only,
+	       row_number() OVER (PARTITION BY what, what = 'present' AND speaks = 'vendor-interface'
+	                          ORDER BY demo.pick('change' || kid_no, 1000000), kid_no) AS n
 	  FROM candidate
 )
 INSERT INTO demo.change
 SELECT CASE what WHEN 'nothing' THEN 'attendance entered late'
                  WHEN 'no check-out' THEN 'check-out added'
-                 ELSE CASE WHEN n <= 3 THEN 'check-out corrected' ELSE 'attendance struck out' END END,
+                 ELSE CASE WHEN correct_only OR n <= 2 THEN 'check-out corrected' ELSE 'attendance struck out' END END,
        organization_id, agency_id, provider_id, child_id, day,
-       CASE WHEN what = 'present' AND n > 3 THEN 'void' ELSE 'session' END, kid_no
+       CASE WHEN what = 'present' AND n > 2 AND NOT correct_only THEN 'void' ELSE 'session' END, kid_no
   FROM numbered
- WHERE n <= CASE what WHEN 'present' THEN 5 ELSE 3 END;
+ WHERE n <= CASE WHEN correct_only THEN 1 WHEN what = 'present' THEN 4 ELSE 3 END;
 
 CREATE TEMPORARY VIEW punch AS
 SELECT punch_no, change

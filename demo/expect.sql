@@ -5,7 +5,7 @@
 CREATE VIEW demo.claimable AS
 SELECT slug AS organization_id, a.agency_id, a.provider_id, a.child_id, d.day, d.what,
        CASE d.what WHEN 'absent' THEN 'absence' WHEN 'closure' THEN 'closure' ELSE 'session' END AS kind,
-       k.kid_no, k.center_no, k.role, h.opens, y.rules
+       k.kid_no, k.center_no, k.role, h.opens, y.rules, o.speaks
   FROM demo.authorization a
   JOIN demo.child h USING (agency_id, child_id)
   JOIN demo.kid k USING (kid_no)
@@ -23,12 +23,13 @@ SELECT slug AS organization_id, a.agency_id, a.provider_id, a.child_id, d.day, d
    AND NOT EXISTS (SELECT FROM demo.authorization o
                     WHERE o.agency_id = a.agency_id AND o.child_id = a.child_id AND o.provider_id <> a.provider_id);
 
+-- The older interface has no reasons of absences.
 CREATE VIEW demo.sendable AS
 SELECT c.*
   FROM demo.claimable c
   LEFT JOIN manage.absence x ON x.student_no = demo.student_no(c.kid_no) AND x.missed_on = c.day
  WHERE what IN ('present', 'two sessions')
-    OR what = 'absent' AND coalesce(rules -> 'absenceReasons' ? x.why, true)
+    OR what = 'absent' AND (speaks = 'vendor-interface' OR coalesce(rules -> 'absenceReasons' ? x.why, true))
     OR what = 'closure' AND (rules ->> 'closures')::boolean;
 
 -- Each row is a child-day that the second night must send. changes.sql fills it.

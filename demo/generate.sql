@@ -43,7 +43,8 @@ CREATE FUNCTION demo.retype(name text, way integer) RETURNS text
 
 -- Companies and their centers -------------------------------------------------
 
-CREATE TABLE demo.company (company_no integer PRIMARY KEY, slug text, legal_name text, brand text);
+-- speaks: the interface that the company was given
+CREATE TABLE demo.company (company_no integer PRIMARY KEY, slug text, legal_name text, brand text, speaks text DEFAULT 'kinderbridge');
 INSERT INTO demo.company VALUES
 	( 1, 'sunshine',     'Sunshine Early Learning, Inc.',       'Sunshine Early Learning'),
 	( 2, 'lone-star',    'Lone Star Kids LLC',                  'Lone Star Kids'),
@@ -57,6 +58,7 @@ INSERT INTO demo.company VALUES
 	(10, 'flower-city',  'Flower City Child Care Cooperative',  'Flower City'),
 	(11, 'hudson',       'Hudson & Harlem Nurseries, Inc.',     'Hudson & Harlem'),
 	(12, 'queen-city',   'Queen City Playhouse',                'Queen City Playhouse');
+UPDATE demo.company SET speaks = 'vendor-interface' WHERE slug = 'ozark';
 
 -- registered: what the agency calls the place, where it is not what Manage says
 CREATE TABLE demo.center (

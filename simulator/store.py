@@ -392,12 +392,12 @@ class Store:
         return verdicts
 
     def post(self, group, agency, provider_key, batch, records):
-        """The same for a wire on which ids mean nothing: what is posted for a
-        child and a day replaces what is held."""
+        """The same for a wire on which ids mean nothing and absences have no
+        reasons: what is posted for a child and a day replaces what is held."""
         days = self.held.setdefault((group.key, agency.key, provider_key), {})
         verdicts = []
         for record in records:
-            code = self._objection(group, agency, provider_key, record)
+            code = self._objection(group, agency, provider_key, record, reasons=False)
             held = days.get((record.service_date, record.child_id))
             same = held is not None and held.record == record
             verdicts.append(Verdict(
@@ -431,7 +431,7 @@ class Store:
         code = self._objection(group, agency, provider_key, record)
         return Verdict(record, "rejected" if code else "accepted", code)
 
-    def _objection(self, group, agency, provider_key, record):
+    def _objection(self, group, agency, provider_key, record, reasons=True):
         rules = agency.rules
         day = record.service_date
         today = self.clock.today(agency.zone)
@@ -452,7 +452,8 @@ class Store:
         if record.kind == "sessions":
             return self._session_objection(rules, record.sessions)
         if record.kind == "absence":
-            if rules.absence_reasons is not None and record.reason not in rules.absence_reasons:
+            if (reasons and rules.absence_reasons is not None
+                    and record.reason not in rules.absence_reasons):
                 return "UNKNOWN_ABSENCE_REASON"
         elif record.kind == "closure" and not rules.closures:
             return "CLOSURE_NOT_TAKEN"

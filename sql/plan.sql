@@ -155,14 +155,15 @@ AS $$
 BEGIN
 	RETURN QUERY
 	SELECT m.location_id, m.child_id, m.kind, m.check_in, m.check_out,
-		CASE WHEN m.kind = 'session' THEN (coalesce(m.check_in, m.check_out) AT TIME ZONE z.zone)::date ELSE m.service_date END,
+		CASE WHEN m.kind IN ('absence', 'closure') THEN m.service_date
+			ELSE coalesce((coalesce(m.check_in, m.check_out) AT TIME ZONE z.zone)::date, CASE WHEN m.kind IS DISTINCT FROM 'session' THEN m.service_date END) END,
 		nullif(btrim(m.reason), ''), z.zone
 	FROM kinderconnect.manage_attendance m
 	JOIN kinderconnect._location_zones(organization) z ON z.location_id = m.location_id
 	WHERE m.organization_id = organization AND z.zone IS NOT NULL
 		AND (m.check_in >= since - interval '1 day'
 			OR m.check_in IS NULL AND m.check_out >= since - interval '1 day'
-			OR m.kind <> 'session' AND m.service_date >= since);
+			OR m.kind IS DISTINCT FROM 'session' AND m.service_date >= since);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._attendance(text, date) IS
@@ -258,8 +259,8 @@ BEGIN
 			string_agg(concat_ws('/', a.authorization_id, to_char(a.begin_date, 'YYYY-MM-DD'), to_char(a.end_date, 'YYYY-MM-DD'), array_to_string(a.days, '+')), ' ' ORDER BY a.authorization_id) AS by
 		FROM said a
 		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
-		CROSS JOIN LATERAL generate_series(greatest(a.begin_date, s.first_day, from_date)::timestamp,
-			least(a.end_date, s.today - 1, to_date)::timestamp, interval '1 day') d
+		CROSS JOIN LATERAL generate_series(greatest(a.begin_date, s.first_day)::timestamp,
+			least(a.end_date, s.today - 1)::timestamp, interval '1 day') d
 		GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id, d
 	), punch AS MATERIALIZED (
 		SELECT k.agency_id, s.provider_id, k.kinderconnect_child_id, t.*
@@ -312,7 +313,7 @@ BEGIN
 		UNION
 		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date
 		FROM kinderconnect.child_day d JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
-		WHERE d.organization_id = organization AND d.service_date >= s.first_day
+		WHERE d.organization_id = organization AND (d.service_date >= s.first_day OR d.void_wanted)
 	), session AS (
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.check_in, p.check_out,
 			p.check_in AT TIME ZONE p.zone AS wall_in, p.check_out AT TIME ZONE p.zone AS wall_out, p.zone,
@@ -344,8 +345,9 @@ BEGIN
 			count(*) FILTER (WHERE p.kind = 'absence') AS absences,
 			count(DISTINCT coalesce(kinderconnect.fold(p.reason), '')) FILTER (WHERE p.kind = 'absence') AS reasons,
 			min(p.reason) FILTER (WHERE p.kind = 'absence') AS reason,
-			count(*) FILTER (WHERE p.kind = 'closure') AS closures
-		FROM punch p WHERE p.kind IN ('absence', 'closure')
+			count(*) FILTER (WHERE p.kind = 'closure') AS closures,
+			string_agg(DISTINCT coalesce(p.kind, 'null'), ', ') FILTER (WHERE (p.kind IN ('absence', 'closure')) IS NOT TRUE) AS unknown
+		FROM punch p WHERE p.kind IS DISTINCT FROM 'session'
 		GROUP BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day
 	), rules AS MATERIALIZED (
 		SELECT d.agency_id, d.day, kinderconnect._rules(d.agency_id, d.day) || wire_limits AS r
@@ -361,7 +363,7 @@ BEGIN
 			m.code AS reason_code,
 			EXISTS (SELECT FROM kinderconnect.absence_reason l WHERE l.agency_id = d.agency_id) AS reasons_listed,
 			v.rivals > 0 AS rival_here, v.elsewhere > 0 AS was_elsewhere,
-			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AS silent,
+			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AND a.unknown IS NULL AS silent, a.unknown,
 			md5(concat_ws('|', k.child_id, k.flag, s.location_id, v.by, r.r)) AS basis,
 			e.state AS was, e.content AS was_content, e.accepted_kind, e.accepted_content, e.sent_content, e.sent_basis,
 			coalesce(e.void_wanted AND e.accepted_content IS NOT NULL, false) AS void_wanted
@@ -377,8 +379,7 @@ BEGIN
 		LEFT JOIN kinderconnect.absence_reason m ON m.agency_id = d.agency_id AND kinderconnect.fold(m.reason) = kinderconnect.fold(a.reason)
 		LEFT JOIN kinderconnect.child_day e ON (e.organization_id, e.agency_id, e.provider_id, e.kinderconnect_child_id, e.service_date)
 			= (organization, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
-		WHERE (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider)
-			AND d.day BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity') AND d.day < s.today
+		WHERE (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider) AND d.day < s.today
 	), spoken AS (
 		SELECT f.*,
 			-- who the day belongs to
@@ -392,6 +393,7 @@ BEGIN
 			END AS stranger,
 			-- whether what Manage says can be said to the service
 			CASE
+				WHEN f.unknown IS NOT NULL THEN 'unknown_kind'
 				WHEN f.sessions IS NULL AND f.absences = 0 AND f.closures = 0 THEN NULL
 				WHEN f.sessions > 0 AND f.absences + f.closures > 0 OR f.absences > 0 AND f.closures > 0 OR f.reasons > 1 THEN 'conflict'
 				WHEN f.out_before_in THEN 'out_before_in'
@@ -428,6 +430,7 @@ BEGIN
 			s.said_kind IS NULL AND s.unsayable IS NULL AND s.accepted_content IS NOT NULL AND s.stranger IS NULL AND s.was NOT IN ('sending', 'unknown') AS to_void
 		FROM said_of s
 	), counted AS (
+		-- over all days of the provider: a night limited to one must see it too
 		SELECT w.*,
 			count(*) FILTER (WHERE w.to_void) OVER p AS voids,
 			count(*) FILTER (WHERE w.accepted_content IS NOT NULL) OVER p AS held_there
@@ -467,12 +470,14 @@ BEGIN
 			WHEN j.verdict = '!authorization_lost' THEN j.stranger
 			WHEN j.verdict = '!window_closed' THEN 'closed ' || to_char(j.window_ends AT TIME ZONE j.zone, 'YYYY-MM-DD')
 			WHEN j.verdict = '!absence_reason' THEN j.manage_reason
+			WHEN j.verdict = '!unknown_kind' THEN j.unknown
 			WHEN j.verdict = '!conflict' THEN concat_ws(', ', j.facts, nullif(j.absences, 0) || ' absence(s)', nullif(j.closures, 0) || ' closure(s)')
 			WHEN j.verdict = '!source_shrank' THEN format('%s of %s accepted days', j.voids, j.held_there)
 			WHEN j.verdict LIKE '!%' THEN j.facts
 		END,
 		j.kind, j.sayable_in, j.sayable_out, j.absence_reason, j.content, j.window_ends, j.basis
-	FROM judged j;
+	FROM judged j
+	WHERE j.day BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity');
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._planned(text, text, text, date, date, boolean) IS
@@ -525,7 +530,8 @@ BEGIN
 	IF shrunk THEN
 		INSERT INTO kinderconnect.list_state AS l (organization_id, operation, set_aside_at) VALUES (organization, 'attendance', now())
 		ON CONFLICT (organization_id, operation, customer_id, agency_id, provider_id, month) DO UPDATE
-		SET set_aside_at = coalesce(l.set_aside_at, excluded.set_aside_at), accept_shrink = false;
+		SET set_aside_at = coalesce(l.set_aside_at, excluded.set_aside_at),
+			accept_shrink = l.accept_shrink AND num_nonnulls(agency, provider, from_date, to_date) > 0;
 	ELSE
 		DELETE FROM kinderconnect.list_state l WHERE l.organization_id = organization AND l.operation = 'attendance';
 	END IF;

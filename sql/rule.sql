@@ -114,6 +114,7 @@ INSERT INTO kinderconnect.reason VALUES
 	('over_midnight', 'a session ends on a later date, and the agency has no rule for that', 'Correct it if it is wrong; else ask the agency and add a row "overnight" to agency_rule.'),
 	('clock_change', 'the clocks change on this day, and the wall times cannot say when the session was', 'Report the day to the agency by hand.'),
 	('too_many_sessions', 'more sessions than the agency takes on a day, or than its service has places for', 'Report the day to the agency by hand, or join the sessions in Manage.'),
+	('unknown_kind', 'a row of Manage that is neither session, absence nor closure', 'Mend the query bound as "attendance": its CASE has to cover this word.'),
 	('conflict', 'session, absence and closure contradict each other on this day', 'Delete the wrong ones in Manage.'),
 	('absence_reason', 'the agency has a list of absence reasons, and this one is not in it', 'Add the reason to absence_reason, or correct it in Manage.'),
 	('window_closed', 'the agency no longer takes entries for this day', 'Report it to the agency by its own way of late entries.'),

@@ -325,6 +325,7 @@ DECLARE
 		OR outcome.http_status BETWEEN 200 AND 299 AND kinderconnect._listed_tonight(run, org, agency, provider));
 	hopeless boolean;
 	again    boolean;
+	doubt    text := 'it was sent before and that answer was lost, so the service may hold it';
 BEGIN
 	-- by lot, so that two culprits do not fall into the same places every night
 	SELECT array_agg(r.record_id ORDER BY md5(r.batch_id || r.record_id)) INTO STRICT records
@@ -340,7 +341,8 @@ BEGIN
 
 	IF outcome.ok THEN
 		FOR answer IN
-			SELECT s.verdict, array_agg(s.record_id) AS record_ids, array_agg(s.code) AS codes, array_agg(s.message) AS messages
+			SELECT s.verdict, array_agg(s.record_id) AS record_ids, array_agg(s.code) AS codes,
+				array_agg(CASE WHEN again AND s.verdict = 'rejected' THEN concat_ws('; ', s.message, doubt) ELSE s.message END) AS messages
 			FROM (SELECT r.record_id, min(w.code) AS code, min(w.message) AS message,
 					CASE
 						WHEN count(DISTINCT w.verdict) = 1 THEN min(w.verdict)
@@ -376,21 +378,25 @@ BEGIN
 		PERFORM kinderconnect._new_batch(run, org, agency, provider, outcome.batch_id, false, again, records[cardinality(records) / 2 + 1:]);
 	ELSIF halves THEN
 		-- Two single records in a row that fail alike, and nothing of this
-		-- provider accepted in this run: it is not the records' fault.
-		SELECT count(*) = 2 AND bool_and(b.records = 1 AND b.state = 'refused' AND (b.code, b.message) IS NOT DISTINCT FROM (outcome.code, kinderconnect._said(outcome)))
+		-- provider accepted in this run: it is not the records' fault. Where
+		-- one word stands for all errors, the service may also have failed in
+		-- the midst of it: then it takes eight.
+		SELECT coalesce(min(b.n) FILTER (WHERE NOT b.alike), count(*) + 1) > CASE
+				WHEN NOT bool_or(b.answered) THEN 2 WHEN outcome.http_status BETWEEN 200 AND 299 THEN 8 END
 		INTO hopeless
-		FROM (SELECT * FROM kinderconnect.batch b
+		FROM (SELECT row_number() OVER (ORDER BY b.ended_at DESC) AS n, b.state = 'answered' AS answered,
+				b.records = 1 AND b.state = 'refused' AND (b.code, b.message) IS NOT DISTINCT FROM (outcome.code, kinderconnect._said(outcome)) AS alike
+			FROM kinderconnect.batch b
 			WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (org, agency, provider, run)
-				AND b.ended_at IS NOT NULL AND (b.records = 1 OR b.state = 'answered')
-			ORDER BY b.ended_at DESC LIMIT 2) b;
-		IF hopeless AND NOT EXISTS (SELECT FROM kinderconnect.batch b
-				WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (org, agency, provider, run) AND b.state = 'answered') THEN
+				AND b.ended_at IS NOT NULL AND (b.records = 1 OR b.state = 'answered')) b;
+		IF hopeless THEN
 			PERFORM kinderconnect._acquit(run, org, agency, provider);
 			PERFORM kinderconnect._settle(org, records, CASE WHEN again THEN 'unknown' ELSE 'not_taken' END, NULL, NULL);
 			PERFORM kinderconnect._give_up(run, org, agency, provider, outcome);
 		ELSE
 			PERFORM kinderconnect._settle(org, records, 'rejected',
-				ARRAY[CASE WHEN outcome.http_status = 413 THEN 'TOO_LARGE' ELSE outcome.code END], ARRAY[kinderconnect._said(outcome)]);
+				ARRAY[CASE WHEN outcome.http_status = 413 THEN 'TOO_LARGE' ELSE outcome.code END],
+				ARRAY[concat_ws('; ', kinderconnect._said(outcome), CASE WHEN again THEN doubt END)]);
 		END IF;
 	ELSE
 		PERFORM kinderconnect._settle(org, records, CASE WHEN again THEN 'unknown' ELSE 'not_taken' END, NULL, NULL);
@@ -534,13 +540,14 @@ BEGIN
 		AND (retry.agency_id IS NULL OR d.agency_id = retry.agency_id)
 		AND (retry.provider_id IS NULL OR d.provider_id = retry.provider_id)
 		AND (retry.kinderconnect_child_id IS NULL OR d.kinderconnect_child_id = retry.kinderconnect_child_id)
-		AND d.service_date BETWEEN coalesce(retry.from_date, '-infinity') AND coalesce(retry.to_date, 'infinity');
+		AND d.service_date BETWEEN coalesce(retry.from_date, '-infinity') AND coalesce(retry.to_date, 'infinity')
+		AND d.service_date > (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer;
 	GET DIAGNOSTICS days = ROW_COUNT;
 	RETURN days;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.retry(text, text, text, text, date, date) IS
-'the next run sends these rejected days again although nothing changed; answers how many';
+'the next run sends these rejected days again although nothing changed; answers how many. Days older than the horizon are not looked at';
 
 -- The night never takes back by itself what it accepted under an authorization
 -- or link that is gone: that is a person's decision.

@@ -1,7 +1,7 @@
 /*
  * plan.h
- *	  A compiled operation of a dialect, as dialect.c makes it for encode.c and
- *	  decode.c.  No one else includes this.
+ *	  A compiled operation of a dialect, as dialect.c makes it for encode.c,
+ *	  decode.c and record.c.  Only what reads and writes JSON includes this.
  *
  * A part of a dialect (request, record, reply) is compiled into a tree of
  * keys; the fields hang at the nodes where their paths end.

@@ -113,7 +113,7 @@ extern bool kc_decoder_feed(KcDecoder *decoder, const char *data, size_t len);
 extern void kc_decoder_end(KcDecoder *decoder, KcReply *reply);
 
 /*
- * decode.c: the string, or number as its digits, at a key path of a small
+ * json.c: the string, or number as its digits, at a key path of a small
  * document ("error.code"); NULL when it is not there, null, or not JSON.
  */
 extern char *kc_json_get(const char *json, size_t len, const char *path);

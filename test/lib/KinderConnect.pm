@@ -232,12 +232,13 @@ sub try_sql
 	return { status => $status, stdout => $stdout, stderr => $stderr };
 }
 
-# The whole night in this session, or what is put in the place of its arguments:
+# The night, as an operator, with these arguments, after these statements:
 # { status, stdout, stderr, state }, state '' or the SQLSTATE of its error
 sub night
 {
 	my ($self, $arguments, $before) = @_;
-	my $end = $self->try_sql("\\set VERBOSITY verbose\n" . ($before // '') . "\nCALL kinderconnect.nightly(" . ($arguments // '') . ");\n");
+	my $end = $self->try_sql(join "\n", '\set VERBOSITY verbose', 'SET ROLE kinderconnect_operator;', $before // '',
+		'CALL kinderconnect.nightly(' . ($arguments // '') . ');');
 
 	$end->{state} = $end->{stderr} =~ /ERROR:  ([0-9A-Z]{5}):/ ? $1 : '';
 	return $end;

@@ -1,4 +1,7 @@
--- A child's name where a date should be: PostgreSQL's error quotes it
+-- A child's name where a date should be, once it is bound: PostgreSQL's error
+-- quotes it
+CREATE TABLE manage.goes_bad (since timestamptz);
 SELECT kinderconnect.bind_manage('child',
 	'SELECT organization AS organization_id, site AS location_id, student AS child_id, first_name, middle_name, last_name, suffix,
-		last_name::date AS date_of_birth, true AS active FROM manage.student');
+		CASE WHEN EXISTS (SELECT FROM manage.goes_bad) THEN last_name::date ELSE born END AS date_of_birth, true AS active FROM manage.student');
+INSERT INTO manage.goes_bad VALUES (now());

@@ -48,6 +48,6 @@ SELECT count(*) AS "none in spring" FROM generate_series('2025-03-09 05:00+00'::
 WHERE kinderconnect._first_reading(t AT TIME ZONE 'America/Chicago', 'America/Chicago') <> t;
 
 SELECT name, kinderconnect._zone(name) FROM (VALUES
-	(1, 'America/Chicago'), (2, 'America/Argentina/Buenos_Aires'), (3, 'America/Port-au-Prince'), (4, 'US/Central'), (5, 'UTC'), (6, 'Etc/GMT+5'),
+	(1, 'America/Chicago'), (2, 'America/Argentina/Buenos_Aires'), (3, 'America/Port-au-Prince'), (4, 'America/Indiana/Indianapolis'), (5, 'UTC'), (6, 'Etc/GMT+5'),
 	(7, 'CST'), (8, 'CST6CDT'), (9, '-06'), (10, 'America/Chikago'), (11, 'America/Foo5'), (12, 'Etc/GMT+5x'), (13, ''), (14, ' America/Chicago'),
 	(15, '2025-01-01'), (16, NULL)) AS z (i, name) ORDER BY i;

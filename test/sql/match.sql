@@ -10,7 +10,7 @@ CREATE SCHEMA regress_match
 	CREATE TABLE child (organization_id text DEFAULT 'o', location_id text, child_id text, first_name text, middle_name text, last_name text, suffix text, date_of_birth date, active boolean DEFAULT true)
 	CREATE TABLE child_id (organization_id text DEFAULT 'o', child_id text, agency_id text DEFAULT 'A', kinderconnect_child_id text)
 	CREATE TABLE provider_id (organization_id text DEFAULT 'o', location_id text, agency_id text, provider_id text);
-INSERT INTO regress_match.location VALUES ('o', 'L1', 'Sunshine Houston', '77002'), ('o', 'L2', 'Sunshine El Paso', '79901-1234'), ('other', 'L3', 'Only there', '1');
+INSERT INTO regress_match.location VALUES ('o', 'L1', 'Sunshine Houston', '77002'), ('o', 'L2', 'Sunshine El Paso', '79901-1234'), ('other', 'L3', 'Only there', '10001');
 SELECT kinderconnect.bind_manage('organization', $$ SELECT 'o' AS organization_id, 'Org' AS name $$);
 SELECT kinderconnect.bind_manage('location', 'SELECT *, NULL AS time_zone FROM regress_match.location');
 SELECT kinderconnect.bind_manage('child', 'SELECT * FROM regress_match.child');
@@ -194,7 +194,7 @@ INSERT INTO kinderconnect.listed_location (organization_id, agency_id, provider_
 	('o', 'A', '6 none', 'C', 'Nowhere', NULL, true), ('o', 'A', '7 folded', 'C', 'Cafe  Kids', '5', true), ('o', 'A', '8 no name', 'C', NULL, NULL, true),
 	('o', 'A', '9 blank name', 'C', ' ', NULL, true), ('o', 'A', 'a id', 'C', 'Sunshine Houston', '77002', true), ('o', 'A', 'b two ids', 'C', 'By Id', '8', true),
 	('o', 'A', 'c configured', 'C', 'Sunshine Houston', '77002', true), ('o', 'A', 'd not listed', 'C', 'Sunshine Houston', '77002', false),
-	('o', 'A', 'e of another organization', 'C', 'Only there', '1', true);
+	('o', 'A', 'e of another organization', 'C', 'Only there', '10001', true);
 INSERT INTO regress_match.provider_id (location_id, agency_id, provider_id) VALUES ('L8', 'A', 'a id'), ('L8', 'A', 'b two ids'), ('L1', 'A', 'b two ids'), ('L8', 'B', '6 none');
 INSERT INTO kinderconnect.provider (organization_id, agency_id, provider_id, configured, configured_location_id) VALUES ('o', 'A', 'c configured', true, 'L2');
 CREATE VIEW pg_temp.places AS SELECT provider_id, configured, location_id FROM kinderconnect.provider

@@ -88,6 +88,8 @@ SELECT pg_temp.one('absence and session', '8:00', '9:00'), pg_temp.note('absence
 SELECT pg_temp.one('closure'), pg_temp.note('closure', 3, 'closure');
 SELECT pg_temp.one('closure and session', '8:00', '9:00'), pg_temp.note('closure and session', 3, 'closure');
 SELECT pg_temp.one('closure and absence'), pg_temp.note('closure and absence', 3, 'absence', 'Sick'), pg_temp.note('closure and absence', 3, 'closure');
+SELECT pg_temp.one('unknown kind'), pg_temp.note('unknown kind', 3, 'Nap');
+SELECT pg_temp.one('unknown kind and session', '8:00', '9:00'), pg_temp.note('unknown kind and session', 3, NULL);
 SELECT pg_temp.one('nothing');
 -- Whose day it is.
 SELECT pg_temp.child('unmatched', false), pg_temp.authorize('unmatched'), pg_temp.visit('unmatched', 3, '8:00', '9:00');
@@ -100,6 +102,7 @@ UPDATE kinderconnect.child SET subsidized = false WHERE kinderconnect_child_id =
 SELECT pg_temp.child('other weekday'), pg_temp.authorize('other weekday', 3, 1, ARRAY[pg_temp.weekday(2)]), pg_temp.visit('other weekday', 3, '8:00', '9:00');
 SELECT pg_temp.child('two weekdays'), pg_temp.authorize('two weekdays', 4, 1, ARRAY[pg_temp.weekday(1), pg_temp.weekday(3)]);
 SELECT pg_temp.child('no authorization'), pg_temp.visit('no authorization', 3, '8:00', '9:00');
+SELECT pg_temp.child('no authorization, unknown'), pg_temp.note('no authorization, unknown', 3, 'Nap');
 SELECT pg_temp.child('before it begins'), pg_temp.authorize('before it begins', 3, 3), pg_temp.visit('before it begins', 4, '8:00', '9:00'), pg_temp.visit('before it begins', 2, '8:00', '9:00');
 SELECT pg_temp.child('two authorizations'), pg_temp.authorize('two authorizations', 4, 2), pg_temp.authorize('two authorizations', 3, 1, name => 'b');
 SELECT pg_temp.child('today is not over'), pg_temp.authorize('today is not over', 2, -3), pg_temp.visit('today is not over', 1, '8:00', '9:00'), pg_temp.visit('today is not over', 0, '0:00', '0:01');
@@ -116,6 +119,7 @@ SELECT pg_temp.plan();
 SELECT * FROM pg_temp.planned();
 SELECT (SELECT count(*) FROM pg_temp.apart) AS "apart from preview now",
 	(SELECT count(*) FROM (TABLE regress_plan.preview EXCEPT TABLE pg_temp.written) x) + (SELECT count(*) FROM (TABLE pg_temp.written EXCEPT TABLE regress_plan.preview) x) AS "apart from preview before";
+SELECT count(*) AS "with seconds" FROM kinderconnect.child_day, unnest(session_in || session_out) punch WHERE extract(second FROM punch) <> 0;
 -- no authorized finished day is missing, and none is there that is not one
 SELECT count(*) FILTER (WHERE d IS NULL) AS missing, count(*) FILTER (WHERE u IS NULL) AS "too many", count(u) > 0 AS some
 FROM pg_temp.due() u FULL JOIN (SELECT * FROM kinderconnect.child_day WHERE authorized) d
@@ -293,18 +297,20 @@ SET LOCAL kinderconnect.shrink_floor = 3;
 SAVEPOINT nights;
 
 \o /dev/null
-SELECT pg_temp.one(id, '8:00', '9:00') FROM unnest('{corrected,deleted,changed back,made bad,not authorized,weekday taken away,unlinked,vanished,child gone,closed then,absent then}'::text[]) id;
+SELECT pg_temp.one(id, '8:00', '9:00') FROM unnest('{corrected,deleted,changed back,made bad,made unknown,not authorized,weekday taken away,unlinked,vanished,child gone,closed then,absent then}'::text[]) id;
 \o
+SELECT pg_temp.one('nothing, and authorized no more'), pg_temp.child('stray, and deleted'), pg_temp.visit('stray, and deleted', 3, '8:00', '9:00');
 SELECT pg_temp.night('accepted');
 SELECT DISTINCT state, content, there FROM pg_temp.state;
 SELECT pg_temp.night('accepted') AS "nothing twice";
 UPDATE regress_plan.visit SET check_out = check_out + interval '1 hour' WHERE child_id IN ('corrected', 'changed back');
-DELETE FROM regress_plan.visit WHERE child_id IN ('deleted', 'closed then', 'absent then');
+DELETE FROM regress_plan.visit WHERE child_id IN ('deleted', 'closed then', 'absent then', 'stray, and deleted');
 UPDATE regress_plan.visit SET check_out = NULL WHERE child_id = 'made bad';
+UPDATE regress_plan.visit SET kind = 'Session' WHERE child_id = 'made unknown';
 INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'closures', '(,)', 'omit', true, 'test'), ('A', 'absences', '(,)', 'omit', true, 'test');
 \o /dev/null
 SELECT pg_temp.note('closed then', 3, 'closure'), pg_temp.note('absent then', 3, 'absence', 'Sick');
-DELETE FROM kinderconnect.authorization WHERE kinderconnect_child_id = 'not authorized';
+DELETE FROM kinderconnect.authorization WHERE kinderconnect_child_id IN ('not authorized', 'nothing, and authorized no more');
 UPDATE kinderconnect.authorization SET days = ARRAY[pg_temp.weekday(2)] WHERE kinderconnect_child_id = 'weekday taken away';
 UPDATE kinderconnect.authorization SET known_from = now() - interval '9 days', known_until = now() - interval '8 days', closed_as = 'vanished' WHERE kinderconnect_child_id = 'vanished';
 SELECT kinderconnect.unlink_child('o', 'A', 'unlinked', 'wrong');
@@ -400,12 +406,20 @@ SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER
 ROLLBACK TO there;
 -- more than half: yes
 DELETE FROM regress_plan.visit WHERE child_id = 'c' AND (id % 2 = 0 OR id = (SELECT max(id) FROM regress_plan.visit WHERE child_id = 'c' AND id % 2 = 1));
+SAVEPOINT gone;
+-- a night that is limited to one day sees it too
+SELECT min(service_date) AS gone FROM kinderconnect.child_day d WHERE NOT EXISTS (SELECT FROM regress_plan.visit v WHERE v.child_id = d.child_id AND (v.check_in AT TIME ZONE 'America/Phoenix')::date = d.service_date) \gset
+SELECT kinderconnect._plan('o', 'A', 'P1', :'gone', :'gone');
+SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER BY 1, 2;
+ROLLBACK TO gone;
 SELECT pg_temp.night('accepted') AS "nothing taken back";
 SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER BY 1, 2;
 SELECT operation, set_aside_at IS NOT NULL AS "set aside", accept_shrink FROM kinderconnect.list_state;
 SAVEPOINT shrunk;
 SELECT kinderconnect.accept_shrink('nobody');
 SELECT kinderconnect.accept_shrink('o');
+-- one that is limited to another provider leaves it for the next
+SELECT kinderconnect._plan('o', 'A', 'P2', NULL, NULL);
 SELECT pg_temp.night('accepted') AS "taken back";
 SELECT state, reason, count(*) FROM pg_temp.state GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT count(*) AS "nothing set aside" FROM kinderconnect.list_state;
@@ -452,16 +466,16 @@ UPDATE kinderconnect.organization SET first_enabled = pg_temp.day(5), backfill_d
 SELECT max(pg_temp.day(0) - service_date) AS oldest FROM kinderconnect.preview('o');
 ROLLBACK TO nights;
 
--- The days clocks change: a location in a zone whose last change is within
--- the horizon, whatever day it is.
+-- The days clocks change: each in a zone that had it within the last 364
+-- days, whatever day it is; of these two one always has.
 SET LOCAL kinderconnect.horizon_days = 366;
 CREATE TABLE regress_plan.change AS
 SELECT DISTINCT ON (back) zone, d::date AS day, back,
 	(SELECT max(t) FROM generate_series(d AT TIME ZONE zone, (d + interval '1 day') AT TIME ZONE zone, interval '30 minutes') t
 		WHERE (t AT TIME ZONE zone) - ((t - interval '1 second') AT TIME ZONE zone) <> interval '1 second') AS at
-FROM unnest(ARRAY['America/Chicago', 'Europe/London']) zone, generate_series(pg_temp.day(365)::timestamp, pg_temp.day(2)::timestamp, interval '1 day') d,
+FROM unnest(ARRAY['America/Chicago', 'Europe/London']) zone, generate_series(pg_temp.day(364)::timestamp, pg_temp.day(1)::timestamp, interval '1 day') d,
 	LATERAL (SELECT (d + interval '1 day') AT TIME ZONE zone - d AT TIME ZONE zone AS length) l, LATERAL (SELECT length > interval '24 hours' AS back) b
-WHERE length <> interval '24 hours' AND (back OR d >= pg_temp.day(364)) ORDER BY back, zone COLLATE "C", d DESC;
+WHERE length <> interval '24 hours' ORDER BY back, zone COLLATE "C", d DESC;
 SELECT back, (d2.length = interval '25 hours') AS "25 hours" FROM regress_plan.change c, LATERAL (SELECT ((day + 1)::timestamp AT TIME ZONE zone) - (day::timestamp AT TIME ZONE zone) AS length) d2 ORDER BY back;
 UPDATE regress_plan.location l SET zone = c.zone FROM regress_plan.change c WHERE l.location_id = CASE WHEN c.back THEN 'L2' ELSE 'L3' END;
 \o /dev/null
@@ -479,11 +493,12 @@ SELECT pg_temp.around('1 around it', -90, 120), pg_temp.around('2 all in the fir
 SELECT pg_temp.around('f1 around it', -30, 30, false), pg_temp.around('f2 at it', -30, 0, false), pg_temp.around('f3 from it', 0, 30, false);
 INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'overnight', '(,)', 'whole', true, 'test');
 -- a day and a bit on the clock, less than one on the sun: it would read as minutes
+SELECT pg_temp.around('a day and a bit on the sun, not on the clock', -1020, 480, true, 1);
 SELECT pg_temp.around('f4 whole day on the clock', -960, 450, false, 1);
 SELECT pg_temp.plan();
 \o
 SELECT kinderconnect_child_id AS child, state, reason,
-	extract(epoch FROM (service_date + session_out[1]) - (service_date + session_in[1])) / 60 AS "minutes on the clock", cardinality(session_in) AS sessions
-FROM kinderconnect.child_day WHERE kinderconnect_child_id ~ '^f?[0-9]' ORDER BY kinderconnect_child_id COLLATE "C";
+	extract(epoch FROM session_out[1] - session_in[1])::integer / 60 AS "minutes on the clock", cardinality(session_in) AS sessions
+FROM kinderconnect.child_day WHERE kinderconnect_child_id ~ '^(f?[0-9]|a day)' ORDER BY kinderconnect_child_id COLLATE "C";
 SELECT count(*) AS apart FROM pg_temp.apart;
 ROLLBACK;

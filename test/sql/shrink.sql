@@ -15,7 +15,7 @@ CREATE FUNCTION pg_temp.arrives(entries bigint, hours integer DEFAULT 0, operati
 DECLARE
 	outcome kinderconnect.call_outcome;
 BEGIN
-	UPDATE kinderconnect.list_state SET set_aside_at = set_aside_at - make_interval(hours => arrives.hours), taken_at = taken_at - make_interval(hours => arrives.hours);
+	UPDATE kinderconnect.list_state SET set_aside_at = set_aside_at - make_interval(hours => arrives.hours), taken_at = taken_at - make_interval(hours => arrives.hours, secs => 1);
 	DELETE FROM kinderconnect.run_provider WHERE run_id = 0;
 	UPDATE kinderconnect.run_organization SET sqlstate = NULL, error = NULL, hint = NULL WHERE run_id = 0;
 	outcome.organization_id := 'shrink';

@@ -78,6 +78,8 @@ $night->sql(q{
 			PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(60);
 		END IF;
 	END $$;
+	GRANT USAGE ON SCHEMA manage TO kinderconnect_operator;
+	GRANT USAGE ON SEQUENCE manage.spot TO kinderconnect_operator;
 });
 foreach my $function (sort keys %signature)
 {
@@ -120,5 +122,13 @@ foreach my $spot (1 .. $spots)
 }
 cmp_ok($died, '>', $spots / 2, 'it died at most spots');
 is($healed, $spots, 'the next night was always right');
+
+# A service that cannot be asked what it holds is told the same once more
+$night->sql(q{
+	DELETE FROM kinderconnect.dialect_field WHERE operation = 'readback';
+	DELETE FROM kinderconnect.dialect_operation WHERE operation = 'readback'});
+dies('without read-back, after the service took it', 'hang', $kill);
+dies('without read-back, and it never arrives', 'hang_before', $kill, $forget);
+dies('without read-back, after the service took it, and Manage changes', 'hang', $kill, \&change);
 
 done_testing;

@@ -166,6 +166,26 @@ is_deeply(sent(), { 'sessions accepted' => 2, 'sessions duplicate' => 1 }, 'what
 $night->agrees('and all agree');
 fault();
 
+# whatever comes in place of an answer
+foreach my $fault (
+	(map { { kind => $_ } } qw(drop_before cut html empty truncated_json bad_utf8 nul_escape results_long results_shuffled
+		batch_failed echo_password expire_token redirect)),
+	(map { { kind => 'status', status => $_ } } 200, 500, 503, 413))
+{
+	my $name = $fault->{kind} . ($fault->{status} ? " $fault->{status}" : '');
+
+	$night->sql($change);
+	fault({ %$fault, operation => 'submit', times => 1 });
+	$night->night;
+	fault({ %$fault, operation => 'children', times => 1, match => { providerId => 'P1' } })
+	  unless $fault->{kind} =~ /^results|^batch/;
+	$night->night;
+	fault();
+	is($night->night->{state}, '', "a night after $name");
+	$night->agrees("nothing lost, nothing doubled by $name");
+}
+sent();
+
 # one word for every error: a batch that fails for one record. The service
 # knows of a weekday, which this dialect does not tell.
 $night->sql(q{
@@ -185,6 +205,20 @@ is($night->sql(q{SELECT kinderconnect_child_id, code, message ~ 'Attendance coul
 cmp_ok($night->sql(q{SELECT count(*) FROM kinderconnect.batch WHERE run_id = (SELECT max(run_id) FROM kinderconnect.run)}), '<=', 20, 'with few calls');
 $night->night;
 is_deeply(sent(), {}, 'and is not tried again');
+
+# a service that fails in the midst of a night: its one word is not taken for
+# a rejection of each record
+$night->sql(q{
+	UPDATE kinderconnect.dialect_operation SET max_records = 100 WHERE dialect = 'vendor-interface' AND operation = 'submit';
+	UPDATE manage.visit SET departed = departed + interval '2 minutes'
+	WHERE site = 'site P1' AND visit <> (SELECT visit FROM manage.latest WHERE student = 'S10')});
+fault({ kind => 'batch_failed', operation => 'submit', match => { providerId => 'P1' }, skip => 1 });
+is($night->night->{state}, 'KC402', 'a service that fails after the first batch');
+is($night->sql(q{SELECT state FROM kinderconnect.child_day WHERE message IS NOT NULL}), 'rejected', 'leaves what was rejected before, and nothing else, rejected');
+is($night->sql(q{SELECT count(*) FROM kinderconnect.child_day WHERE state = 'ready'}), $changed - 100, 'the rest waits');
+fault();
+is($night->night->{state}, '', 'a night later');
+is(sent()->{'sessions accepted'}, $changed, 'all is accepted');
 
 # and the errors that no halving can mend
 $night->sql(q{SELECT kinderconnect.add_provider('gateway', 'MO-1', 'P9', 'site P1')});
@@ -207,5 +241,20 @@ is($night->sql(q{SELECT count(*) FROM kinderconnect.child_day WHERE state = 'rea
 $night->sql(q{SELECT kinderconnect.enable_integration('gateway', 'G-1', endpoint => 'older')});
 is($night->night->{state}, '', 'with the right one');
 is_deeply(sent(), { 'sessions accepted' => 2 }, 'it goes');
+
+# What is refused the second time may have been taken the first: a person is
+# told, because nobody can ask.
+$night->sql($change);
+fault({ kind => 'drop_after', operation => 'submit' });
+$night->night;
+fault();
+my %agency = %{ $seed->{groups}[0]{agencies}[0] };
+$agency{rules} = { cycleSubmittedThrough => $night->sql('SELECT max(day) FROM manage.truth') };
+$night->admin('patch', { groupId => 'G-1', agencies => [ \%agency ] });
+is($night->night->{state}, '', 'a repetition that is refused');
+is($night->sql(q{SELECT count(*) FROM kinderconnect.child_day
+		WHERE state = 'rejected' AND kinderconnect_child_id IN ('1008', '1009')
+			AND message = 'the billing cycle of this date has been submitted; it was sent before and that answer was lost, so the service may hold it'}),
+	2, 'says that the service may hold it');
 
 done_testing;

@@ -38,6 +38,9 @@ SQL = \
 	sql/run.sql \
 	sql/lists.sql \
 	sql/children.sql \
+	sql/nickname.sql \
+	sql/known.sql \
+	sql/review.sql \
 	sql/match.sql \
 	sql/rule.sql \
 	sql/plan.sql \
@@ -45,6 +48,7 @@ SQL = \
 	sql/transfer.sql \
 	sql/nightly.sql \
 	sql/preview.sql \
+	sql/reconcile.sql \
 	sql/schedule.sql \
 	sql/views.sql \
 	sql/analyst.sql \
@@ -104,7 +108,7 @@ all install installcheck clean:
 endif
 
 # From a fresh clone, as root or with sudo; no existing cluster is touched.
-packages test demo: export PG_CONFIG := $(PG_CONFIG)
+packages test demo bench-match: export PG_CONFIG := $(PG_CONFIG)
 
 packages:
 	@bash test/lib/prepare packages
@@ -118,4 +122,10 @@ demo:
 	@bash test/lib/prepare
 	@bash demo/run
 
-.PHONY: all install installcheck clean packages test demo
+# How well children are matched, on a benchmark set: DATA=file
+bench-match: export DATA := $(DATA)
+bench-match:
+	@bash test/lib/prepare
+	@bash bench/match
+
+.PHONY: all install installcheck clean packages test demo bench-match

@@ -8,6 +8,8 @@ GRANT SELECT ON
 	kinderconnect.organization, kinderconnect.provider, kinderconnect.agency, kinderconnect.customer,
 	kinderconnect.organization_agency, kinderconnect.listed_location, kinderconnect.list_state, kinderconnect.list_problem,
 	kinderconnect.child, kinderconnect.authorization, kinderconnect.listed_authorization, kinderconnect.child_link,
+	kinderconnect.nickname, kinderconnect.same_name, kinderconnect.known_child, kinderconnect.child_decision, kinderconnect.parted_pair,
+	kinderconnect.scored_child, kinderconnect.match_candidate,
 	kinderconnect.rule, kinderconnect.agency_rule, kinderconnect.absence_reason, kinderconnect.reason,
 	kinderconnect.child_day, kinderconnect.ledger, kinderconnect.batch, kinderconnect.batch_record,
 	kinderconnect.run, kinderconnect.run_organization, kinderconnect.run_provider,
@@ -30,8 +32,10 @@ GRANT SELECT ON
 GRANT INSERT, UPDATE, DELETE ON
 	kinderconnect.agency, kinderconnect.customer, kinderconnect.organization_agency, kinderconnect.listed_location,
 	kinderconnect.list_state, kinderconnect.list_problem, kinderconnect.child, kinderconnect.authorization,
-	kinderconnect.listed_authorization
+	kinderconnect.listed_authorization, kinderconnect.known_child, kinderconnect.scored_child, kinderconnect.match_candidate
 	TO kinderconnect_operator;
+GRANT INSERT ON kinderconnect.child_decision TO kinderconnect_operator;
+GRANT INSERT, UPDATE, DELETE ON kinderconnect.nickname TO kinderconnect_operator, kinderconnect_admin;
 GRANT INSERT, UPDATE ON
 	kinderconnect.child_link, kinderconnect.child_day, kinderconnect.ledger, kinderconnect.batch, kinderconnect.batch_record,
 	kinderconnect.run, kinderconnect.run_organization, kinderconnect.run_provider
@@ -43,8 +47,9 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect.api_customers(text), kinderconnect.api_locations(text, text), kinderconnect.api_agencies(text, text),
 	kinderconnect.api_children(text, text, text, date), kinderconnect.api_readback(text, text, text, date, date),
 	kinderconnect.test_connection(text), kinderconnect.check_dialect(text), kinderconnect._compile_dialect(text, text),
-	kinderconnect.preview(text, text, text, date, date),
-	kinderconnect.link_child(text, text, text, text), kinderconnect.unlink_child(text, text, text, text),
+	kinderconnect.preview(text, text, text, date, date), kinderconnect.reconcile(text, date, date, text, text),
+	kinderconnect.link_child(text, text, text, text, text), kinderconnect.reject_match(text, text, text, text, text),
+	kinderconnect.unlink_child(text, text, text, text),
 	kinderconnect.retry(text, text, text, text, date, date), kinderconnect.void_day(text, text, text, text, date),
 	kinderconnect.accept_shrink(text, text, text),
 	kinderconnect.schedule(text), kinderconnect.unschedule(), kinderconnect._cron_schema(),
@@ -61,8 +66,12 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._take_agencies(bigint, kinderconnect.call_outcome), kinderconnect._take_locations(bigint, kinderconnect.call_outcome),
 	kinderconnect._take_children(bigint, kinderconnect.call_outcome), kinderconnect._children_reply(bigint),
 	kinderconnect._location_candidates(text), kinderconnect._match_providers(text), kinderconnect._months(text, date, date),
-	kinderconnect._close_vanished(bigint, text, date, date), kinderconnect._stored_ids(text), kinderconnect._new_links(text),
-	kinderconnect._links(text, boolean), kinderconnect._match(text), kinderconnect._rules(text, date), kinderconnect._first_reading(timestamp, text),
+	kinderconnect._close_vanished(bigint, text, date, date), kinderconnect._stored_ids(text), kinderconnect._new_links(text, boolean),
+	kinderconnect._links(text, boolean), kinderconnect._match(text), kinderconnect._read_children(text), kinderconnect._manage_now(text),
+	kinderconnect._words(text), kinderconnect._sorted(text), kinderconnect._first_key(text), kinderconnect._middle_key(text, text),
+	kinderconnect._last_key(text), kinderconnect._suffix_key(text, text, text), kinderconnect._sound(text),
+	kinderconnect._compare_names(text, text), kinderconnect._compare_dates(text, text), kinderconnect._worth(text),
+	kinderconnect._in_words(text, text, text, text), kinderconnect._pairs(text, timestamptz), kinderconnect._candidates(text), kinderconnect._score(text), kinderconnect._rules(text, date), kinderconnect._first_reading(timestamp, text),
 	kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._location_zones(text), kinderconnect._attendance(text, date),
 	kinderconnect._planned(text, text, text, date, date, boolean), kinderconnect._plan(text, text, text, date, date),
 	kinderconnect._settle(text, text[], text, text[], text[]), kinderconnect._recover(text),

@@ -43,6 +43,7 @@ SQL = \
 	sql/review.sql \
 	sql/match.sql \
 	sql/rule.sql \
+	sql/state_rules.sql \
 	sql/plan.sql \
 	sql/bind.sql \
 	sql/transfer.sql \
@@ -52,6 +53,7 @@ SQL = \
 	sql/schedule.sql \
 	sql/views.sql \
 	sql/analyst.sql \
+	sql/ageing.sql \
 	sql/grants.sql
 
 # In this order: the first one creates the extension.
@@ -63,7 +65,9 @@ REGRESS = \
 	setup \
 	manage \
 	lists \
+	nickname \
 	match \
+	review \
 	plan \
 	engine \
 	analyst \

@@ -161,12 +161,12 @@ BEGIN
 			EXECUTE format('SELECT count(*), count(*) FILTER (WHERE k.found), array_to_string((array_agg(k.key ORDER BY k.key COLLATE "C") FILTER (WHERE NOT k.found))[1:3], '', '')
 				FROM (SELECT concat_ws(''/'', l.organization_id, l.child_id) AS key,
 						coalesce(bool_or(c.date_of_birth = m.date_of_birth
-							AND (c.first_key = kinderconnect.fold(m.first_name) OR c.last_key = kinderconnect.fold(m.last_name))), false) AS found
+							AND (c.first_key = kinderconnect._first_key(m.first_name) OR c.last_key = kinderconnect._last_key(m.last_name))), false) AS found
 					FROM kinderconnect.child_link l
 					JOIN kinderconnect.organization o ON o.organization_id = l.organization_id AND o.enabled
 					JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (l.organization_id, l.agency_id, l.kinderconnect_child_id)
 					LEFT JOIN (%s) m ON (m.organization_id, m.child_id) = (l.organization_id, l.child_id)
-					WHERE l.ended_at IS NULL AND l.flag IS NULL
+					WHERE l.ended_at IS NULL AND (l.flag IN (''link_disagrees'', ''child_gone'')) IS NOT TRUE
 					GROUP BY l.organization_id, l.child_id) k', source) INTO known, found, examples;
 		WHEN 'attendance' THEN
 			what := 'children with accepted days';

@@ -34,8 +34,10 @@ CREATE TABLE kinderconnect.child (
 	suffix                 text,
 	date_of_birth          date,
 	subsidized             boolean NOT NULL,
-	first_key              text GENERATED ALWAYS AS (kinderconnect.fold(first_name)) STORED,
-	last_key               text GENERATED ALWAYS AS (kinderconnect.fold(last_name)) STORED,
+	first_key              text GENERATED ALWAYS AS (kinderconnect._first_key(first_name)) STORED,
+	middle_key             text GENERATED ALWAYS AS (kinderconnect._middle_key(first_name, middle_name)) STORED,
+	last_key               text GENERATED ALWAYS AS (kinderconnect._last_key(last_name)) STORED,
+	suffix_key             text GENERATED ALWAYS AS (kinderconnect._suffix_key(first_name, last_name, suffix)) STORED,
 	unlinked_because       text,
 	first_listed           timestamptz NOT NULL DEFAULT now(),
 	changed_at             timestamptz NOT NULL DEFAULT now(),
@@ -51,8 +53,10 @@ COMMENT ON COLUMN kinderconnect.child.last_name IS 'as listed';
 COMMENT ON COLUMN kinderconnect.child.suffix IS 'as listed';
 COMMENT ON COLUMN kinderconnect.child.date_of_birth IS 'as listed';
 COMMENT ON COLUMN kinderconnect.child.subsidized IS 'false: listed, never sent';
-COMMENT ON COLUMN kinderconnect.child.first_key IS 'first name, folded for matching';
-COMMENT ON COLUMN kinderconnect.child.last_key IS 'last name, folded for matching';
+COMMENT ON COLUMN kinderconnect.child.first_key IS 'first word of the first name, folded';
+COMMENT ON COLUMN kinderconnect.child.middle_key IS 'the other words of the first name, and the middle name, folded';
+COMMENT ON COLUMN kinderconnect.child.last_key IS 'words of the last name without suffix, folded, in the order of the alphabet';
+COMMENT ON COLUMN kinderconnect.child.suffix_key IS 'Jr, II, ..., wherever it was written, folded';
 COMMENT ON COLUMN kinderconnect.child.unlinked_because IS 'why it has no link to a child of Manage; null where it has one';
 COMMENT ON COLUMN kinderconnect.child.first_listed IS 'when it was first listed';
 COMMENT ON COLUMN kinderconnect.child.changed_at IS 'when the service last changed any of it';

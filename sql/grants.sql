@@ -9,13 +9,16 @@ GRANT SELECT ON
 	kinderconnect.organization_agency, kinderconnect.listed_location, kinderconnect.list_state, kinderconnect.list_problem,
 	kinderconnect.child, kinderconnect.authorization, kinderconnect.listed_authorization, kinderconnect.child_link,
 	kinderconnect.nickname, kinderconnect.same_name, kinderconnect.known_child, kinderconnect.child_decision, kinderconnect.parted_pair,
-	kinderconnect.scored_child, kinderconnect.match_candidate,
+	kinderconnect.scored_child, kinderconnect.match_candidate, kinderconnect.child_match_status,
 	kinderconnect.rule, kinderconnect.agency_rule, kinderconnect.absence_reason, kinderconnect.reason,
 	kinderconnect.child_day, kinderconnect.ledger, kinderconnect.batch, kinderconnect.batch_record,
 	kinderconnect.run, kinderconnect.run_organization, kinderconnect.run_provider,
 	kinderconnect.provider_standing, kinderconnect.provider_summary, kinderconnect.held_summary, kinderconnect.unlinked_child,
 	kinderconnect.authorized_child, kinderconnect.authorization_history, kinderconnect.unmatched_summary,
-	kinderconnect.unclaimed_day, kinderconnect.provider_month
+	kinderconnect.unclaimed_day, kinderconnect.provider_month,
+	kinderconnect.absence_limit, kinderconnect.unit_band, kinderconnect.entry_window, kinderconnect.absence_limit_in_force,
+	kinderconnect.unit_band_in_force, kinderconnect.unsettled_day, kinderconnect.about_to_be_lost, kinderconnect.held_ageing,
+	kinderconnect.child_day_history, kinderconnect.absence_use, kinderconnect.unit_use
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect.library_version(), kinderconnect.setting(text), kinderconnect.fold(text),
@@ -99,7 +102,7 @@ GRANT EXECUTE ON PROCEDURE
 -- read a secret.
 GRANT INSERT, UPDATE, DELETE ON
 	kinderconnect.endpoint, kinderconnect.dialect, kinderconnect.dialect_operation, kinderconnect.dialect_field,
-	kinderconnect.agency_rule, kinderconnect.absence_reason, kinderconnect.arming
+	kinderconnect.agency_rule, kinderconnect.absence_limit, kinderconnect.unit_band, kinderconnect.absence_reason, kinderconnect.arming
 	TO kinderconnect_admin;
 GRANT INSERT, UPDATE ON kinderconnect.organization, kinderconnect.provider, kinderconnect.agency TO kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
@@ -108,7 +111,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect.arm(), kinderconnect.disarm(), kinderconnect._require_armed(),
 	kinderconnect.enable_integration(text, text, text, text, integer, boolean), kinderconnect.disable_integration(text),
 	kinderconnect.add_provider(text, text, text, text), kinderconnect.disable_provider(text, text, text),
-	kinderconnect.bind_manage(text, text), kinderconnect._check_sample(text), kinderconnect._check_rebind(text, text),
+	kinderconnect.bind_manage(text, text), kinderconnect._check_sample(text), kinderconnect._check_rebind(text, text), kinderconnect._first_key(text), kinderconnect._last_key(text),
 	kinderconnect._warn_of_rows(text, text[], text, text, text), kinderconnect._is_bound(text), kinderconnect._require_organization(text),
 	kinderconnect._speaks(text, text), kinderconnect._zone(text), kinderconnect._detail(text, text),
 	kinderconnect.test_connection(text), kinderconnect.api_customers(text), kinderconnect.api_locations(text, text),

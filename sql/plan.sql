@@ -238,6 +238,14 @@ BEGIN
 		WHERE k.organization_id = organization AND k.ended_at IS NULL AND NOT tonights_links
 		UNION ALL
 		SELECT n.* FROM kinderconnect._links(organization, true) n WHERE tonights_links
+	), merged AS (
+		-- accepted under the id that this one took the place of
+		SELECT DISTINCT k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date AS day
+		FROM link k
+		JOIN kinderconnect.child_link o ON (o.organization_id, o.agency_id, o.child_id) = (organization, k.agency_id, k.child_id)
+			AND o.end_reason = 'merged into ' || k.kinderconnect_child_id
+		JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+			= (organization, o.agency_id, o.kinderconnect_child_id) AND d.accepted_content IS NOT NULL
 	), said AS MATERIALIZED (
 		-- what stands now, and what vanished and has not come back, up to the
 		-- day it vanished
@@ -362,6 +370,7 @@ BEGIN
 			coalesce(a.closures, 0) + (z.day IS NOT NULL)::integer AS closures,
 			m.code AS reason_code,
 			EXISTS (SELECT FROM kinderconnect.absence_reason l WHERE l.agency_id = d.agency_id) AS reasons_listed,
+			x.day IS NOT NULL AS merged,
 			v.rivals > 0 AS rival_here, v.elsewhere > 0 AS was_elsewhere,
 			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AND a.unknown IS NULL AS silent, a.unknown,
 			md5(concat_ws('|', k.child_id, k.flag, s.location_id, v.by, r.r)) AS basis,
@@ -373,6 +382,7 @@ BEGIN
 		JOIN rules r ON (r.agency_id, r.day) = (d.agency_id, d.day)
 		LEFT JOIN company v ON (v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN link k ON (k.agency_id, k.kinderconnect_child_id) = (d.agency_id, d.kinderconnect_child_id)
+		LEFT JOIN merged x ON (x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN sessions n ON (n.agency_id, n.provider_id, n.kinderconnect_child_id, n.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN absence a ON (a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN closure z ON (z.agency_id, z.provider_id, z.day) = (d.agency_id, d.provider_id, d.day)
@@ -386,7 +396,8 @@ BEGIN
 			CASE
 				WHEN f.barred IS NOT NULL THEN f.barred
 				WHEN f.child_id IS NULL THEN 'unmatched'
-				WHEN f.flag IS NOT NULL THEN f.flag
+				WHEN f.flag <> 'name_changed' THEN f.flag
+				WHEN f.merged THEN 'merged_child'
 				WHEN NOT f.covered THEN 'not_authorized'
 				WHEN NOT f.authorized THEN 'not_authorized_weekday'
 				WHEN f.rival_here AND coalesce(f.sessions, 0) + f.absences + f.closures > 0 THEN 'two_providers'
@@ -430,10 +441,15 @@ BEGIN
 			s.said_kind IS NULL AND s.unsayable IS NULL AND s.accepted_content IS NOT NULL AND s.stranger IS NULL AND s.was NOT IN ('sending', 'unknown') AS to_void
 		FROM said_of s
 	), counted AS (
-		-- over all days of the provider: a night limited to one must see it too
+		-- over all days of the provider: a night limited to one must see it too;
+		-- and over all providers, for many small ones may lose all they have,
+		-- and even one day must not go because Manage is empty
 		SELECT w.*,
 			count(*) FILTER (WHERE w.to_void) OVER p AS voids,
-			count(*) FILTER (WHERE w.accepted_content IS NOT NULL) OVER p AS held_there
+			count(*) FILTER (WHERE w.accepted_content IS NOT NULL) OVER p AS held_there,
+			count(*) FILTER (WHERE w.to_void) OVER () AS all_voids,
+			count(*) FILTER (WHERE w.accepted_content IS NOT NULL) OVER () AS all_held_there,
+			NOT EXISTS (SELECT FROM punch) AS nothing_left
 		FROM weighed w
 		WINDOW p AS (PARTITION BY w.agency_id, w.provider_id)
 	), judged AS (
@@ -454,7 +470,10 @@ BEGIN
 				WHEN c.kind = 'absence' AND c.rules ->> 'absences' = 'omit' AND c.accepted_content IS NULL THEN '!absence_not_taken'
 				WHEN c.window_ends <= now() THEN '!window_closed'
 				WHEN c.to_void AND NOT can_void THEN '!cannot_void'
-				WHEN c.to_void AND NOT void_anyway AND NOT (c.was = 'ready' AND c.was_content IS NULL) AND c.voids >= shrink_floor AND c.voids * 100 > c.held_there * (100 - shrink_ratio) THEN '!source_shrank'
+				WHEN c.to_void AND NOT void_anyway AND NOT (c.was = 'ready' AND c.was_content IS NULL)
+					AND (c.voids >= shrink_floor AND c.voids * 100 > c.held_there * (100 - shrink_ratio)
+						OR c.all_voids >= shrink_floor AND c.all_voids * 100 > c.all_held_there * (100 - shrink_ratio)
+						OR c.nothing_left) THEN '!source_shrank'
 				WHEN c.was = 'rejected' AND c.sent_content = coalesce(c.content, 'void') AND c.sent_basis = c.basis THEN 'rejected'
 				ELSE 'ready'
 			END AS verdict

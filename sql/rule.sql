@@ -99,6 +99,7 @@ INSERT INTO kinderconnect.reason VALUES
 	('unmatched', 'the child has no link to a child of Manage; detail says why', 'Correct the name or birth date where it is wrong, or call link_child().'),
 	('link_disagrees', 'name or birth date of the linked children no longer agree', 'Correct the side that is wrong, or call unlink_child() or link_child().'),
 	('child_gone', 'Manage no longer has the linked child', 'If Manage merged two records, call link_child() with the one that stayed.'),
+	('merged_child', 'the service accepted the day under the child''s former id', 'Nothing, if the agency carried the day over; else void_day() of the former id.'),
 	('not_authorized', 'attendance on a day that no authorization covers', 'Ask the agency to extend the authorization; the day is sent when it arrives.'),
 	('not_authorized_weekday', 'the authorization leaves this weekday out', 'Ask the agency, or correct the day in Manage.'),
 	('authorization_lost', 'the service accepted the day, and its authorization or link is gone since', 'A person decides: void_day() takes the day back; else leave it.'),
@@ -120,7 +121,7 @@ INSERT INTO kinderconnect.reason VALUES
 	('window_closed', 'the agency no longer takes entries for this day', 'Report it to the agency by its own way of late entries.'),
 	('horizon_passed', 'still to be sent when it grew older than the horizon, so that Manage is no longer looked at', 'Raise kinderconnect.horizon_days, or report the day to the agency by hand.'),
 	('cannot_void', 'deleted in Manage after the service accepted it, and the service cannot take a day back', 'Delete it in the agency''s portal.'),
-	('source_shrank', 'most accepted days of the provider have suddenly vanished from Manage', 'If they were deleted on purpose, call accept_shrink(); else mend the binding.'),
+	('source_shrank', 'most accepted days of the provider or the organization, or all attendance, have suddenly vanished from Manage', 'If they were deleted on purpose, call accept_shrink(); else mend the binding.'),
 	('not_authorized_any_more', 'the authorization was taken back, and nothing was recorded or sent for the day', 'Nothing.'),
 	('closure_not_taken', 'a closure, and the agency takes none, or its service has no word for one', 'Nothing.'),
 	('absence_not_taken', 'an absence, and the agency takes none, or its service has no word for one', 'Nothing.');

@@ -400,9 +400,22 @@ SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER
 ROLLBACK TO there;
 -- fewer than the floor: no
 SET LOCAL kinderconnect.shrink_floor = 7;
-DELETE FROM regress_plan.visit;
+DELETE FROM regress_plan.visit WHERE child_id = 'c';
 SELECT pg_temp.plan();
 SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER BY 1, 2;
+ROLLBACK TO there;
+-- of each provider fewer than the floor, but not of all together: yes
+SET LOCAL kinderconnect.shrink_floor = 7;
+DELETE FROM regress_plan.visit;
+SELECT pg_temp.visit('c', 7, '8:00', '9:00');
+SELECT pg_temp.plan();
+SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+ROLLBACK TO there;
+-- fewer than any floor, but Manage is empty: yes
+SET LOCAL kinderconnect.shrink_floor = 100;
+DELETE FROM regress_plan.visit;
+SELECT pg_temp.plan();
+SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 ROLLBACK TO there;
 -- more than half: yes
 DELETE FROM regress_plan.visit WHERE child_id = 'c' AND (id % 2 = 0 OR id = (SELECT max(id) FROM regress_plan.visit WHERE child_id = 'c' AND id % 2 = 1));

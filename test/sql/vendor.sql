@@ -86,6 +86,13 @@ SELECT * FROM kinderconnect.check_dialect('vendor-interface');
 SELECT pg_temp.fails($$ SELECT kinderconnect.check_dialect('fourth') $$);
 SELECT pg_temp.fails($$ SELECT kinderconnect.check_dialect(NULL) $$);
 
+-- Whoever configures may ask, and whoever runs the night.
+SET ROLE kinderconnect_admin;
+SELECT count(*) FROM kinderconnect.check_dialect('third') WHERE severity <> 'info';
+SET ROLE kinderconnect_operator;
+SELECT count(*) FROM kinderconnect.check_dialect('third') WHERE severity <> 'info';
+RESET ROLE;
+
 -- What is wrong with a copy; nothing of a change stays.
 CREATE FUNCTION pg_temp.copy_dialect(original text, copy text) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO kinderconnect.dialect SELECT copy, description, false, auth FROM kinderconnect.dialect WHERE dialect = original;

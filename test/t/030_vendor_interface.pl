@@ -175,10 +175,8 @@ foreach my $fault (
 	my $name = $fault->{kind} . ($fault->{status} ? " $fault->{status}" : '');
 
 	$night->sql($change);
-	fault({ %$fault, operation => 'submit', times => 1 });
-	$night->night;
-	fault({ %$fault, operation => 'children', times => 1, match => { providerId => 'P1' } })
-	  unless $fault->{kind} =~ /^results|^batch/;
+	fault({ %$fault, operation => 'submit', times => 1 },
+		map { { %$fault, operation => 'children', times => 1, match => { providerId => 'P1' } } } grep { !/^results|^batch|^expire/ } $fault->{kind});
 	$night->night;
 	fault();
 	is($night->night->{state}, '', "a night after $name");

@@ -1,0 +1,477 @@
+-- Who an unlinked child might be: up to five candidates of Manage with a score
+-- and the reason in words, for a person to decide. Nothing here makes a link.
+--
+-- Children are compared where one of a few blocks brings them together, so
+-- that no night compares everybody with everybody. Birth date, last and first
+-- name are compared each by itself; a comparison ends in one finding, and a
+-- finding has its worth.
+
+CREATE TABLE kinderconnect.child_decision (
+	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text NOT NULL,
+	kinderconnect_child_id text NOT NULL,
+	child_id               text NOT NULL,
+	decision               text NOT NULL CHECK (decision IN ('link', 'reject', 'unlink')),
+	decided_at             timestamptz NOT NULL DEFAULT clock_timestamp(),
+	decided_by             text NOT NULL DEFAULT session_user,
+	reason                 text,
+	PRIMARY KEY (organization_id, agency_id, kinderconnect_child_id, child_id, decided_at)
+);
+COMMENT ON TABLE kinderconnect.child_decision IS
+'what persons decided about pairs of children; the last one about a pair counts, and no night undoes it';
+COMMENT ON COLUMN kinderconnect.child_decision.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.child_decision.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.child_decision.kinderconnect_child_id IS 'the child at KinderConnect';
+COMMENT ON COLUMN kinderconnect.child_decision.child_id IS 'the child in Manage';
+COMMENT ON COLUMN kinderconnect.child_decision.decision IS 'link: they are one child; reject, unlink: they are not';
+COMMENT ON COLUMN kinderconnect.child_decision.decided_at IS 'when';
+COMMENT ON COLUMN kinderconnect.child_decision.decided_by IS 'login role';
+COMMENT ON COLUMN kinderconnect.child_decision.reason IS 'why, in the person''s words';
+
+CREATE VIEW kinderconnect.parted_pair AS
+SELECT d.organization_id, d.agency_id, d.kinderconnect_child_id, d.child_id
+FROM (SELECT DISTINCT ON (d.organization_id, d.agency_id, d.kinderconnect_child_id, d.child_id) d.*
+	FROM kinderconnect.child_decision d
+	ORDER BY d.organization_id, d.agency_id, d.kinderconnect_child_id, d.child_id, d.decided_at DESC) d
+WHERE d.decision <> 'link';
+COMMENT ON VIEW kinderconnect.parted_pair IS 'pairs that a person has said are two children: never linked, never offered';
+COMMENT ON COLUMN kinderconnect.parted_pair.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.parted_pair.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.parted_pair.kinderconnect_child_id IS 'the child at KinderConnect';
+COMMENT ON COLUMN kinderconnect.parted_pair.child_id IS 'the child in Manage';
+
+CREATE TABLE kinderconnect.scored_child (
+	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text NOT NULL,
+	kinderconnect_child_id text NOT NULL,
+	scored_at              timestamptz NOT NULL,
+	PRIMARY KEY (organization_id, agency_id, kinderconnect_child_id)
+);
+COMMENT ON TABLE kinderconnect.scored_child IS 'unlinked children whose candidates are known; those changed since are scored again';
+COMMENT ON COLUMN kinderconnect.scored_child.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.scored_child.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.scored_child.kinderconnect_child_id IS 'the child at KinderConnect';
+COMMENT ON COLUMN kinderconnect.scored_child.scored_at IS 'when; -infinity: due';
+
+CREATE TABLE kinderconnect.match_candidate (
+	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text NOT NULL,
+	kinderconnect_child_id text NOT NULL,
+	child_id               text NOT NULL,
+	position               integer NOT NULL CHECK (position BETWEEN 1 AND 5),
+	score                  numeric(4, 3) NOT NULL CHECK (score BETWEEN 0 AND 1),
+	reason                 text NOT NULL,
+	first_name             text,
+	last_name              text,
+	date_of_birth          date,
+	location_id            text,
+	PRIMARY KEY (organization_id, agency_id, kinderconnect_child_id, child_id)
+);
+COMMENT ON TABLE kinderconnect.match_candidate IS
+'up to five children of Manage that an unlinked child might be; decide with link_child() or reject_match()';
+COMMENT ON COLUMN kinderconnect.match_candidate.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.match_candidate.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.match_candidate.kinderconnect_child_id IS 'the child at KinderConnect';
+COMMENT ON COLUMN kinderconnect.match_candidate.child_id IS 'the child in Manage';
+COMMENT ON COLUMN kinderconnect.match_candidate.position IS '1: the likeliest';
+COMMENT ON COLUMN kinderconnect.match_candidate.score IS '1: all equal; 0: nothing is';
+COMMENT ON COLUMN kinderconnect.match_candidate.reason IS 'what speaks for and against it, in words';
+COMMENT ON COLUMN kinderconnect.match_candidate.first_name IS 'first name in Manage';
+COMMENT ON COLUMN kinderconnect.match_candidate.last_name IS 'last name in Manage';
+COMMENT ON COLUMN kinderconnect.match_candidate.date_of_birth IS 'birth date in Manage';
+COMMENT ON COLUMN kinderconnect.match_candidate.location_id IS 'the child''s site in Manage';
+
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child_decision', '');
+
+-- One word for what comparing two names shows, the best that applies. Keys
+-- longer than any name are cut: levenshtein() refuses more than 255.
+CREATE FUNCTION kinderconnect._compare_names(a text, b text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE
+		WHEN a = b THEN 'equal'
+		WHEN a IS NULL OR b IS NULL OR a = '' OR b = '' THEN 'missing'
+		WHEN replace(a, ' ', '') = replace(b, ' ', '') THEN 'spaced'
+		WHEN levenshtein_less_equal(a, b, 1) <= 1 THEN 'one letter'
+		-- an insertion and a deletion: one letter stands elsewhere
+		WHEN length(a) = length(b) AND levenshtein_less_equal(a, b, 2) = 2 AND levenshtein_less_equal(a, b, 1, 1, 3, 2) = 2 THEN 'swapped letters'
+		WHEN string_to_array(a, ' ') && string_to_array(b, ' ') THEN 'in part'
+		WHEN least(length(a), length(b)) >= 5 AND levenshtein_less_equal(a, b, 2) = 2 THEN 'two letters'
+		WHEN length(dmetaphone(a)) > 1 AND dmetaphone(a) = dmetaphone(b) THEN 'sound'
+		WHEN least(length(a), length(b)) >= 3 AND (starts_with(a, b) OR starts_with(b, a)) THEN 'beginning'
+		WHEN similarity(a, b) >= 0.35 OR levenshtein(a, b) * 3 <= greatest(length(a), length(b)) THEN 'similar'
+		WHEN left(a, 1) = left(b, 1) THEN 'initial'
+		ELSE 'different'
+	END;
+COMMENT ON FUNCTION kinderconnect._compare_names(text, text) IS 'the finding of comparing two folded names';
+
+CREATE FUNCTION kinderconnect._compare_dates(a text, b text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE
+		WHEN a = b THEN 'equal'
+		WHEN a IS NULL OR b IS NULL THEN 'missing'
+		WHEN left(a, 4) = left(b, 4) AND substr(a, 5, 2) = right(b, 2) AND right(a, 2) = substr(b, 5, 2) THEN 'day and month'
+		WHEN levenshtein_less_equal(a, b, 1) = 1 THEN
+			CASE WHEN left(a, 4) <> left(b, 4) THEN 'digit of year' WHEN right(a, 2) <> right(b, 2) THEN 'digit of day' ELSE 'digit of month' END
+		WHEN levenshtein_less_equal(a, b, 2) = 2 AND levenshtein_less_equal(a, b, 1, 1, 3, 2) = 2 THEN 'swapped digits'
+		WHEN left(a, 4) = left(b, 4) AND substr(a, 5, 2) = substr(b, 5, 2) THEN 'day'
+		WHEN left(a, 4) = left(b, 4) AND right(a, 2) = right(b, 2) THEN 'month'
+		WHEN right(a, 4) = right(b, 4) THEN 'year'
+		WHEN levenshtein_less_equal(a, b, 2) = 2 THEN 'two digits'
+		ELSE 'different'
+	END;
+COMMENT ON FUNCTION kinderconnect._compare_dates(text, text) IS 'the finding of comparing two dates written YYYYMMDD';
+
+CREATE FUNCTION kinderconnect._sound(name text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN nullif(dmetaphone(name), '');
+COMMENT ON FUNCTION kinderconnect._sound(text) IS 'how a folded name sounds in English; null where it has no Latin letters';
+
+-- The blocks. Within a site names need only be alike, for a site's children
+-- are few; across the organization two things must agree.
+CREATE FUNCTION kinderconnect._pairs(organization text, since timestamptz)
+	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH unlinked AS (
+		SELECT c.agency_id, c.kinderconnect_child_id, c.date_of_birth, nullif(c.first_key, '') AS first_key, nullif(c.last_key, '') AS last_key
+		FROM kinderconnect.child c
+		LEFT JOIN kinderconnect.scored_child s ON (s.organization_id, s.agency_id, s.kinderconnect_child_id)
+			= (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+		WHERE c.organization_id = organization
+			AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
+				AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id))
+			AND (since IS NOT NULL OR s.scored_at = '-infinity')
+	), c AS MATERIALIZED (
+		SELECT u.*, kinderconnect._sound(u.first_key) AS first_sound, kinderconnect._sound(u.last_key) AS last_sound
+		FROM unlinked u
+	), m AS MATERIALIZED (
+		SELECT k.child_id, k.location_id, k.date_of_birth, nullif(k.first_key, '') AS first_key, nullif(k.last_key, '') AS last_key,
+			kinderconnect._sound(k.first_key) AS first_sound, kinderconnect._sound(k.last_key) AS last_sound
+		FROM kinderconnect.known_child k
+		WHERE k.organization_id = organization AND (since IS NULL OR k.changed_at >= since)
+	), at_site AS MATERIALIZED (
+		SELECT DISTINCT c.*, p.location_id
+		FROM c
+		JOIN kinderconnect.listed_authorization l ON (l.organization_id, l.agency_id, l.kinderconnect_child_id)
+			= (organization, c.agency_id, c.kinderconnect_child_id)
+		JOIN kinderconnect.provider p ON (p.organization_id, p.agency_id, p.provider_id) = (l.organization_id, l.agency_id, l.provider_id)
+		WHERE p.location_id IS NOT NULL
+	)
+	-- the site's children born that day, or on the day of that month turned round
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM at_site c JOIN m ON (m.location_id, m.date_of_birth) = (c.location_id, c.date_of_birth)
+	UNION
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM at_site c JOIN m ON m.location_id = c.location_id AND to_char(m.date_of_birth, 'YYYYDDMM') = to_char(c.date_of_birth, 'YYYYMMDD')
+	UNION
+	-- the site's children whose names both end alike
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM at_site c JOIN m ON m.location_id = c.location_id
+		AND right(m.last_key, 2) = right(c.last_key, 2) AND right(m.first_key, 2) = right(c.first_key, 2)
+	UNION
+	-- the site's children with a first or last name that sounds alike, or one for the other
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM at_site c JOIN m ON (m.location_id, m.last_sound) = (c.location_id, c.last_sound)
+	UNION
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM at_site c JOIN m ON (m.location_id, m.first_sound) = (c.location_id, c.first_sound)
+	UNION
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM at_site c JOIN m ON (m.location_id, m.first_sound) = (c.location_id, c.last_sound)
+	UNION
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM at_site c JOIN m ON (m.location_id, m.last_sound) = (c.location_id, c.first_sound)
+	UNION
+	-- born that day, and an initial agrees, straight or crosswise, or a name is missing
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM c JOIN m ON m.date_of_birth = c.date_of_birth
+	WHERE (left(c.last_key, 1) IN (left(m.last_key, 1), left(m.first_key, 1)) OR left(c.first_key, 1) IN (left(m.first_key, 1), left(m.last_key, 1)))
+		IS NOT FALSE
+	UNION
+	-- last name, and the initial of the first
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM c JOIN m ON m.last_key = c.last_key AND left(m.first_key, 1) = left(c.first_key, 1)
+	UNION
+	-- both names begin alike, both sound alike, both are one for the other
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM c JOIN m ON left(m.last_key, 2) = left(c.last_key, 2) AND left(m.first_key, 2) = left(c.first_key, 2)
+	UNION
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM c JOIN m ON m.last_sound = c.last_sound AND m.first_sound = c.first_sound
+	UNION
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM c JOIN m ON m.last_sound = c.first_sound AND m.first_sound = c.last_sound;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._pairs(text, timestamptz) IS
+'the pairs worth comparing: of unlinked children that are due for scoring; or, with since, of all unlinked ones and the children of Manage changed since';
+
+-- What a finding is worth, of 1 for the field. A field that is missing neither
+-- proves nor disproves.
+CREATE FUNCTION kinderconnect._worth(finding text) RETURNS double precision
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE finding
+		WHEN 'different' THEN 0
+		WHEN 'equal' THEN 1
+		WHEN 'initial' THEN 0.10
+		-- of names
+		WHEN 'spaced' THEN 0.95
+		WHEN 'nickname' THEN 0.90
+		WHEN 'one letter' THEN 0.85
+		WHEN 'swapped letters' THEN 0.85
+		WHEN 'in part' THEN 0.80
+		WHEN 'two letters' THEN 0.70
+		WHEN 'sound' THEN 0.70
+		WHEN 'beginning' THEN 0.60
+		WHEN 'similar' THEN 0.50
+		WHEN 'missing' THEN 0.35
+		-- of dates
+		WHEN 'day and month' THEN 0.85
+		WHEN 'digit of year' THEN 0.80
+		WHEN 'digit of month' THEN 0.80
+		WHEN 'digit of day' THEN 0.80
+		WHEN 'swapped digits' THEN 0.80
+		WHEN 'day' THEN 0.40
+		WHEN 'month' THEN 0.40
+		WHEN 'year' THEN 0.40
+		WHEN 'two digits' THEN 0.40
+	END;
+COMMENT ON FUNCTION kinderconnect._worth(text) IS 'what a finding of _compare_names() or _compare_dates() is worth, from 0 to 1';
+
+CREATE FUNCTION kinderconnect._in_words(field text, finding text, a text, b text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE finding
+		WHEN 'equal' THEN field || ' equal'
+		WHEN 'missing' THEN field || ' missing'
+		WHEN 'day and month' THEN 'day and month swapped'
+		WHEN 'digit of year' THEN 'one digit of the year'
+		WHEN 'digit of month' THEN 'one digit of the month'
+		WHEN 'digit of day' THEN 'one digit of the day'
+		WHEN 'swapped digits' THEN 'two digits of the birth date swapped'
+		WHEN 'day' THEN 'only the day of birth different'
+		WHEN 'month' THEN 'only the month of birth different'
+		WHEN 'year' THEN 'only the year of birth different'
+		WHEN 'two digits' THEN 'two digits of the birth date'
+		ELSE field || CASE finding
+			WHEN 'spaced' THEN ' equal but for a space'
+			WHEN 'nickname' THEN ' a nickname'
+			WHEN 'one letter' THEN ' one letter'
+			WHEN 'swapped letters' THEN ' two letters swapped'
+			WHEN 'in part' THEN ' equal in part'
+			WHEN 'two letters' THEN ' two letters'
+			WHEN 'sound' THEN ' sounds alike'
+			WHEN 'beginning' THEN ' begins alike'
+			WHEN 'similar' THEN ' similar'
+			ELSE ' different' END || coalesce(': ' || a || ' / ' || b, '')
+	END;
+COMMENT ON FUNCTION kinderconnect._in_words(text, text, text, text) IS 'a finding about a field, for people; a and b are what is written on the two sides';
+
+-- The score: birth date 0.40, last name 0.33, first name 0.27, each times what
+-- its finding is worth.
+CREATE FUNCTION kinderconnect._candidates(organization text)
+	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, location_id text, "position" integer, score numeric, reason text)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH same_name AS MATERIALIZED (
+		SELECT n.one, n.other FROM kinderconnect.same_name n
+	), compared AS (
+		SELECT p.agency_id, p.kinderconnect_child_id, p.child_id, m.location_id,
+			left(c.first_key, 60) AS a_first, left(c.last_key, 60) AS a_last, left(m.first_key, 60) AS b_first, left(m.last_key, 60) AS b_last,
+			kinderconnect._compare_dates(to_char(c.date_of_birth, 'YYYYMMDD'), to_char(m.date_of_birth, 'YYYYMMDD')) AS birth,
+			CASE
+				-- Van Dyke, and Vandyke: in a key the words are sorted
+				WHEN c.last_key <> m.last_key AND strpos(c.last_key || m.last_key, ' ') > 0
+					AND replace(kinderconnect._words(c.last_name), ' ', '') = replace(kinderconnect._words(m.last_name), ' ', '') THEN 'spaced'
+				ELSE kinderconnect._compare_names(left(c.last_key, 60), left(m.last_key, 60))
+			END AS last,
+			CASE
+				WHEN n.one IS NOT NULL THEN 'nickname'
+				-- Mary Ann, and Maryann
+				WHEN c.first_key <> m.first_key AND replace(concat(c.first_key, c.middle_key), ' ', '') = replace(concat(m.first_key, m.middle_key), ' ', '')
+					THEN 'spaced'
+				ELSE kinderconnect._compare_names(left(c.first_key, 60), left(m.first_key, 60))
+			END AS first,
+			starts_with(c.middle_key, m.middle_key) OR starts_with(m.middle_key, c.middle_key) AS middle_agrees,
+			c.suffix_key = m.suffix_key AS suffix_agrees, m.active
+		FROM kinderconnect._pairs(organization, NULL) p
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, p.agency_id, p.kinderconnect_child_id)
+		JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id) = (organization, p.child_id)
+		LEFT JOIN same_name n ON (n.one, n.other) = (c.first_key, m.first_key)
+		OFFSET 0
+	), crossed AS (
+		-- where the names do not fit, they may stand one in the other's field
+		SELECT d.*, kinderconnect._worth(d.birth) * 0.40 AS birth_points,
+			kinderconnect._worth(d.last) * 0.33 + kinderconnect._worth(d.first) * 0.27 AS name_points,
+			CASE WHEN kinderconnect._worth(d.last) + kinderconnect._worth(d.first) < 1 THEN kinderconnect._compare_names(d.a_first, d.b_last) END AS first_as_last,
+			CASE WHEN kinderconnect._worth(d.last) + kinderconnect._worth(d.first) < 1 THEN kinderconnect._compare_names(d.a_last, d.b_first) END AS last_as_first
+		FROM compared d
+		OFFSET 0
+	), scored AS MATERIALIZED (
+		SELECT DISTINCT ON (x.agency_id, x.kinderconnect_child_id, x.child_id)
+			x.agency_id, x.kinderconnect_child_id, x.child_id, x.location_id, x.birth, x.last, x.first, x.middle_agrees, x.suffix_agrees, x.active,
+			CASE WHEN s.swapped > x.name_points THEN CASE WHEN s.both THEN 'both' ELSE 'one' END END AS swapped,
+			x.birth_points + greatest(x.name_points, s.swapped)
+				-- no fields of their own, but they may speak against
+				- CASE WHEN NOT x.suffix_agrees THEN 0.05 ELSE 0 END - CASE WHEN NOT x.middle_agrees THEN 0.03 ELSE 0 END AS score,
+			-- for telling twins
+			CASE WHEN x.birth = 'equal' AND x.last = 'equal' THEN kinderconnect._worth(x.first) END AS fit
+		FROM crossed x
+		CROSS JOIN LATERAL (SELECT
+			0.85 * (kinderconnect._worth(x.first_as_last) * 0.33 + kinderconnect._worth(x.last_as_first) * 0.27) AS swapped,
+			least(kinderconnect._worth(x.first_as_last), kinderconnect._worth(x.last_as_first)) >= 0.5 AS both) s
+		WHERE x.birth_points + greatest(x.name_points, s.swapped) >= 0.30
+		ORDER BY x.agency_id, x.kinderconnect_child_id, x.child_id, score DESC, x.active DESC, x.location_id
+	), told_apart AS (
+		-- Twins: born one day, of one last name, and for each there is a first
+		-- name on the other side that fits better than this one.
+		SELECT s.*, coalesce(s.fit <= 0.60
+				AND max(s.fit) OVER (PARTITION BY s.agency_id, s.kinderconnect_child_id) > s.fit
+				AND max(s.fit) OVER (PARTITION BY s.child_id) > s.fit, false) AS twin
+		FROM scored s
+	), placed AS (
+		SELECT t.*, row_number() OVER (PARTITION BY t.agency_id, t.kinderconnect_child_id ORDER BY t.score DESC, t.active DESC, t.child_id) AS place
+		FROM told_apart t
+		WHERE NOT t.twin
+			AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
+				AND (k.organization_id, k.agency_id, k.child_id) = (organization, t.agency_id, t.child_id))
+			AND NOT EXISTS (SELECT FROM kinderconnect.parted_pair r WHERE (r.organization_id, r.agency_id, r.kinderconnect_child_id, r.child_id)
+				= (organization, t.agency_id, t.kinderconnect_child_id, t.child_id))
+	)
+	SELECT f.agency_id, f.kinderconnect_child_id, f.child_id, f.location_id, f.place::integer, round(greatest(f.score, 0)::numeric, 3),
+		concat_ws(', ', kinderconnect._in_words('birth date', f.birth, to_char(c.date_of_birth, 'YYYY-MM-DD'), to_char(m.date_of_birth, 'YYYY-MM-DD')),
+			CASE WHEN f.swapped IS NOT NULL THEN format('%s: %s %s / %s %s',
+				CASE f.swapped WHEN 'both' THEN 'first and last name swapped' ELSE 'one name in the other''s field' END,
+				c.first_name, c.last_name, m.first_name, m.last_name)
+			ELSE concat_ws(', ',
+				CASE WHEN f.last = 'equal' AND split_part(kinderconnect._words(c.last_name), ' ', 1) <> split_part(kinderconnect._words(m.last_name), ' ', 1)
+						THEN 'surnames swapped'
+					ELSE kinderconnect._in_words('last name', f.last, c.last_name, m.last_name) END,
+				kinderconnect._in_words('first name', f.first, c.first_name, m.first_name)) END,
+			CASE WHEN NOT f.middle_agrees THEN 'middle name different' END,
+			CASE WHEN NOT f.suffix_agrees THEN 'suffix different' END,
+			CASE WHEN NOT f.active THEN 'inactive in Manage' END)
+	FROM placed f
+	JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, f.agency_id, f.kinderconnect_child_id)
+	JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id, m.location_id) = (organization, f.child_id, f.location_id)
+	WHERE f.place <= 5;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._candidates(text) IS 'the candidates of the children that are due for scoring; changes nothing';
+
+-- Due are unlinked children that are new or changed, whose candidates are, or
+-- could be, children of Manage that are new, changed or gone, and those that
+-- share last name and birth date with one that is due: they may be its twin.
+CREATE FUNCTION kinderconnect._score(organization text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+DECLARE
+	last_scored timestamptz;
+BEGIN
+	SELECT max(s.scored_at) INTO last_scored FROM kinderconnect.scored_child s WHERE s.organization_id = organization;
+
+	-- A link settles it.
+	DELETE FROM kinderconnect.match_candidate n USING kinderconnect.child_link k
+	WHERE n.organization_id = organization AND k.ended_at IS NULL
+		AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (n.organization_id, n.agency_id, n.kinderconnect_child_id);
+	DELETE FROM kinderconnect.scored_child s USING kinderconnect.child_link k
+	WHERE s.organization_id = organization AND k.ended_at IS NULL
+		AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (s.organization_id, s.agency_id, s.kinderconnect_child_id);
+
+	IF EXISTS (SELECT FROM kinderconnect.known_child k WHERE k.organization_id = organization AND k.changed_at >= last_scored) THEN
+		UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
+		FROM (SELECT DISTINCT p.agency_id, p.kinderconnect_child_id FROM kinderconnect._pairs(organization, last_scored) p) p
+		WHERE s.organization_id = organization AND (s.agency_id, s.kinderconnect_child_id) = (p.agency_id, p.kinderconnect_child_id);
+	END IF;
+	UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
+	FROM kinderconnect.match_candidate n
+	WHERE s.organization_id = organization AND s.scored_at <> '-infinity'
+		AND (n.organization_id, n.agency_id, n.kinderconnect_child_id) = (s.organization_id, s.agency_id, s.kinderconnect_child_id)
+		AND (EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
+				AND (k.organization_id, k.agency_id, k.child_id) = (organization, n.agency_id, n.child_id))
+			OR NOT EXISTS (SELECT FROM kinderconnect.known_child m WHERE (m.organization_id, m.child_id) = (organization, n.child_id)));
+	INSERT INTO kinderconnect.scored_child AS s (organization_id, agency_id, kinderconnect_child_id, scored_at)
+	SELECT organization, c.agency_id, c.kinderconnect_child_id, '-infinity'
+	FROM kinderconnect.child c
+	LEFT JOIN kinderconnect.scored_child d ON (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+		= (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+	WHERE c.organization_id = organization AND (d.scored_at IS NULL OR d.scored_at <= c.changed_at)
+		AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
+			AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id))
+	ON CONFLICT (organization_id, agency_id, kinderconnect_child_id) DO UPDATE SET scored_at = '-infinity' WHERE s.scored_at <> '-infinity';
+
+	IF NOT EXISTS (SELECT FROM kinderconnect.scored_child s WHERE s.organization_id = organization AND s.scored_at = '-infinity') THEN
+		RETURN;
+	END IF;
+	UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
+	FROM kinderconnect.child t
+	WHERE s.organization_id = organization AND s.scored_at <> '-infinity'
+		AND (t.organization_id, t.agency_id, t.kinderconnect_child_id) = (s.organization_id, s.agency_id, s.kinderconnect_child_id)
+		AND EXISTS (SELECT FROM kinderconnect.child c
+			JOIN kinderconnect.scored_child d ON d.scored_at = '-infinity' AND (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+				= (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+			WHERE (c.organization_id, c.date_of_birth, c.last_key) = (t.organization_id, t.date_of_birth, t.last_key));
+
+	DELETE FROM kinderconnect.match_candidate n USING kinderconnect.scored_child s
+	WHERE n.organization_id = organization AND s.scored_at = '-infinity'
+		AND (s.organization_id, s.agency_id, s.kinderconnect_child_id) = (n.organization_id, n.agency_id, n.kinderconnect_child_id);
+	INSERT INTO kinderconnect.match_candidate
+		(organization_id, agency_id, kinderconnect_child_id, child_id, position, score, reason, first_name, last_name, date_of_birth, location_id)
+	SELECT organization, n.agency_id, n.kinderconnect_child_id, n.child_id, n.position, n.score, n.reason,
+		m.first_name, m.last_name, m.date_of_birth, nullif(m.location_id, '')
+	FROM kinderconnect._candidates(organization) n
+	JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id, m.location_id) = (organization, n.child_id, n.location_id);
+	UPDATE kinderconnect.scored_child s SET scored_at = now()
+	WHERE s.organization_id = organization AND s.scored_at = '-infinity';
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._score(text) IS
+'finds the candidates of an organization''s unlinked children, where anything changed since it last did';
+
+CREATE FUNCTION kinderconnect.reject_match(organization_id text, agency_id text, kinderconnect_child_id text, child_id text, reason text DEFAULT NULL)
+	RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM kinderconnect._require_organization(reject_match.organization_id);
+	IF NOT EXISTS (SELECT FROM kinderconnect.child c WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+			= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id)) THEN
+		RAISE EXCEPTION 'agency "%" lists no child "%"', reject_match.agency_id, reject_match.kinderconnect_child_id
+			USING ERRCODE = 'KC001', HINT = 'Children are listed in kinderconnect.child.';
+	END IF;
+	IF EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
+			AND (k.organization_id, k.agency_id, k.kinderconnect_child_id, k.child_id)
+				= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id, reject_match.child_id)) THEN
+		RAISE EXCEPTION 'child "%" of agency "%" is linked to child "%" of Manage', reject_match.kinderconnect_child_id,
+			reject_match.agency_id, reject_match.child_id
+			USING ERRCODE = 'object_in_use', HINT = 'End the link: SELECT kinderconnect.unlink_child(organization_id, agency_id, kinderconnect_child_id, reason).';
+	END IF;
+	INSERT INTO kinderconnect.child_decision (organization_id, agency_id, kinderconnect_child_id, child_id, decision, reason)
+	VALUES (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id, reject_match.child_id, 'reject', reject_match.reason);
+	DELETE FROM kinderconnect.match_candidate n
+	WHERE (n.organization_id, n.agency_id, n.kinderconnect_child_id, n.child_id)
+		= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id, reject_match.child_id);
+	-- another may take its place
+	UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
+	WHERE (s.organization_id, s.agency_id, s.kinderconnect_child_id)
+		= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.reject_match(text, text, text, text, text) IS
+'a person''s decision that a KinderConnect child is not this child of Manage: they are never linked by a night, nor offered again. link_child() takes it back';

@@ -71,6 +71,7 @@ REGRESS = \
 	plan \
 	engine \
 	analyst \
+	limits \
 	dialect \
 	api \
 	hostile \
@@ -112,7 +113,7 @@ all install installcheck clean:
 endif
 
 # From a fresh clone, as root or with sudo; no existing cluster is touched.
-packages test demo bench-match: export PG_CONFIG := $(PG_CONFIG)
+packages test soak demo bench-match: export PG_CONFIG := $(PG_CONFIG)
 
 packages:
 	@bash test/lib/prepare packages
@@ -120,6 +121,13 @@ packages:
 test:
 	@bash test/lib/prepare
 	@bash test/run
+
+# Faults, edits and nights from a seed; one of its own is drawn and printed
+ROUNDS ?= 200
+SEED ?= $(shell date +%s)
+soak:
+	@bash test/lib/prepare
+	@bash test/soak $(ROUNDS) $(SEED)
 
 demo: export KEEP := $(KEEP)
 demo:
@@ -132,4 +140,4 @@ bench-match:
 	@bash test/lib/prepare
 	@bash bench/match
 
-.PHONY: all install installcheck clean packages test demo bench-match
+.PHONY: all install installcheck clean packages test soak demo bench-match

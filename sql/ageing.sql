@@ -3,9 +3,10 @@
 -- nothing of Manage, and "today" is the agency's own date.
 
 -- Rules of an agency with the dates on which each is the one that counts: its
--- own dates less those of whatever wins over it, in the order of _rules().
+-- own dates less those of whatever wins over it, in the order of _rules(). They
+-- are few: MATERIALIZED has the dates computed once, not for each child-day.
 CREATE VIEW kinderconnect.entry_window AS
-SELECT * FROM (
+WITH w AS MATERIALIZED (
 	SELECT a.agency_id, r.rule, r.value::integer AS days, r.enforced,
 		datemultirange(r.valid) - coalesce((SELECT range_agg(o.valid) FROM kinderconnect.agency_rule o
 			WHERE o.rule = r.rule AND (o.agency_id = a.agency_id OR o.state = a.state)
@@ -13,7 +14,9 @@ SELECT * FROM (
 		r.source
 	FROM kinderconnect.agency a
 	JOIN kinderconnect.agency_rule r ON (r.agency_id = a.agency_id OR r.state = a.state)
-	WHERE r.rule IN ('entry_window_days', 'correction_window_days')) w
+	WHERE r.rule IN ('entry_window_days', 'correction_window_days')
+)
+SELECT * FROM w
 WHERE NOT isempty(w.valid);
 COMMENT ON VIEW kinderconnect.entry_window IS 'how many days back each agency takes entries and corrections, enforced or only believed, and for which service dates';
 COMMENT ON COLUMN kinderconnect.entry_window.agency_id IS 'the agency';
@@ -24,7 +27,7 @@ COMMENT ON COLUMN kinderconnect.entry_window.valid IS 'service dates for which i
 COMMENT ON COLUMN kinderconnect.entry_window.source IS 'where it is written';
 
 CREATE VIEW kinderconnect.absence_limit_in_force AS
-SELECT * FROM (
+WITH l AS MATERIALIZED (
 	SELECT a.agency_id, a.state, r.limit_name, r.counts, r.uncounted_reasons, r.counts_unrecorded, r.period_months, r.period_begins,
 		r.at_most, r.needs_attended, r.enforced,
 		datemultirange(r.valid) - coalesce((SELECT range_agg(o.valid) FROM kinderconnect.absence_limit o
@@ -32,7 +35,9 @@ SELECT * FROM (
 				AND (o.agency_id IS NULL, o.builtin) < (r.agency_id IS NULL, r.builtin)), '{}') AS valid,
 		r.source, r.note
 	FROM kinderconnect.agency a
-	JOIN kinderconnect.absence_limit r ON (r.agency_id = a.agency_id OR r.state = a.state)) l
+	JOIN kinderconnect.absence_limit r ON (r.agency_id = a.agency_id OR r.state = a.state)
+)
+SELECT * FROM l
 WHERE NOT isempty(l.valid) AND num_nonnulls(l.at_most, l.needs_attended) > 0;
 COMMENT ON VIEW kinderconnect.absence_limit_in_force IS 'the absence limits of each agency, its own or its state''s';
 COMMENT ON COLUMN kinderconnect.absence_limit_in_force.agency_id IS 'the agency';
@@ -51,14 +56,16 @@ COMMENT ON COLUMN kinderconnect.absence_limit_in_force.source IS 'where it is wr
 COMMENT ON COLUMN kinderconnect.absence_limit_in_force.note IS 'what else is known';
 
 CREATE VIEW kinderconnect.unit_band_in_force AS
-SELECT * FROM (
+WITH b AS MATERIALIZED (
 	SELECT a.agency_id, a.state, r.unit, r.minutes, r.enforced,
 		datemultirange(r.valid) - coalesce((SELECT range_agg(o.valid) FROM kinderconnect.unit_band o
 			WHERE (o.agency_id = a.agency_id OR o.state = a.state)
 				AND (o.agency_id IS NULL, o.builtin) < (r.agency_id IS NULL, r.builtin)), '{}') AS valid,
 		r.source, r.note
 	FROM kinderconnect.agency a
-	JOIN kinderconnect.unit_band r ON (r.agency_id = a.agency_id OR r.state = a.state)) b
+	JOIN kinderconnect.unit_band r ON (r.agency_id = a.agency_id OR r.state = a.state)
+)
+SELECT * FROM b
 WHERE NOT isempty(b.valid);
 COMMENT ON VIEW kinderconnect.unit_band_in_force IS 'the unit bands of each agency, its own or its state''s';
 COMMENT ON COLUMN kinderconnect.unit_band_in_force.agency_id IS 'the agency';
@@ -242,7 +249,9 @@ COMMENT ON COLUMN kinderconnect.child_day_history.record_id IS 'the record';
 COMMENT ON COLUMN kinderconnect.child_day_history.run_id IS 'the run';
 
 CREATE VIEW kinderconnect.absence_use AS
-SELECT u.*, u.at_most - u.used AS remaining,
+SELECT u.organization_id, u.agency_id, u.state, u.kinderconnect_child_id, c.first_name, c.last_name, u.limit_name, u.counts, u.period_begin, u.period_end,
+	u.at_most, u.needs_attended, u.used, u.attended, u.unrecorded, u.counts_unrecorded, u.first_day, u.enforced, u.source, u.note,
+	u.at_most - u.used AS remaining,
 	CASE
 		WHEN u.used > 0 AND u.attended < u.needs_attended THEN 'not_attended'
 		WHEN u.used > u.at_most THEN 'exceeded'
@@ -251,15 +260,22 @@ SELECT u.*, u.at_most - u.used AS remaining,
 		WHEN u.used * 5 >= u.at_most * 4 THEN 'near'
 	END AS warning
 FROM (
-	SELECT d.organization_id, d.agency_id, l.state, d.kinderconnect_child_id, min(c.first_name) AS first_name, min(c.last_name) AS last_name,
-		l.limit_name, l.counts, p.period_begin, p.period_end, l.at_most, l.needs_attended,
-		count(DISTINCT d.service_date) FILTER (WHERE s.said = l.counts AND d.authorized
-			AND (l.counts <> 'absence' OR (d.absence_reason = ANY (l.uncounted_reasons)) IS NOT TRUE)) AS used,
-		count(DISTINCT d.service_date) FILTER (WHERE s.said = 'session') AS attended,
-		count(DISTINCT d.service_date) FILTER (WHERE d.reason = 'nothing_recorded' AND d.authorized) AS unrecorded,
-		l.counts_unrecorded, min(d.service_date) AS first_day, l.enforced, l.source, l.note
-	FROM kinderconnect.child_day d
-	JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+	SELECT d.organization_id, d.agency_id, min(l.state) AS state, d.kinderconnect_child_id, l.limit_name, l.counts, p.period_begin, p.period_end, l.at_most, l.needs_attended,
+		count(*) FILTER (WHERE CASE l.counts WHEN 'closure' THEN d.closed ELSE d.absent AND (d.absence_reason = ANY (l.uncounted_reasons)) IS NOT TRUE END) AS used,
+		count(*) FILTER (WHERE d.attended) AS attended, count(*) FILTER (WHERE d.unrecorded) AS unrecorded,
+		l.counts_unrecorded, min(d.service_date) AS first_day, l.enforced, min(l.source) AS source, min(l.note) AS note
+	FROM (
+		-- a day counts once, at however many providers
+		SELECT d.organization_id, d.agency_id, d.kinderconnect_child_id, d.service_date,
+			bool_or(s.said = 'absence' AND d.authorized) IS TRUE AS absent, bool_or(s.said = 'closure' AND d.authorized) IS TRUE AS closed,
+			bool_or(s.said = 'session') IS TRUE AS attended, bool_or(d.reason = 'nothing_recorded' AND d.authorized) IS TRUE AS unrecorded,
+			min(coalesce(d.absence_reason, d.accepted_reason)) FILTER (WHERE s.said = 'absence') AS absence_reason
+		FROM kinderconnect.child_day d
+		CROSS JOIN LATERAL (SELECT coalesce(d.kind, CASE
+			WHEN d.reason IN ('missing_check_out', 'missing_check_in', 'out_before_in', 'too_short', 'too_long',
+				'overlapping_sessions', 'over_midnight', 'clock_change', 'too_many_sessions') THEN 'session'
+			WHEN d.reason = 'absence_reason' THEN 'absence' END, d.accepted_kind) AS said) s
+		GROUP BY d.organization_id, d.agency_id, d.kinderconnect_child_id, d.service_date) d
 	JOIN kinderconnect.agency g ON g.agency_id = d.agency_id
 	JOIN kinderconnect.absence_limit_in_force l ON l.agency_id = d.agency_id
 	CROSS JOIN LATERAL (SELECT (now() AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date AS today,
@@ -270,13 +286,10 @@ FROM (
 			ELSE (date_trunc('month', d.service_date::timestamp) - make_interval(months => t.month))::date END AS period_begin,
 		CASE WHEN l.period_begins IS NULL THEN t.today
 			ELSE (date_trunc('month', d.service_date::timestamp) + make_interval(months => l.period_months - t.month))::date - 1 END AS period_end) p
-	CROSS JOIN LATERAL (SELECT coalesce(d.kind, CASE
-		WHEN d.reason IN ('missing_check_out', 'missing_check_in', 'out_before_in', 'too_short', 'too_long',
-			'overlapping_sessions', 'over_midnight', 'clock_change', 'too_many_sessions') THEN 'session'
-		WHEN d.reason = 'absence_reason' THEN 'absence' END, d.accepted_kind) AS said) s
 	WHERE d.service_date BETWEEN p.period_begin AND p.period_end AND l.valid @> least(p.period_end, t.today)
-	GROUP BY d.organization_id, d.agency_id, l.state, d.kinderconnect_child_id, l.limit_name, l.counts, p.period_begin, p.period_end,
-		l.at_most, l.needs_attended, l.counts_unrecorded, l.enforced, l.source, l.note) u
+	GROUP BY d.organization_id, d.agency_id, d.kinderconnect_child_id, l.limit_name, l.counts, p.period_begin, p.period_end,
+		l.at_most, l.needs_attended, l.counts_unrecorded, l.enforced) u
+JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (u.organization_id, u.agency_id, u.kinderconnect_child_id)
 WHERE u.used > 0 OR u.counts_unrecorded AND u.unrecorded > 0;
 COMMENT ON VIEW kinderconnect.absence_use IS
 'absences and closures of each child against the limits of its agency, a row for each limit and period with any. By what Manage says, else what the service holds; over all providers of the agency. It warns; nothing is held back';
@@ -336,24 +349,29 @@ FROM (
 			WHEN d.reason IN ('missing_check_out', 'missing_check_in', 'out_before_in', 'too_short', 'too_long',
 				'overlapping_sessions', 'over_midnight', 'clock_change', 'too_many_sessions') THEN 'session'
 			WHEN d.reason = 'absence_reason' THEN 'absence' END, d.accepted_kind) AS said) s
-		CROSS JOIN LATERAL (SELECT CASE WHEN count(*) = count(x.o - x.i) THEN (sum(extract(epoch FROM x.o - x.i)) / 60)::integer END AS minutes
-			FROM (SELECT CASE WHEN (w.i - interval '1 hour') AT TIME ZONE w.zone = w.wall_in THEN w.i - interval '1 hour' ELSE w.i END AS i,
-					CASE WHEN (w.o - interval '1 hour') AT TIME ZONE w.zone = w.wall_out THEN w.o - interval '1 hour' ELSE w.o END AS o
-				FROM (SELECT v.*, v.wall_in AT TIME ZONE v.zone AS i, v.wall_out AT TIME ZONE v.zone AS o
-					FROM (SELECT coalesce(g.time_zone, 'UTC') AS zone, d.service_date + r.i AS wall_in,
-							d.service_date + (r.o <= r.i)::integer + r.o AS wall_out
-						FROM unnest(CASE WHEN d.kind IS NULL THEN d.accepted_in ELSE d.session_in END,
-							CASE WHEN d.kind IS NULL THEN d.accepted_out ELSE d.session_out END) r (i, o)
-						WHERE s.said = 'session') v) w) x) t
+		CROSS JOIN LATERAL (SELECT coalesce(g.time_zone, 'UTC') AS zone,
+			(d.service_date + 2)::timestamp AT TIME ZONE coalesce(g.time_zone, 'UTC')
+				- d.service_date::timestamp AT TIME ZONE coalesce(g.time_zone, 'UTC') <> interval '48 hours' AS clocks_change) z
+		CROSS JOIN LATERAL (SELECT CASE WHEN count(*) = count(x.length) THEN (sum(extract(epoch FROM x.length)) / 60)::integer END AS minutes
+			FROM (SELECT CASE WHEN z.clocks_change
+					THEN CASE WHEN (w.wall_out AT TIME ZONE z.zone - interval '1 hour') AT TIME ZONE z.zone = w.wall_out
+							THEN w.wall_out AT TIME ZONE z.zone - interval '1 hour' ELSE w.wall_out AT TIME ZONE z.zone END
+						- CASE WHEN (w.wall_in AT TIME ZONE z.zone - interval '1 hour') AT TIME ZONE z.zone = w.wall_in
+							THEN w.wall_in AT TIME ZONE z.zone - interval '1 hour' ELSE w.wall_in AT TIME ZONE z.zone END
+					ELSE w.wall_out - w.wall_in END AS length
+				FROM (SELECT d.service_date + r.i AS wall_in, d.service_date + (r.o <= r.i)::integer + r.o AS wall_out
+					FROM unnest(CASE WHEN d.kind IS NULL THEN d.accepted_in ELSE d.session_in END,
+						CASE WHEN d.kind IS NULL THEN d.accepted_out ELSE d.session_out END) r (i, o)
+					WHERE s.said = 'session') w) x) t
 		LEFT JOIN kinderconnect.unit_band_in_force b ON b.agency_id = d.agency_id AND b.valid @> d.service_date AND b.minutes @> t.minutes
 		GROUP BY d.organization_id, d.agency_id, g.state, d.provider_id, d.kinderconnect_child_id, date_trunc('month', d.service_date::timestamp)::date, b.unit) u
 	GROUP BY u.organization_id, u.agency_id, u.state, u.provider_id, u.kinderconnect_child_id, u.month) m
 JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (m.organization_id, m.agency_id, m.kinderconnect_child_id)
-LEFT JOIN LATERAL (SELECT string_agg(DISTINCT btrim(a.units_of_care), ', ') AS units_of_care,
+CROSS JOIN LATERAL (SELECT string_agg(DISTINCT btrim(a.units_of_care), ', ') AS units_of_care,
 		count(DISTINCT btrim(a.units_of_care)) = 1 AND count(*) = count(a.units_of_care) AS alike
 	FROM kinderconnect.authorization a
 	WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id) = (m.organization_id, m.agency_id, m.provider_id, m.kinderconnect_child_id)
-		AND a.known_until = 'infinity' AND a.begin_date < m.month + interval '1 month' AND (a.end_date >= m.month) IS NOT FALSE) a ON true;
+		AND a.known_until = 'infinity' AND a.begin_date < m.month + interval '1 month' AND (a.end_date >= m.month) IS NOT FALSE) a;
 COMMENT ON VIEW kinderconnect.unit_use IS
 'care of each child, provider and month in minutes and units, next to the units authorized. By what Manage says, else what the service holds; only finished days. The agency computes for itself: this is for finding what is far apart';
 COMMENT ON COLUMN kinderconnect.unit_use.organization_id IS 'the organization';

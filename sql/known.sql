@@ -20,7 +20,7 @@ CREATE TABLE kinderconnect.known_child (
 	middle_key      text GENERATED ALWAYS AS (kinderconnect._middle_key(first_name, middle_name)) STORED,
 	last_key        text GENERATED ALWAYS AS (kinderconnect._last_key(last_name)) STORED,
 	suffix_key      text GENERATED ALWAYS AS (kinderconnect._suffix_key(first_name, last_name, suffix)) STORED,
-	changed_at      timestamptz NOT NULL DEFAULT now(),
+	changed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (organization_id, child_id, location_id)
 );
 COMMENT ON TABLE kinderconnect.known_child IS
@@ -39,6 +39,8 @@ COMMENT ON COLUMN kinderconnect.known_child.middle_key IS 'the other words of th
 COMMENT ON COLUMN kinderconnect.known_child.last_key IS 'words of the last name without suffix, folded, in the order of the alphabet';
 COMMENT ON COLUMN kinderconnect.known_child.suffix_key IS 'Jr, II, ..., wherever it was written, folded';
 COMMENT ON COLUMN kinderconnect.known_child.changed_at IS 'when it was first read, or read differently';
+
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.known_child', '');
 
 CREATE INDEX known_child_by_name ON kinderconnect.known_child (organization_id, date_of_birth, last_key, first_key);
 
@@ -64,7 +66,7 @@ BEGIN
 	ON CONFLICT (organization_id, child_id, location_id) DO UPDATE
 	SET first_name = excluded.first_name, middle_name = excluded.middle_name,
 		last_name = excluded.last_name, suffix = excluded.suffix, date_of_birth = excluded.date_of_birth, active = excluded.active,
-		changed_at = now();
+		changed_at = clock_timestamp();
 
 	DELETE FROM kinderconnect.known_child k
 	WHERE k.organization_id = organization

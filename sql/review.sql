@@ -82,6 +82,8 @@ COMMENT ON COLUMN kinderconnect.match_candidate.date_of_birth IS 'birth date in 
 COMMENT ON COLUMN kinderconnect.match_candidate.location_id IS 'the child''s site in Manage';
 
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child_decision', '');
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.scored_child', '');
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.match_candidate', '');
 
 -- One word for what comparing two names shows, the best that applies. Keys
 -- longer than any name are cut: levenshtein() refuses more than 255.
@@ -154,7 +156,7 @@ BEGIN
 		SELECT k.child_id, k.location_id, k.date_of_birth, nullif(k.first_key, '') AS first_key, nullif(k.last_key, '') AS last_key,
 			kinderconnect._sound(k.first_key) AS first_sound, kinderconnect._sound(k.last_key) AS last_sound
 		FROM kinderconnect.known_child k
-		WHERE k.organization_id = organization AND (since IS NULL OR k.changed_at >= since)
+		WHERE k.organization_id = organization AND (since IS NULL OR k.changed_at > since)
 	), at_site AS MATERIALIZED (
 		SELECT DISTINCT c.*, p.location_id
 		FROM c
@@ -392,7 +394,7 @@ BEGIN
 	WHERE s.organization_id = organization AND k.ended_at IS NULL
 		AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (s.organization_id, s.agency_id, s.kinderconnect_child_id);
 
-	IF EXISTS (SELECT FROM kinderconnect.known_child k WHERE k.organization_id = organization AND k.changed_at >= last_scored) THEN
+	IF EXISTS (SELECT FROM kinderconnect.known_child k WHERE k.organization_id = organization AND k.changed_at > last_scored) THEN
 		UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
 		FROM (SELECT DISTINCT p.agency_id, p.kinderconnect_child_id FROM kinderconnect._pairs(organization, last_scored) p) p
 		WHERE s.organization_id = organization AND (s.agency_id, s.kinderconnect_child_id) = (p.agency_id, p.kinderconnect_child_id);
@@ -409,7 +411,7 @@ BEGIN
 	FROM kinderconnect.child c
 	LEFT JOIN kinderconnect.scored_child d ON (d.organization_id, d.agency_id, d.kinderconnect_child_id)
 		= (c.organization_id, c.agency_id, c.kinderconnect_child_id)
-	WHERE c.organization_id = organization AND (d.scored_at IS NULL OR d.scored_at <= c.changed_at)
+	WHERE c.organization_id = organization AND (d.scored_at IS NULL OR d.scored_at < c.changed_at)
 		AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
 			AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id))
 	ON CONFLICT (organization_id, agency_id, kinderconnect_child_id) DO UPDATE SET scored_at = '-infinity' WHERE s.scored_at <> '-infinity';
@@ -435,7 +437,7 @@ BEGIN
 		m.first_name, m.last_name, m.date_of_birth, nullif(m.location_id, '')
 	FROM kinderconnect._candidates(organization) n
 	JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id, m.location_id) = (organization, n.child_id, n.location_id);
-	UPDATE kinderconnect.scored_child s SET scored_at = now()
+	UPDATE kinderconnect.scored_child s SET scored_at = clock_timestamp()
 	WHERE s.organization_id = organization AND s.scored_at = '-infinity';
 END;
 $$;

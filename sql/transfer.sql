@@ -402,6 +402,14 @@ BEGIN
 		PERFORM kinderconnect._settle(org, records, CASE WHEN again THEN 'unknown' ELSE 'not_taken' END, NULL, NULL);
 		PERFORM kinderconnect._give_up(run, org, agency, provider, outcome);
 	END IF;
+
+	-- The plan left alone what was unknown then. What Manage says of these days
+	-- by now is judged before any of it is sent.
+	IF again AND NOT EXISTS (SELECT FROM kinderconnect.ledger l
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (org, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
+		PERFORM kinderconnect._plan(org, agency, provider, (r.scope ->> 'from_date')::date, (r.scope ->> 'to_date')::date)
+		FROM kinderconnect.run r WHERE r.run_id = run;
+	END IF;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._take_submit(bigint, kinderconnect.call_outcome) IS
@@ -470,6 +478,13 @@ DECLARE
 	most integer;
 	part text[];
 BEGIN
+	-- what this run does not send stays unknown, not 'sending' in a batch that waits
+	IF EXISTS (SELECT FROM kinderconnect.run_provider p
+			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (organization, run, agency, provider) AND p.halted)
+		OR NOT EXISTS (SELECT FROM kinderconnect.provider_standing p
+			WHERE (p.organization_id, p.agency_id, p.provider_id) = (organization, agency, provider) AND p.barred IS NULL) THEN
+		RETURN;
+	END IF;
 	SELECT coalesce(o.max_records, 500) INTO most
 	FROM kinderconnect.organization g
 	JOIN kinderconnect.endpoint e ON e.endpoint = g.endpoint

@@ -50,6 +50,8 @@ sub new
 		map({ "SELECT kinderconnect.enable_integration('$_', '$group{$_}', endpoint => 'older');
 			SELECT kinderconnect.add_provider('$_', 'MO-1', provider, site) FROM manage.site WHERE organization = '$_'" } grep { $dialect{$_} eq 'vendor-interface' } @{ $self->{organizations} }),
 		'SELECT manage.note()');
+	# who is who is known before anything changes
+	die "the first night failed: $_->{stderr}" foreach grep { $_->{state} ne '' } $night->night;
 	return $self;
 }
 
@@ -84,6 +86,15 @@ sub weighed
 	return;
 }
 
+# Edits and changes, all at once, and what may be sent from now on
+sub enter
+{
+	my ($self, @sql) = @_;
+
+	$self->{night}->sql(join "\n", 'BEGIN;', @sql, 'SELECT manage.note(); COMMIT;');
+	return;
+}
+
 # An edit in Manage, as SQL
 sub edit
 {
@@ -98,7 +109,7 @@ sub edit
 	my $clear = "SELECT manage.clear($key)";
 	my $site = "'site P" . (1 + $self->number(2)) . "'";
 	my $reason = $self->one_of('SICK', 'VACATION');
-	my $what = $self->weighed(correct => 8, late => 6, anew => 6, everybody => 2, delete => 4, absent => 3, contradict => 1, second => 3, third => 1,
+	my $what = $self->weighed(correct => 8, late => 6, anew => 6, everybody => 5, delete => 4, absent => 3, contradict => 1, second => 3, third => 1,
 		lone => 2, backwards => 1, twice => 1, shift => 3, move => 3, closed => 1, open => 2);
 	my %sql = (
 		correct => "UPDATE manage.visit SET departed = ($day + time '$late') AT TIME ZONE 'America/Chicago' WHERE visit = manage.first($key)",
@@ -122,11 +133,11 @@ sub edit
 		open => "DELETE FROM manage.closed WHERE (organization, site) = ('$o', $site) AND ctid IN (SELECT min(ctid) FROM manage.closed WHERE organization = '$o')");
 
 	push @{ $self->{told} }, "$what $o $student -$ago";
-	return "BEGIN; SET LOCAL datestyle = 'ISO'; $sql{$what}; SELECT manage.note(); COMMIT;";
+	return "$sql{$what};";
 }
 
-# A change at the service: told there by this, and answered as SQL for Manage's
-# knowledge of it
+# A change at the service: told there by this; answers SQL, so that Manage's
+# truth knows of it
 sub change
 {
 	my ($self, $what, $o, $n) = @_;
@@ -142,7 +153,7 @@ sub change
 	my $date = sub { return $self->{night}->sql("SELECT date '$self->{today}' - $_[0]"); };
 	my %patch = (groupId => $group->{groupId});
 
-	$what //= $self->weighed(ends => 3, goes_on => 3, begins => 1, another => 1, gone => 2, renamed => 2, back => 3, password => 1, closes => 1);
+	$what //= $self->weighed(ends => 3, goes_on => 3, begins => 1, another => 1, gone => 2, renamed => 2, marries => 1, back => 4, password => 1, closes => 1);
 	push @{ $self->{told} }, "$what $o $id";
 	if ($what eq 'ends' || $what eq 'goes_on')
 	{
@@ -172,12 +183,18 @@ sub change
 	elsif ($what eq 'renamed' && !$mood)
 	{
 		$self->{mood}{"$o $id"} = 'renamed';
-		$child->{firstName} = 'Another';
+		$child->{firstName} = $child->{lastName} = 'Another';
 		$sql = "INSERT INTO manage.mood VALUES ('$o', '$id', 'renamed')";
+	}
+	elsif ($what eq 'marries' && !$mood)
+	{
+		$child->{lastName} = 'Newly';
 	}
 	elsif ($what eq 'back')
 	{
-		$child->{firstName} = substr($id, 0, 1) eq '1' ? sprintf('Given1-%d', $id - 1000) : sprintf('Given2-%d', $id - 2000);
+		my ($p, $s) = $id =~ /^(\d)0*(\d+)$/;
+
+		@{$child}{qw(firstName lastName)} = ("Given$p-$s", "Family$s");
 		$sql = "DELETE FROM manage.mood WHERE (organization, subject) = ('$o', '$id')";
 		delete $self->{mood}{"$o $id"};
 	}
@@ -200,11 +217,11 @@ sub change
 	}
 	else
 	{
-		return $sql if $what ne 'another' && $what ne 'begins';
+		return '';
 	}
 	$patch{children} = [$child] unless $patch{removeChildren} || ($self->{mood}{"$o $id"} // '') eq 'gone';
 	$self->{night}->admin('patch', \%patch);
-	return "BEGIN; $sql; SELECT manage.note(); COMMIT;";
+	return "$sql;";
 }
 
 # What the service is to do wrong. All of it ends by itself; not among it is
@@ -212,15 +229,15 @@ sub change
 sub fault
 {
 	my ($self) = @_;
-	my $operation = $self->weighed(submit => 10, children => 4, readback => 3, token => 1, customers => 1, locations => 1, agencies => 1);
-	my %weight = (latency => 2, status => 6, drop_before => 2, drop_after => 3, cut => 2, html => 1, empty => 1, truncated_json => 1, huge => 1, gzip_bomb => 1,
-		deep_json => 1, bad_utf8 => 1, nul_escape => 1, redirect => 1, echo_password => 1, slow => 1, hang => 1, hang_before => 1,
+	my $operation = $self->weighed(submit => 16, children => 4, readback => 3, token => 1, customers => 1, locations => 1, agencies => 1);
+	my %weight = (latency => 1, status => 6, drop_before => 4, drop_after => 5, cut => 2, html => 1, empty => 1, truncated_json => 1, huge => 1, gzip_bomb => 1,
+		deep_json => 1, bad_utf8 => 1, nul_escape => 1, redirect => 1, echo_password => 1, slow => 1, hang => 1, hang_before => 2,
 		$operation eq 'token' ? () : (expire_token => 1),
 		$operation eq 'submit' ? (batch_failed => 4, results_short => 2, results_long => 1, results_shuffled => 1, results_unknown_status => 1) : (),
 		grep({ $operation eq $_ } qw(customers locations agencies children)) ? (short_list => 2, empty_list => 2) : (),
 		grep({ $operation eq $_ } qw(customers locations agencies children readback)) ? (repeat_page => 1, endless_pages => 1) : ());
 	my $kind = $self->weighed(%weight);
-	my %fault = (kind => $kind, operation => $operation, times => 1 + $self->number($kind =~ /^hang/ ? 1 : 3), skip => $self->number(4));
+	my %fault = (kind => $kind, operation => $operation, times => 1 + $self->number($kind =~ /^hang/ ? 1 : 3), skip => $operation eq 'submit' ? $self->one_of(0, 0, 1, 3) : $self->number(4));
 
 	$fault{match} = { providerId => $self->one_of('P1', 'P2') } if $operation =~ /^(?:submit|children|readback)$/ && $self->number(3) == 0;
 	$fault{ms} = $self->number(30) if $kind eq 'latency';
@@ -256,7 +273,7 @@ sub killed_night
 	my $arrives = $self->number(2);
 
 	push @{ $self->{told} }, "$how at $kind $spot";
-	@faults = ({ kind => $kind, operation => $self->weighed(submit => 4, children => 1, readback => 1), skip => $self->number(5), times => 1 }) if $kind ne 'none';
+	@faults = ({ kind => $kind, operation => $self->weighed(submit => 4, children => 1, readback => 1), skip => $self->number(3), times => 1 }) if $kind ne 'none';
 	$night->admin('faults', { faults => \@faults });
 	my $before = $night->admin('requests')->{processed};
 	my $job = $night->start_sql("SET kinderconnect.request_timeout = '20s';\nCALL kinderconnect.nightly($arguments);\n");
@@ -326,8 +343,8 @@ sub round
 	my $wrong = '';
 
 	$self->{told} = [];
-	$night->sql(join "\n", map({ $self->edit } 1 .. 1 + $self->number(6)), map({ $self->change } 1 .. $self->number(3)));
-	my @faults = map { $self->fault } 1 .. $self->weighed(0 => 3, 1 => 4, 2 => 3, 3 => 1);
+	$self->enter(map({ $self->edit } 1 .. 1 + $self->number(8)), map({ $self->change } 1 .. $self->number(3)));
+	my @faults = map { $self->fault } 1 .. $self->weighed(0 => 2, 1 => 4, 2 => 4, 3 => 2);
 	push @{ $self->{told} }, map { "$_->{operation}: $_->{kind}" . ($_->{status} // '') . " x$_->{times}" } @faults;
 	$night->admin('faults', { faults => \@faults });
 	my $how = $self->weighed(night => 26, kill => 2, terminate => 3, cancel => 2, two => 3, edited => 3);
@@ -342,7 +359,7 @@ sub round
 		my $job = $night->start_sql("CALL kinderconnect.nightly($arguments);\n");
 
 		if ($how eq 'two') { $night->night($self->limits); }
-		else { $night->sql($self->edit); }
+		else { $self->enter($self->edit); }
 		$job->finish;
 	}
 	else
@@ -353,16 +370,19 @@ sub round
 	$self->calm;
 	if ($clean)
 	{
+		my @calmed;
+
 		foreach my $o (@{ $self->{organizations} })
 		{
 			my $group = $self->{group}{ $group{$o} };
 
-			$night->sql($self->change('password', $o, 0)) if $self->{secret}{$o} && $group->{groupPassword} ne $self->{secret}{$o};
+			push @calmed, $self->change('password', $o, 0) if $self->{secret}{$o} && $group->{groupPassword} ne $self->{secret}{$o};
 			foreach my $n (0 .. 7)
 			{
-				$night->sql($self->change('back', $o, $n)) if ($self->{mood}{"$o $group->{children}[$n]{childId}"} // '') eq 'gone';
+				push @calmed, $self->change('back', $o, $n) if ($self->{mood}{"$o $group->{children}[$n]{childId}"} // '') eq 'gone';
 			}
 		}
+		$self->enter(@calmed);
 		foreach my $try (1, 2)
 		{
 			my $retry = join ' ', map { "SELECT kinderconnect.retry('$_');" } @{ $self->{organizations} };

@@ -63,7 +63,7 @@ LEFT JOIN manage.mood b ON (b.organization, b.subject) = (d.organization, d.prov
 LEFT JOIN LATERAL (SELECT bool_or(d.day >= e.begins AND (d.day <= e.ends) IS NOT FALSE) AS entitled
 	FROM manage.entitled e WHERE (e.organization, e.agency, e.provider, e.child) = (d.organization, d.agency, d.provider, d.child)) e ON true;
 
--- After each edit: what may be sent from now on
+-- After edits: what may be sent from now on
 CREATE FUNCTION manage.note() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO manage.said SELECT organization, agency, provider, child, day, content FROM manage.expected

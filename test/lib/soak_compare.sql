@@ -67,9 +67,11 @@ FROM compared c JOIN manage.house h USING (organization)
 WHERE NOT c.pending AND NOT c.excused AND (c.there IS DISTINCT FROM c.here OR NOT h.vendor AND c.there_record IS DISTINCT FROM c.here_record)
 UNION ALL
 SELECT 'sent, and not so in the ledger', f.organization, f.provider, f.child, f.day, f.content, l.content, f.record, f.status, l.state, NULL
-FROM fresh f LEFT JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (f.organization, f.record)
+FROM fresh f LEFT JOIN kinderconnect.ledger l ON l.record_id = f.record
 WHERE (f.agency, f.provider, f.child, f.day, f.content)
-	IS DISTINCT FROM (l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date, l.content)
+		IS DISTINCT FROM (l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date, l.content)
+	-- whose a refused post was, the service may not know
+	OR f.organization <> l.organization_id AND f.status <> 'refused'
 UNION ALL
 SELECT 'certainly not stored, and the service holds it', t.organization, t.provider, t.child, t.day, t.content, l.content, t.record, l.code, l.state, NULL
 FROM there t JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (t.organization, t.record)

@@ -67,8 +67,8 @@ SELECT c.conrelid::regclass, c.confrelid::regclass FROM pg_constraint c JOIN org
 WHERE c.contype = 'f' AND c.confrelid NOT IN (SELECT o.oid FROM organization_table o)
 	AND c.confrelid <> 'kinderconnect.endpoint'::regclass;
 
--- pg_dump keeps every table but what is shipped, what the next match makes
--- again, and the arming; and the sequences with them.
+-- pg_dump keeps every table but what is shipped and the arming, and the
+-- sequences with them.
 SELECT r.relname, r.relkind FROM relation r
 WHERE r.relkind IN ('r', 'S') AND r.oid <> ALL (SELECT unnest(extconfig) FROM pg_extension WHERE extname = 'kinderconnect')
 ORDER BY r.relname;

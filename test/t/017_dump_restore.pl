@@ -15,6 +15,9 @@ my $tables = $night->sql(q{SELECT string_agg(format('SELECT %L, count(*), md5(st
 $night->sql(q{
 	INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source, note) VALUES ('NY-ALB', 'entry_window_days', '(,)', '40', true, 'a letter', 'as told');
 	INSERT INTO kinderconnect.absence_reason VALUES ('NY-ALB', 'Sick', 'SICK');
+	INSERT INTO kinderconnect.absence_limit (agency_id, limit_name, valid, counts, period_months, period_begins, at_most, enforced, source)
+	VALUES ('NY-ALB', 'paid absences', '(,)', 'absence', 12, 10, 80, true, 'its plan');
+	INSERT INTO kinderconnect.unit_band (agency_id, unit, valid, minutes, enforced, source) VALUES ('NY-ALB', 'hour', '(,)', '[1,61)', true, 'its plan');
 	UPDATE manage.student SET last_name = last_name || ' X' WHERE student = 'S2'});
 is($night->night->{state}, '', 'a night');
 $night->sql(q{SELECT kinderconnect.link_child('sunshine', 'TX-28', '1002', 'S2')});

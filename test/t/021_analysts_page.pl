@@ -106,5 +106,21 @@ delete @given{qw(stored_id exact_location exact_organization)};
 $given{not_matched_yet} = 1;
 is(join(' ', sort keys %told), join(' ', sort keys %given), 'every reason of a child without a link is told');
 
+# doc/states.md tells what is shipped, and what it says to type works.
+my $states = slurp_file('doc/states.md');
+my %shipped = map { $_ => 1 } split /\n/, $night->sql(
+	q{SELECT source FROM kinderconnect.agency_rule WHERE builtin UNION SELECT source FROM kinderconnect.absence_limit WHERE builtin
+	UNION SELECT source FROM kinderconnect.unit_band WHERE builtin});
+
+cmp_ok(scalar keys %shipped, '>', 5, 'there are shipped rules');
+foreach my $source (sort keys %shipped)
+{
+	cmp_ok(index($states, $source), '>', 0, "doc/states.md names the source $source");
+}
+foreach my $block ($states =~ /^```sql\n(.*?)^```$/msg)
+{
+	is($night->try_sql($block)->{stderr}, '', 'SQL of doc/states.md');
+}
+
 $standby->stop;
 done_testing;

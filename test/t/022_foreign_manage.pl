@@ -82,6 +82,9 @@ sub last_error
 
 is(one_night(), '', 'a night with Manage elsewhere');
 is(standing(), 'accepted 25; there: 25, sent: 25', 'all that is there was sent');
+$night->sql("SET ROLE dba;\n$concepts");
+is(one_night(), '', 'bound again while nights rest on it');
+is(standing(), 'accepted 25; there: 25, sent: 25', '... to the same');
 
 # Down
 attend(1, 1);

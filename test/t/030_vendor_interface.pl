@@ -144,6 +144,23 @@ is_deeply([ sort @records[ 2 .. $#records ] ], [ '1008 accepted', '1009 accepted
 sent();
 $night->agrees('and all agree');
 
+# Nor is a day that Manage no longer has by then taken back without a judgement:
+# this service has no word for that, and a batch with one could never be sent.
+$night->sql(q{UPDATE manage.visit v SET departed = v.departed + interval '1 minute' FROM manage.latest l WHERE l.visit = v.visit AND l.student = 'S9'});
+fault({ kind => 'drop_after', operation => 'submit' });
+$night->night;
+fault();
+$night->sql(q{
+	CREATE TABLE manage.lost AS SELECT v.* FROM manage.visit v JOIN manage.latest l USING (visit) WHERE l.student = 'S9';
+	DELETE FROM manage.visit v USING manage.lost u WHERE u.visit = v.visit});
+is($night->night->{state}, '', 'a night after an answer was lost and the day deleted');
+like(state_of(q{kinderconnect_child_id = '1009' AND reason = 'cannot_void'}), qr/^held\|cannot_void\|\|\d/, 'the day is held, with what the service holds');
+is($night->sql(q{SELECT count(*) FROM kinderconnect.ledger WHERE kind = 'void'}), 0, 'nothing was made that the service has no word for');
+$night->sql('INSERT INTO manage.visit OVERRIDING SYSTEM VALUE TABLE manage.lost');
+$night->night;
+sent();
+$night->agrees('put back, all agree');
+
 # a server that dies with its call on the way
 $night->sql($change);
 fault({ kind => 'hang', operation => 'submit', times => 1 });

@@ -104,6 +104,7 @@ SELECT (SELECT sum(days) FROM kinderconnect.held_ageing WHERE organization_id = 
 -- one child-day, from the authorization to where it stands
 INSERT INTO kinderconnect.authorization (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date, units_of_care, known_from) VALUES
 	('oth', 'L-TX', 'P', '1', 'A1', '2025-01-01', '2025-03-31', 'FULL', '2025-02-01 12:00Z'),
+	('oth', 'L-TX', 'P', '1', 'A0', '2024-01-01', '2025-03-02', 'FULL', '2025-01-01 12:00Z'),
 	('oth', 'L-TX', 'P', '1', 'A2', '2025-04-01', NULL, 'FULL', '2025-02-01 12:00Z'),
 	('oth', 'L-TX', 'P', '2', 'A1', '2025-01-01', '2025-03-31', 'FULL', '2025-02-01 12:00Z');
 INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method, linked_at, linked_by)
@@ -200,6 +201,7 @@ SELECT pg_temp.day('L-TX', '1', '2025-03-03', 'accepted', kind => 'session', ins
 	pg_temp.day('L-TX', '2', '2025-12-02', 'accepted', kind => 'session', ins => '{0:30}', outs => '{3:30}'),
 	pg_temp.day('L-TX', '3', '2025-03-03', 'accepted', kind => 'session', ins => '{8:00}', outs => ARRAY[NULL::time]),
 	pg_temp.day('L-TX', '3', '2025-03-04', 'held', 'over_midnight'),
+	pg_temp.day('L-TX', '3', '2025-03-08', 'accepted', kind => 'session', ins => '{8:00,13:00}', outs => ARRAY['12:00'::time, NULL]),
 	pg_temp.day('L-TX', '3', '2025-03-05', 'held', 'conflict'),
 	pg_temp.day('L-TX', '3', '2025-03-06', 'accepted', kind => 'absence'),
 	pg_temp.day('L-TX', '3', '2025-03-07', 'held', 'not_authorized', kind => 'session', ins => '{8:00}', outs => '{9:00}', authorized => false),

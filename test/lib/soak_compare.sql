@@ -90,7 +90,8 @@ FROM kinderconnect.child_day d
 LEFT JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (d.organization_id, d.record_id)
 LEFT JOIN kinderconnect.ledger a ON (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id)
 WHERE (d.state IN ('sending', 'unknown')) <> (coalesce(l.state, '') IN ('sending', 'unknown'))
-	OR d.state IN ('sending', 'unknown', 'rejected') AND d.state <> l.state
+	-- one that died repeating what was unknown left it so
+	OR d.state IN ('sending', 'unknown', 'rejected') AND d.state <> l.state AND NOT (:'killed'::boolean AND d.state = 'unknown' AND l.state = 'sending')
 	OR d.accepted_record_id IS NOT NULL AND (a.state, a.content, a.service_date, a.kinderconnect_child_id)
 		IS DISTINCT FROM ('accepted', d.accepted_content, d.service_date, d.kinderconnect_child_id)
 UNION ALL
@@ -110,7 +111,7 @@ SELECT 'state is not what it ought to be', c.organization, c.provider, c.child, 
 FROM compared c
 WHERE :'clean'::boolean AND (c.class = 'exact' AND c.wanted IS NOT NULL AND c.state IS DISTINCT FROM 'accepted'
 	OR c.class = 'exact' AND c.wanted IS NULL AND (c.state IN ('voided', 'held', 'not_due')) IS NOT TRUE
-	OR c.class = 'frozen' AND c.wanted IS NOT NULL AND (c.state = 'accepted' AND c.there = c.wanted OR c.state = 'held') IS NOT TRUE)
+	OR c.class = 'frozen' AND c.wanted IS NOT NULL AND (c.state = 'accepted' AND c.there = c.wanted OR c.state = 'held' OR (c.state = 'not_due' OR c.state IS NULL) AND c.there IS NULL) IS NOT TRUE)
 UNION ALL
 SELECT 'unknown, and nothing is the matter', c.organization, c.provider, c.child, c.day, c.there, c.here, c.wanted, c.class, c.state, c.reason
 FROM compared c WHERE :'clean'::boolean AND c.pending

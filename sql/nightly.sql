@@ -494,7 +494,7 @@ BEGIN
 			IF item.can_ask THEN
 				PERFORM kinderconnect._ask(run, 'readback', item.organization_id, item.agency_id, item.provider_id,
 					from_date => item.from_date, to_date => item.to_date);
-			ELSIF (agency_id <> item.agency_id OR provider_id <> item.provider_id) IS NOT TRUE THEN
+			ELSIF (agency_id OPERATOR(pg_catalog.<>) item.agency_id OR provider_id OPERATOR(pg_catalog.<>) item.provider_id) IS NOT TRUE THEN
 				PERFORM kinderconnect._guarded(run, item.organization_id, 'repeat', item.agency_id, item.provider_id, NULL, NULL);
 				COMMIT;
 			END IF;

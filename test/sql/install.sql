@@ -38,6 +38,10 @@ SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'
 JOIN pg_language l ON l.oid = p.prolang AND l.lanname = 'plpgsql'
 WHERE p.prokind = 'f' AND NOT coalesce(p.proconfig::text, '') ~ 'search_path=pg_catalog, pg_temp';
 
+-- So an operator in such a procedure names its schema.
+SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
+WHERE p.prokind = 'p' AND p.prosrc ~ '\s(=|<>|<|>|<=|>=|\|\||\+|-|/)\s';
+
 -- No function but these runs with its owner's rights.
 SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid WHERE p.prosecdef
 ORDER BY p.oid::regprocedure::text COLLATE "C";

@@ -94,8 +94,8 @@ COMMENT ON TABLE kinderconnect.list_state IS
 COMMENT ON COLUMN kinderconnect.list_state.organization_id IS 'the organization';
 COMMENT ON COLUMN kinderconnect.list_state.operation IS 'customers, locations, agencies, children; attendance: Manage''s own, see accept_shrink()';
 COMMENT ON COLUMN kinderconnect.list_state.customer_id IS 'of locations and agencies, else empty';
-COMMENT ON COLUMN kinderconnect.list_state.agency_id IS 'of children, else empty';
-COMMENT ON COLUMN kinderconnect.list_state.provider_id IS 'of children, else empty';
+COMMENT ON COLUMN kinderconnect.list_state.agency_id IS 'of children and attendance, else empty';
+COMMENT ON COLUMN kinderconnect.list_state.provider_id IS 'of children and attendance, else empty';
 COMMENT ON COLUMN kinderconnect.list_state.month IS 'of children, its first day, else -infinity';
 COMMENT ON COLUMN kinderconnect.list_state.entries IS 'entries of the list in force';
 COMMENT ON COLUMN kinderconnect.list_state.taken_at IS 'when a list was last taken';
@@ -207,7 +207,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.accept_shrink(text, text, text) IS
-'the lists that were set aside because they had shrunk are taken by the next run, as are the voids held as source_shrank; answers how many lists';
+'the lists that were set aside because they had shrunk are taken by the next run, and the days held as source_shrank taken back, of an organization, or of one agency or provider of it; answers how many lists, the attendance of a provider counting as one';
 
 CREATE FUNCTION kinderconnect._take_customers(run bigint, outcome kinderconnect.call_outcome) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -213,8 +213,6 @@ DECLARE
 	shrink_floor integer := kinderconnect.setting('shrink_floor');
 	shrink_ratio integer := kinderconnect.setting('shrink_percent');
 	horizon      integer := kinderconnect.setting('horizon_days');
-	void_anyway  boolean := EXISTS (SELECT FROM kinderconnect.list_state l
-		WHERE l.organization_id = organization AND l.operation = 'attendance' AND l.accept_shrink);
 	since        date;
 BEGIN
 	SELECT greatest((now() AT TIME ZONE 'Pacific/Honolulu')::date - horizon, o.first_enabled - o.backfill_days) INTO since
@@ -227,8 +225,11 @@ BEGIN
 		SELECT s.agency_id, s.provider_id, s.location_id, z.zone,
 			(now() AT TIME ZONE coalesce(z.zone, a.time_zone, 'Pacific/Honolulu'))::date AS today,
 			greatest((now() AT TIME ZONE coalesce(z.zone, a.time_zone, 'Pacific/Honolulu'))::date - horizon, since) AS first_day,
-			coalesce(s.barred, CASE WHEN s.location_id IS NULL THEN 'provider_unmatched' WHEN z.zone IS NULL THEN 'no_time_zone' END) AS barred
+			coalesce(s.barred, CASE WHEN s.location_id IS NULL THEN 'provider_unmatched' WHEN z.zone IS NULL THEN 'no_time_zone' END) AS barred,
+			v.accept_shrink IS TRUE AS void_anyway
 		FROM kinderconnect.provider_standing s
+		LEFT JOIN kinderconnect.list_state v ON (v.organization_id, v.operation, v.agency_id, v.provider_id)
+			= (organization, 'attendance', s.agency_id, s.provider_id)
 		LEFT JOIN kinderconnect._location_zones(organization) z ON z.location_id = s.location_id
 		LEFT JOIN kinderconnect.agency a ON a.agency_id = s.agency_id
 		WHERE s.organization_id = organization
@@ -361,7 +362,7 @@ BEGIN
 		SELECT d.agency_id, d.day, kinderconnect._rules(d.agency_id, d.day) || wire_limits AS r
 		FROM (SELECT DISTINCT d.agency_id, d.day FROM day d) d
 	), facts AS (
-		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day, s.location_id, s.zone, s.today, s.barred,
+		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day, s.location_id, s.zone, s.today, s.barred, s.void_anyway,
 			coalesce(v.authorized, false) AS authorized, v.day IS NOT NULL AS covered, k.child_id, k.flag,
 			CASE WHEN tonights_links THEN k.unlinked_because ELSE c.unlinked_because END AS unlinked_because,
 			r.r AS rules, n.n AS sessions, n.session_in, n.session_out, n.facts, n.missing_in, n.missing_out, n.out_before_in,
@@ -447,8 +448,8 @@ BEGIN
 		SELECT w.*,
 			count(*) FILTER (WHERE w.to_void) OVER p AS voids,
 			count(*) FILTER (WHERE w.accepted_content IS NOT NULL) OVER p AS held_there,
-			count(*) FILTER (WHERE w.to_void) OVER () AS all_voids,
-			count(*) FILTER (WHERE w.accepted_content IS NOT NULL) OVER () AS all_held_there,
+			count(*) FILTER (WHERE w.to_void AND NOT w.void_anyway) OVER () AS all_voids,
+			count(*) FILTER (WHERE w.accepted_content IS NOT NULL AND NOT w.void_anyway) OVER () AS all_held_there,
 			NOT EXISTS (SELECT FROM punch) AS nothing_left
 		FROM weighed w
 		WINDOW p AS (PARTITION BY w.agency_id, w.provider_id)
@@ -470,7 +471,7 @@ BEGIN
 				WHEN c.kind = 'absence' AND c.rules ->> 'absences' = 'omit' AND c.accepted_content IS NULL THEN '!absence_not_taken'
 				WHEN c.window_ends <= now() THEN '!window_closed'
 				WHEN c.to_void AND NOT can_void THEN '!cannot_void'
-				WHEN c.to_void AND NOT void_anyway AND NOT (c.was = 'ready' AND c.was_content IS NULL)
+				WHEN c.to_void AND NOT c.void_anyway AND NOT (c.was = 'ready' AND c.was_content IS NULL)
 					AND (c.voids >= shrink_floor AND c.voids * 100 > c.held_there * (100 - shrink_ratio)
 						OR c.all_voids >= shrink_floor AND c.all_voids * 100 > c.all_held_there * (100 - shrink_ratio)
 						OR c.nothing_left) THEN '!source_shrank'
@@ -506,8 +507,6 @@ CREATE FUNCTION kinderconnect._plan(organization text, agency text, provider tex
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	shrunk boolean;
 BEGIN
 	WITH planned AS MATERIALIZED (
 		SELECT * FROM kinderconnect._planned(organization, agency, provider, from_date, to_date, false)
@@ -545,15 +544,18 @@ BEGIN
 		WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
 			= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date));
 
-	SELECT EXISTS (SELECT FROM kinderconnect.child_day d WHERE d.organization_id = organization AND d.reason = 'source_shrank') INTO shrunk;
-	IF shrunk THEN
-		INSERT INTO kinderconnect.list_state AS l (organization_id, operation, set_aside_at) VALUES (organization, 'attendance', now())
-		ON CONFLICT (organization_id, operation, customer_id, agency_id, provider_id, month) DO UPDATE
-		SET set_aside_at = coalesce(l.set_aside_at, excluded.set_aside_at),
-			accept_shrink = l.accept_shrink AND num_nonnulls(agency, provider, from_date, to_date) > 0;
-	ELSE
-		DELETE FROM kinderconnect.list_state l WHERE l.organization_id = organization AND l.operation = 'attendance';
-	END IF;
+	-- an acceptance is for one plan of the whole; a limited one leaves the rest
+	-- of it for the next
+	INSERT INTO kinderconnect.list_state AS l (organization_id, operation, agency_id, provider_id, set_aside_at)
+	SELECT DISTINCT organization, 'attendance', d.agency_id, d.provider_id, now()
+	FROM kinderconnect.child_day d WHERE d.organization_id = organization AND d.reason = 'source_shrank'
+	ON CONFLICT (organization_id, operation, customer_id, agency_id, provider_id, month) DO UPDATE
+	SET set_aside_at = coalesce(l.set_aside_at, excluded.set_aside_at),
+		accept_shrink = l.accept_shrink AND num_nonnulls(agency, provider, from_date, to_date) > 0;
+	DELETE FROM kinderconnect.list_state l
+	WHERE l.organization_id = organization AND l.operation = 'attendance'
+		AND NOT EXISTS (SELECT FROM kinderconnect.child_day d
+			WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, l.agency_id, l.provider_id) AND d.reason = 'source_shrank');
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._plan(text, text, text, date, date) IS

@@ -427,7 +427,7 @@ SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER
 ROLLBACK TO gone;
 SELECT pg_temp.night('accepted') AS "nothing taken back";
 SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER BY 1, 2;
-SELECT operation, set_aside_at IS NOT NULL AS "set aside", accept_shrink FROM kinderconnect.list_state;
+SELECT operation, agency_id, provider_id, set_aside_at IS NOT NULL AS "set aside", accept_shrink FROM kinderconnect.list_state;
 SAVEPOINT shrunk;
 SELECT kinderconnect.accept_shrink('nobody');
 SELECT kinderconnect.accept_shrink('o');
@@ -436,6 +436,31 @@ SELECT kinderconnect._plan('o', 'A', 'P2', NULL, NULL);
 SELECT pg_temp.night('accepted') AS "taken back";
 SELECT state, reason, count(*) FROM pg_temp.state GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT count(*) AS "nothing set aside" FROM kinderconnect.list_state;
+ROLLBACK TO shrunk;
+-- of one agency or provider; whose it is not, it does not touch
+SELECT kinderconnect.accept_shrink('o', 'B') AS "of no provider";
+SELECT kinderconnect.accept_shrink('o', provider_id => 'P2') AS "nor of this one";
+SELECT pg_temp.night('accepted') AS "nothing taken back";
+SELECT kinderconnect.accept_shrink('o', 'A', 'P1') AS "of one";
+SELECT pg_temp.night('accepted') AS "taken back";
+SELECT state, reason, count(*) FROM pg_temp.state GROUP BY 1, 2 ORDER BY 1, 2;
+ROLLBACK TO shrunk;
+-- what a person accepted of one provider does not free what another lost
+DELETE FROM regress_plan.visit;
+SELECT pg_temp.plan();
+SELECT agency_id, provider_id, reason, count(*) FROM kinderconnect.child_day WHERE reason = 'source_shrank' GROUP BY 1, 2, 3 ORDER BY 1, 2;
+SELECT kinderconnect.accept_shrink('o', 'A', 'P1') AS "of one of two";
+SELECT pg_temp.plan();
+SELECT agency_id, provider_id, state, reason, count(*) FROM kinderconnect.child_day WHERE accepted_content IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3;
+ROLLBACK TO shrunk;
+-- and is not held against it either
+DELETE FROM regress_plan.visit;
+SELECT pg_temp.visit('c', 7, '8:00', '9:00');
+SELECT pg_temp.plan();
+SELECT agency_id, provider_id, reason, count(*) FROM kinderconnect.child_day WHERE reason = 'source_shrank' GROUP BY 1, 2, 3 ORDER BY 1, 2;
+SELECT kinderconnect.accept_shrink('o', 'A', 'P1') AS "of one of two";
+SELECT pg_temp.plan();
+SELECT agency_id, provider_id, state, reason, count(*) FROM kinderconnect.child_day WHERE accepted_content IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3;
 ROLLBACK TO shrunk;
 -- it was the binding: nothing has happened
 SELECT pg_temp.visit('c', pg_temp.day(0) - service_date, '8:00', '9:00') FROM kinderconnect.child_day WHERE reason = 'source_shrank';

@@ -46,8 +46,8 @@ GRANT INSERT, UPDATE ON
 GRANT INSERT (organization_id, agency_id, provider_id, configured), UPDATE (found_location_id) ON kinderconnect.provider TO kinderconnect_operator;
 GRANT USAGE ON SEQUENCE kinderconnect.run_run_id_seq TO kinderconnect_operator;
 GRANT EXECUTE ON FUNCTION
-	kinderconnect._arm_digest(text), kinderconnect._require_armed(), kinderconnect._has_secret(text),
-	kinderconnect.api_customers(text), kinderconnect.api_locations(text, text), kinderconnect.api_agencies(text, text),
+	kinderconnect._arm_digest(text), kinderconnect._require_armed(), kinderconnect._require_ordinary_rights(),
+	kinderconnect._has_secret(text), kinderconnect.api_customers(text), kinderconnect.api_locations(text, text), kinderconnect.api_agencies(text, text),
 	kinderconnect.api_children(text, text, text, date), kinderconnect.api_readback(text, text, text, date, date),
 	kinderconnect.test_connection(text), kinderconnect.check_dialect(text), kinderconnect._compile_dialect(text, text),
 	kinderconnect.preview(text, text, text, date, date), kinderconnect.reconcile(text, date, date, text, text),

@@ -448,6 +448,7 @@ BEGIN
 	-- Inside a caller's transaction this fails, before anything is done.
 	COMMIT;
 	PERFORM kinderconnect._require_armed();
+	PERFORM kinderconnect._require_ordinary_rights();
 	PERFORM kinderconnect._open(NULL);
 	run := kinderconnect._begin_run(organization_id, agency_id, provider_id, from_date, to_date);
 	COMMIT;

@@ -34,6 +34,7 @@ AS $$
 DECLARE
 	job bigint;
 BEGIN
+	PERFORM kinderconnect._require_ordinary_rights();
 	IF NOT (SELECT r.rolcanlogin FROM pg_roles r WHERE r.rolname = current_user) THEN
 		RAISE EXCEPTION 'role "%" cannot log in, so pg_cron could not run its job', current_user
 			USING ERRCODE = 'KC001', HINT = 'Call schedule() as a login role that is a member of kinderconnect_operator.';

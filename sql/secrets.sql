@@ -139,3 +139,21 @@ END
 $$;
 COMMENT ON FUNCTION kinderconnect._require_armed() IS
 'an error (KC003) unless this very database, on this server, has been armed';
+
+-- The queries that are bound run with the rights of whoever runs the night:
+-- for a superuser, an administrator's query would be a way to be one.
+CREATE FUNCTION kinderconnect._require_ordinary_rights() RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+		RAISE EXCEPTION 'the night does not run as a superuser'
+			USING ERRCODE = 'insufficient_privilege',
+				DETAIL = 'It runs the queries bound to Manage with the rights of its caller.',
+				HINT = 'SET ROLE kinderconnect_operator, or log in as a member of it.';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_ordinary_rights() IS
+'an error for a superuser';

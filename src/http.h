@@ -51,6 +51,9 @@ struct KcExchange
 	struct KcSlot *slot;
 };
 
+/* Once, when the library is loaded */
+extern void kc_http_init(void);
+
 /* Everything is freed by kc_http_destroy() and by deleting parent alike */
 extern KcHttp *kc_http_create(MemoryContext parent, int max_in_flight);
 extern void kc_http_destroy(KcHttp *http);

@@ -7,8 +7,8 @@
  */
 #include "postgres.h"
 
-#include "fault.h"
 #include "fmgr.h"
+#include "http.h"
 #include "kc_compat.h"
 #include "kc_curl_compat.h"
 #include "settings.h"
@@ -21,22 +21,10 @@ PG_FUNCTION_INFO_V1(kinderconnect_library_version);
 
 void		_PG_init(void);
 
-/*
- * libcurl's global state is set up here and never torn down: another
- * extension in this backend may share it, and it is not safe to do later, once
- * a resolver thread may run.
- */
 void
 _PG_init(void)
 {
-	CURLcode	code = curl_global_init(CURL_GLOBAL_DEFAULT);
-
-	if (code != CURLE_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION),
-				 errmsg("could not initialize libcurl: %s",
-						curl_easy_strerror(code))));
-
+	kc_http_init();
 	kc_settings_init();
 	MarkGUCPrefixReserved("kinderconnect");
 }

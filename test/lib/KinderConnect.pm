@@ -278,11 +278,13 @@ sub agrees
 }
 
 # The same in the background; statements that are apart stay apart, so that a
-# procedure may commit
+# procedure may commit. A night is an operator's.
 sub start_sql
 {
 	my ($self, $query) = @_;
 
+	$query =~ s/^(?=CALL kinderconnect\.nightly)/SET ROLE kinderconnect_operator;\n/m
+	  unless $query =~ /SET ROLE/;
 	return KinderConnect::Job->start($self, 'job ' . ++$self->{jobs}, $query);
 }
 

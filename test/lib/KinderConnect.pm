@@ -283,7 +283,7 @@ sub start_sql
 {
 	my ($self, $query) = @_;
 
-	$query =~ s/^(?=CALL kinderconnect\.nightly)/SET ROLE kinderconnect_operator;\n/m
+	$query =~ s/^(?=\s*CALL kinderconnect\.nightly)/SET ROLE kinderconnect_operator;\n/m
 	  unless $query =~ /SET ROLE/;
 	return KinderConnect::Job->start($self, 'job ' . ++$self->{jobs}, $query);
 }

@@ -83,6 +83,9 @@ PG_CPPFLAGS = -DKC_VERSION='"$(EXTVERSION)"' $(shell pkg-config --cflags libcurl
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 SHLIB_LINK = $(shell pkg-config --libs libcurl)
 
+# Released versions stand in sql/release as they were released, and are not
+# installed; the ways from each to the next in sql/upgrade are.
+DATA = $(wildcard sql/upgrade/kinderconnect--*.sql)
 DATA_built = kinderconnect--$(EXTVERSION).sql
 EXTRA_CLEAN = kinderconnect--$(EXTVERSION).sql build test/results test/regression.diffs test/regression.out
 
@@ -103,17 +106,30 @@ $(OBJS): $(wildcard src/*.h) kinderconnect.control
 kinderconnect--$(EXTVERSION).sql: $(SQL) kinderconnect.control Makefile
 	( printf '%s\n' '\echo Use "CREATE EXTENSION kinderconnect" to load this file. \quit'; cat $(SQL) ) > $@
 
+# The analyzer of the compiler that the server's bitcode is made with
+ANALYZED = $(OBJS:.o=.analyzed)
+$(ANALYZED): %.analyzed: %.c
+	@$(CLANG) --analyze --analyzer-output text -Xclang -analyzer-werror -Wno-unknown-warning-option $(CPPFLAGS) -o /dev/null $<
+analyze: $(ANALYZED)
+
+# Keeps the version that the control file names as it is from now on
+release: kinderconnect--$(EXTVERSION).sql
+	@test ! -e sql/release/$< || { echo "$< has been released: name the next version in kinderconnect.control" >&2; exit 1; }
+	mkdir -p sql/release sql/upgrade
+	cp $< sql/release/
+	cd sql/release && sha256sum $< >> SHA256SUMS
+
 # The tests talk to a simulator; installcheck starts one for itself.
 pg_regress_installcheck := . test/lib/installcheck-simulator.sh && $(pg_regress_installcheck)
 else
-all install installcheck clean:
+all install uninstall installcheck installdirs clean analyze release:
 	@echo "$(PG_CONFIG) is not there, or not that of a server that extensions can be built for." >&2
 	@echo "Install postgresql-server-dev-NN or set PG_CONFIG; 'make packages' does it on Debian." >&2
 	@false
 endif
 
 # From a fresh clone, as root or with sudo; no existing cluster is touched.
-packages test soak demo bench-match: export PG_CONFIG := $(PG_CONFIG)
+packages test matrix soak demo bench-match: export PG_CONFIG := $(PG_CONFIG)
 
 packages:
 	@bash test/lib/prepare packages
@@ -121,6 +137,11 @@ packages:
 test:
 	@bash test/lib/prepare
 	@bash test/run
+
+# The same on each PostgreSQL and Debian that is supported, or on VERSIONS
+matrix: export FRESH := $(FRESH)
+matrix:
+	@bash test/matrix $(VERSIONS)
 
 # Faults, edits and nights from a seed; one of its own is drawn and printed
 ROUNDS ?= 200
@@ -140,4 +161,4 @@ bench-match:
 	@bash test/lib/prepare
 	@bash bench/match
 
-.PHONY: all install installcheck clean packages test soak demo bench-match
+.PHONY: all install uninstall installcheck clean analyze release packages test matrix soak demo bench-match

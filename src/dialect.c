@@ -469,7 +469,7 @@ set_codes(KcRow *row, KcField *field, Jsonb *jsonb)
 			code = &field->codes[field->ncodes++];
 			code->ours = pnstrdup(value.val.string.val, value.val.string.len);
 		}
-		else if (token == WJB_VALUE)
+		else if (token == WJB_VALUE && code != NULL)
 		{
 			set_json(&code->wire, &value);
 			if (row->part == KC_PART_REPLY &&
@@ -740,7 +740,7 @@ load_operations(KcDialect *dialect, KcWanted *wanted, MemoryContext context,
 static void
 load_fields(KcDialect *dialect, KcWanted *wanted, MemoryContext context)
 {
-	int			elements[MaxTupleAttributeNumber];
+	int			elements[MaxTupleAttributeNumber] = {0};
 	KcRow		row = {.dialect = dialect->name};
 
 	SPI_execute_with_args("SELECT operation, part, position, column_name, path, format,"
@@ -758,6 +758,8 @@ load_fields(KcDialect *dialect, KcWanted *wanted, MemoryContext context)
 		KcPart		part = KC_PART_REQUEST;
 		bool		isnull;
 
+		if (plan == NULL)
+			elog(ERROR, "dialect \"%s\" has fields of an operation that it has not", dialect->name);
 		while (strcmp(part_name, part_names[part]) != 0)
 			part++;
 		if (plan != row.plan || part != row.part)

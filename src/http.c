@@ -719,7 +719,8 @@ kc_http_start(KcHttp *http, KcExchange *exchange)
 		if (http->slots[i].exchange == NULL)
 			slot = &http->slots[i];
 	}
-	Assert(slot != NULL);
+	if (slot == NULL)
+		elog(ERROR, "no room for another request");
 
 	exchange->http_status = 0;
 	exchange->retry_after_ms = -1;

@@ -760,7 +760,7 @@ load_fields(KcDialect *dialect, KcWanted *wanted, MemoryContext context)
 
 		if (plan == NULL)
 			elog(ERROR, "dialect \"%s\" has fields of an operation that it has not", dialect->name);
-		while (strcmp(part_name, part_names[part]) != 0)
+		while (part < KC_PART_REPLY && strcmp(part_name, part_names[part]) != 0)
 			part++;
 		if (plan != row.plan || part != row.part)
 			memset(elements, 0, sizeof(elements));

@@ -207,6 +207,29 @@ SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, 
 FROM kinderconnect.child_day d
 JOIN kinderconnect.child_link k ON (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
 UNION ALL
+-- the first plan: what the first step says was before it, else what still is
+SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
+	e.at, e.event, f.content, NULL, e.state, e.said, NULL, NULL
+FROM kinderconnect.child_day d
+LEFT JOIN LATERAL (SELECT s.* FROM kinderconnect.child_day_step s
+	WHERE (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.service_date)
+		= (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+	ORDER BY s.at LIMIT 1) s ON true
+CROSS JOIN LATERAL (SELECT
+	CASE WHEN s.at IS NULL THEN d.reason ELSE s.was_reason END AS reason, CASE WHEN s.at IS NULL THEN d.detail ELSE s.was_detail END AS detail,
+	CASE WHEN s.at IS NULL THEN d.content ELSE s.was_content END AS content, CASE WHEN s.at IS NULL THEN d.modified_at ELSE s.was_modified_at END AS modified_at,
+	CASE WHEN coalesce(s.was_state, d.state) IN ('held', 'not_due') THEN coalesce(s.was_state, d.state) ELSE 'ready' END AS state) f
+CROSS JOIN LATERAL (VALUES (f.modified_at, 'edited', NULL, NULL), (d.planned_at, 'planned', f.state, nullif(concat_ws(': ', f.reason, f.detail), ''))) e(at, event, state, said)
+WHERE e.at IS NOT NULL
+UNION ALL
+SELECT s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.service_date,
+	e.at, e.event, s.content, e.was, e.state, e.said, NULL, e.run_id
+FROM kinderconnect.child_day_step s
+CROSS JOIN LATERAL (VALUES
+	(CASE WHEN s.modified_at IS DISTINCT FROM s.was_modified_at THEN s.modified_at END, 'edited', NULL, NULL, NULL, NULL),
+	(s.at, 'planned', s.was_content, s.state, nullif(concat_ws(': ', s.reason, s.detail), ''), s.run_id)) e(at, event, was, state, said, run_id)
+WHERE e.at IS NOT NULL
+UNION ALL
 SELECT l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date,
 	l.created_at, 'made', l.content,
 	(SELECT b.content FROM kinderconnect.ledger b
@@ -233,17 +256,17 @@ SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, 
 	d.record_id, NULL
 FROM kinderconnect.child_day d;
 COMMENT ON VIEW kinderconnect.child_day_history IS
-'the story of a child-day: authorized, linked, then each record made of what Manage said, when it was sent (again) and answered, and now, where it stands. Name the whole key of a day, and order by event = ''now'', at';
+'the story of a child-day: authorized, linked, edited in Manage, planned, then each record made of what Manage said, when it was sent (again) and answered, and now, where it stands. Name the whole key of a day, and order by event = ''now'', at';
 COMMENT ON COLUMN kinderconnect.child_day_history.organization_id IS 'the organization';
 COMMENT ON COLUMN kinderconnect.child_day_history.agency_id IS 'the agency';
 COMMENT ON COLUMN kinderconnect.child_day_history.provider_id IS 'the provider ID';
 COMMENT ON COLUMN kinderconnect.child_day_history.kinderconnect_child_id IS 'the child';
 COMMENT ON COLUMN kinderconnect.child_day_history.service_date IS 'local date at the location';
 COMMENT ON COLUMN kinderconnect.child_day_history.at IS 'when; of now, when the day last changed';
-COMMENT ON COLUMN kinderconnect.child_day_history.event IS 'authorized, linked, made, sent, answered, now';
-COMMENT ON COLUMN kinderconnect.child_day_history.content IS 'of made, sent, answered: what the record says; of now: what Manage says';
-COMMENT ON COLUMN kinderconnect.child_day_history.was IS 'of made: what the record before it said, so that a correction shows; of now: what the service holds';
-COMMENT ON COLUMN kinderconnect.child_day_history.state IS 'of sent: state of the batch; of answered: of the record in ledger; of now: of the day';
+COMMENT ON COLUMN kinderconnect.child_day_history.event IS 'authorized, linked; edited: Manage''s modified_at, where it tells; planned: the first plan, and each that judged otherwise; made, sent, answered: a record; now';
+COMMENT ON COLUMN kinderconnect.child_day_history.content IS 'of made, sent, answered: what the record says; of edited, planned, now: what Manage says; null: nothing that can be sent';
+COMMENT ON COLUMN kinderconnect.child_day_history.was IS 'of made: what the record before it said, so that a correction shows; of planned: what Manage said before; of now: what the service holds';
+COMMENT ON COLUMN kinderconnect.child_day_history.state IS 'of planned and now: of the day; of sent: of the batch; of answered: of the record in ledger';
 COMMENT ON COLUMN kinderconnect.child_day_history.said IS 'the authorization, the link, the call, the service''s code and words, or why the day is held';
 COMMENT ON COLUMN kinderconnect.child_day_history.record_id IS 'the record';
 COMMENT ON COLUMN kinderconnect.child_day_history.run_id IS 'the run';

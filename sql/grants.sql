@@ -11,7 +11,8 @@ GRANT SELECT ON
 	kinderconnect.nickname, kinderconnect.same_name, kinderconnect.known_child, kinderconnect.child_decision, kinderconnect.parted_pair,
 	kinderconnect.scored_child, kinderconnect.match_candidate, kinderconnect.child_match_status,
 	kinderconnect.rule, kinderconnect.agency_rule, kinderconnect.absence_reason, kinderconnect.reason,
-	kinderconnect.child_day, kinderconnect.ledger, kinderconnect.batch, kinderconnect.batch_record,
+	kinderconnect.child_day, kinderconnect.child_day_step, kinderconnect.location_zone,
+	kinderconnect.ledger, kinderconnect.batch, kinderconnect.batch_record,
 	kinderconnect.run, kinderconnect.run_organization, kinderconnect.run_provider,
 	kinderconnect.provider_standing, kinderconnect.provider_summary, kinderconnect.held_summary, kinderconnect.unlinked_child,
 	kinderconnect.authorized_child, kinderconnect.authorization_history, kinderconnect.unmatched_summary,
@@ -37,7 +38,9 @@ GRANT INSERT, UPDATE, DELETE ON
 	kinderconnect.list_state, kinderconnect.list_problem, kinderconnect.child, kinderconnect.authorization,
 	kinderconnect.listed_authorization, kinderconnect.known_child, kinderconnect.scored_child, kinderconnect.match_candidate
 	TO kinderconnect_operator;
-GRANT INSERT ON kinderconnect.child_decision TO kinderconnect_operator;
+GRANT INSERT ON kinderconnect.child_decision, kinderconnect.child_day_step TO kinderconnect_operator;
+GRANT INSERT, UPDATE ON kinderconnect.location_zone TO kinderconnect_operator;
+GRANT DELETE ON kinderconnect.location_zone TO kinderconnect_admin;
 GRANT INSERT, UPDATE, DELETE ON kinderconnect.nickname TO kinderconnect_operator, kinderconnect_admin;
 GRANT INSERT, UPDATE ON
 	kinderconnect.child_link, kinderconnect.child_day, kinderconnect.ledger, kinderconnect.batch, kinderconnect.batch_record,
@@ -75,7 +78,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._last_key(text), kinderconnect._suffix_key(text, text, text), kinderconnect._sound(text),
 	kinderconnect._compare_names(text, text), kinderconnect._compare_dates(text, text), kinderconnect._worth(text),
 	kinderconnect._in_words(text, text, text, text), kinderconnect._pairs(text, timestamptz), kinderconnect._candidates(text), kinderconnect._score(text), kinderconnect._rules(text, date), kinderconnect._first_reading(timestamp, text),
-	kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._location_zones(text), kinderconnect._attendance(text, date),
+	kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._location_zones(text), kinderconnect._attendance(text, date), kinderconnect._note_zones(text),
 	kinderconnect._planned(text, text, text, date, date, boolean), kinderconnect._plan(text, text, text, date, date),
 	kinderconnect._settle(text, text[], text, text[], text[]), kinderconnect._recover(text),
 	kinderconnect._new_batch(bigint, text, text, text, text, boolean, boolean, text[]),

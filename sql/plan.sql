@@ -19,6 +19,7 @@ CREATE TABLE kinderconnect.child_day (
 	absence_reason         text,
 	content                text,
 	window_ends            timestamptz,
+	modified_at            timestamptz,
 	basis                  text NOT NULL,
 	record_id              text,
 	sent_content           text,
@@ -33,6 +34,7 @@ CREATE TABLE kinderconnect.child_day (
 	accepted_record_id     text,
 	accepted_at            timestamptz,
 	void_wanted            boolean NOT NULL DEFAULT false,
+	planned_at             timestamptz NOT NULL DEFAULT now(),
 	changed_at             timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date),
 	CONSTRAINT child_day_says_why CHECK ((state IN ('held', 'not_due')) = (reason IS NOT NULL)),
@@ -59,6 +61,7 @@ COMMENT ON COLUMN kinderconnect.child_day.session_out IS 'what Manage says: chec
 COMMENT ON COLUMN kinderconnect.child_day.absence_reason IS 'what Manage says, in the agency''s code';
 COMMENT ON COLUMN kinderconnect.child_day.content IS 'kind, times and reason in one comparable text; null: nothing that can be sent';
 COMMENT ON COLUMN kinderconnect.child_day.window_ends IS 'when the agency''s enforced window for the day closes; null: no such rule';
+COMMENT ON COLUMN kinderconnect.child_day.modified_at IS 'when Manage last changed the rows that say so, by their modified_at; as of changed_at, and null where Manage does not tell';
 COMMENT ON COLUMN kinderconnect.child_day.basis IS 'digest of link, authorization, location and rules: a rejected day is sent again when it changes';
 COMMENT ON COLUMN kinderconnect.child_day.record_id IS 'of the last record made for it: kinderconnect.ledger';
 COMMENT ON COLUMN kinderconnect.child_day.sent_content IS 'content of that record; void: it takes the day back';
@@ -73,6 +76,7 @@ COMMENT ON COLUMN kinderconnect.child_day.accepted_content IS 'what the service 
 COMMENT ON COLUMN kinderconnect.child_day.accepted_record_id IS 'the record that put it there';
 COMMENT ON COLUMN kinderconnect.child_day.accepted_at IS 'when the service said so';
 COMMENT ON COLUMN kinderconnect.child_day.void_wanted IS 'void_day() asked for it to be taken back';
+COMMENT ON COLUMN kinderconnect.child_day.planned_at IS 'when the day was first planned';
 COMMENT ON COLUMN kinderconnect.child_day.changed_at IS 'when anything of this row last changed';
 
 CREATE INDEX child_day_at_work ON kinderconnect.child_day (organization_id, agency_id, provider_id, state, service_date)
@@ -80,6 +84,71 @@ CREATE INDEX child_day_at_work ON kinderconnect.child_day (organization_id, agen
 CREATE INDEX child_day_by_date ON kinderconnect.child_day (organization_id, service_date);
 
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child_day', '');
+
+-- What the ledger cannot tell: a day held and then corrected was never sent.
+-- A day that is planned once, sent and accepted has no row here.
+CREATE TABLE kinderconnect.child_day_step (
+	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text NOT NULL,
+	provider_id            text NOT NULL,
+	kinderconnect_child_id text NOT NULL,
+	service_date           date NOT NULL,
+	at                     timestamptz NOT NULL,
+	run_id                 bigint,
+	was_state              text NOT NULL,
+	was_reason             text,
+	was_detail             text,
+	was_content            text,
+	was_modified_at        timestamptz,
+	state                  text NOT NULL,
+	reason                 text,
+	detail                 text,
+	content                text,
+	modified_at            timestamptz,
+	PRIMARY KEY (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date, at)
+);
+COMMENT ON TABLE kinderconnect.child_day_step IS
+'each time the plan judged a child-day otherwise than the plan before: what it was, and what it became. Never changed, never deleted';
+COMMENT ON COLUMN kinderconnect.child_day_step.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.child_day_step.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.child_day_step.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.child_day_step.kinderconnect_child_id IS 'the child at KinderConnect';
+COMMENT ON COLUMN kinderconnect.child_day_step.service_date IS 'local date at the location';
+COMMENT ON COLUMN kinderconnect.child_day_step.at IS 'when the plan was made';
+COMMENT ON COLUMN kinderconnect.child_day_step.run_id IS 'the run that made it';
+COMMENT ON COLUMN kinderconnect.child_day_step.was_state IS 'state before';
+COMMENT ON COLUMN kinderconnect.child_day_step.was_reason IS 'reason before';
+COMMENT ON COLUMN kinderconnect.child_day_step.was_detail IS 'facts before';
+COMMENT ON COLUMN kinderconnect.child_day_step.was_content IS 'what Manage said before; null: nothing that can be sent';
+COMMENT ON COLUMN kinderconnect.child_day_step.was_modified_at IS 'when Manage had last changed the rows that said so';
+COMMENT ON COLUMN kinderconnect.child_day_step.state IS 'state from then on';
+COMMENT ON COLUMN kinderconnect.child_day_step.reason IS 'of held and not_due: kinderconnect.reason';
+COMMENT ON COLUMN kinderconnect.child_day_step.detail IS 'the facts behind the reason';
+COMMENT ON COLUMN kinderconnect.child_day_step.content IS 'what Manage said from then on';
+COMMENT ON COLUMN kinderconnect.child_day_step.modified_at IS 'when Manage last changed the rows that say so; null: it does not tell, or has none';
+
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child_day_step', '');
+
+-- A site that moves to another zone keeps the wall times of the days it had in
+-- the old one. Where Manage had the wrong zone all along, and the days are to
+-- be corrected: delete the location's rows.
+CREATE TABLE kinderconnect.location_zone (
+	organization_id text NOT NULL REFERENCES kinderconnect.organization,
+	location_id     text NOT NULL,
+	zone            text NOT NULL,
+	valid_from      timestamptz NOT NULL,
+	valid_until     timestamptz NOT NULL CHECK (valid_from < valid_until),
+	PRIMARY KEY (organization_id, location_id, valid_from)
+);
+COMMENT ON TABLE kinderconnect.location_zone IS
+'the zone each location was planned in. When Manage names another one, days already planned keep the one they had; delete a location''s rows to have all its days of the horizon read in the present one';
+COMMENT ON COLUMN kinderconnect.location_zone.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.location_zone.location_id IS 'Manage''s location';
+COMMENT ON COLUMN kinderconnect.location_zone.zone IS 'IANA name';
+COMMENT ON COLUMN kinderconnect.location_zone.valid_from IS 'attendance from this moment on is read in it';
+COMMENT ON COLUMN kinderconnect.location_zone.valid_until IS 'up to this one; infinity: it is the present zone';
+
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.location_zone', '');
 
 CREATE FUNCTION kinderconnect.content(kind text, session_in time[], session_out time[], absence_reason text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -96,12 +165,13 @@ COMMENT ON FUNCTION kinderconnect.content(text, time[], time[], text) IS
 
 -- PostgreSQL takes the second reading of a repeated hour; the service, like
 -- people, takes the first.
+--
+-- Not STRICT and one expression, so that it is inlined: it is asked for every
+-- punch.
 CREATE FUNCTION kinderconnect._first_reading(wall timestamp, zone text) RETURNS timestamptz
-	LANGUAGE sql STABLE STRICT PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT CASE WHEN (t.at - interval '1 hour') AT TIME ZONE zone = wall THEN t.at - interval '1 hour' ELSE t.at END
-	FROM (SELECT wall AT TIME ZONE zone AS at) t;
-END;
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN CASE WHEN (wall AT TIME ZONE zone - interval '1 hour') AT TIME ZONE zone = wall
+		THEN wall AT TIME ZONE zone - interval '1 hour' ELSE wall AT TIME ZONE zone END;
 COMMENT ON FUNCTION kinderconnect._first_reading(timestamp, text) IS
 'the instant a wall time names in a zone: the first, where the clocks repeat it';
 
@@ -147,7 +217,7 @@ COMMENT ON FUNCTION kinderconnect._wire_limits(text) IS
 -- for each punch pair, absence or closure, on the location's own clock. Where
 -- a location has several provider IDs, a row for each.
 CREATE FUNCTION kinderconnect._attendance(organization text, since date)
-	RETURNS TABLE (location_id text, child_id text, kind text, check_in timestamptz, check_out timestamptz, day date, reason text, zone text)
+	RETURNS TABLE (location_id text, child_id text, kind text, check_in timestamptz, check_out timestamptz, day date, reason text, zone text, modified_at timestamptz)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -156,10 +226,12 @@ BEGIN
 	RETURN QUERY
 	SELECT m.location_id, m.child_id, m.kind, m.check_in, m.check_out,
 		CASE WHEN m.kind IN ('absence', 'closure') THEN m.service_date
-			ELSE coalesce((coalesce(m.check_in, m.check_out) AT TIME ZONE z.zone)::date, CASE WHEN m.kind IS DISTINCT FROM 'session' THEN m.service_date END) END,
-		nullif(btrim(m.reason), ''), z.zone
+			ELSE coalesce((coalesce(m.check_in, m.check_out) AT TIME ZONE coalesce(l.zone, z.zone))::date, CASE WHEN m.kind IS DISTINCT FROM 'session' THEN m.service_date END) END,
+		nullif(btrim(m.reason), ''), coalesce(l.zone, z.zone), m.modified_at
 	FROM kinderconnect.manage_attendance m
 	JOIN kinderconnect._location_zones(organization) z ON z.location_id = m.location_id
+	LEFT JOIN kinderconnect.location_zone l ON (l.organization_id, l.location_id) = (organization, m.location_id)
+		AND l.valid_until < 'infinity' AND l.valid_from <= coalesce(m.check_in, m.check_out) AND l.valid_until > coalesce(m.check_in, m.check_out)
 	WHERE m.organization_id = organization AND z.zone IS NOT NULL
 		AND (m.check_in >= since - interval '1 day'
 			OR m.check_in IS NULL AND m.check_out >= since - interval '1 day'
@@ -188,7 +260,37 @@ $$;
 COMMENT ON FUNCTION kinderconnect._location_zones(text) IS
 'the zone of each location that has a provider: Manage''s, else the agency''s; null where it is not known';
 
--- The whole judgement, read-only: _plan() writes it down, preview() shows it.
+-- A zone that is new holds from the first day on that is not planned yet.
+CREATE FUNCTION kinderconnect._note_zones(organization text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	moved record;
+BEGIN
+	FOR moved IN
+		SELECT z.location_id, z.zone, l.zone AS was, l.valid_from,
+			(SELECT (max(d.service_date) + 1)::timestamp AT TIME ZONE l.zone FROM kinderconnect.child_day d
+				WHERE d.organization_id = organization AND d.location_id = z.location_id) AS moved_at
+		FROM kinderconnect._location_zones(organization) z
+		LEFT JOIN kinderconnect.location_zone l ON (l.organization_id, l.location_id, l.valid_until) = (organization, z.location_id, 'infinity')
+		WHERE z.zone IS DISTINCT FROM l.zone AND z.zone IS NOT NULL
+	LOOP
+		IF moved.moved_at > moved.valid_from THEN
+			UPDATE kinderconnect.location_zone l SET valid_until = moved.moved_at
+			WHERE (l.organization_id, l.location_id, l.valid_from) = (organization, moved.location_id, moved.valid_from);
+			INSERT INTO kinderconnect.location_zone VALUES (organization, moved.location_id, moved.zone, moved.moved_at, 'infinity');
+		ELSE
+			INSERT INTO kinderconnect.location_zone AS l VALUES (organization, moved.location_id, moved.zone, coalesce(moved.valid_from, '-infinity'), 'infinity')
+			ON CONFLICT (organization_id, location_id, valid_from) DO UPDATE SET zone = excluded.zone;
+		END IF;
+	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._note_zones(text) IS 'remembers the zone of each location, and from when on it holds';
+
+-- The whole judgement, read-only: _plan() writes it down, preview() shows it,
+-- and with it tonight's links and today, as it stands.
 --
 -- Which days: those an authorization covers, those of a linked child with
 -- attendance all the same, and those already in child_day. What is said of
@@ -197,10 +299,11 @@ COMMENT ON FUNCTION kinderconnect._location_zones(text) IS
 -- Every step joins whole sets of one organization whose sizes the planner
 -- cannot know, so it is kept from the one plan that is quadratic; the cost it
 -- then reckons with would set off JIT, which takes longer than the query.
-CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider text, from_date date, to_date date, tonights_links boolean)
+CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider text, from_date date, to_date date, foresee boolean)
 	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, authorized boolean,
 		location_id text, child_id text, state text, reason text, detail text,
-		kind text, session_in time[], session_out time[], absence_reason text, content text, window_ends timestamptz, basis text)
+		kind text, session_in time[], session_out time[], absence_reason text, content text, window_ends timestamptz, basis text,
+		modified_at timestamptz, finished boolean)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
@@ -222,9 +325,8 @@ BEGIN
 	WITH site AS MATERIALIZED (
 		-- the last zone of the country where nothing better is known, so that
 		-- no day counts as finished too early
-		SELECT s.agency_id, s.provider_id, s.location_id, z.zone,
-			(now() AT TIME ZONE coalesce(z.zone, a.time_zone, 'Pacific/Honolulu'))::date AS today,
-			greatest((now() AT TIME ZONE coalesce(z.zone, a.time_zone, 'Pacific/Honolulu'))::date - horizon, since) AS first_day,
+		SELECT s.agency_id, s.provider_id, s.location_id, z.zone, t.today,
+			greatest(t.today - horizon, since) AS first_day, t.today - (NOT foresee)::integer AS last_day,
 			coalesce(s.barred, CASE WHEN s.location_id IS NULL THEN 'provider_unmatched' WHEN z.zone IS NULL THEN 'no_time_zone' END) AS barred,
 			v.accept_shrink IS TRUE AS void_anyway
 		FROM kinderconnect.provider_standing s
@@ -232,13 +334,21 @@ BEGIN
 			= (organization, 'attendance', s.agency_id, s.provider_id)
 		LEFT JOIN kinderconnect._location_zones(organization) z ON z.location_id = s.location_id
 		LEFT JOIN kinderconnect.agency a ON a.agency_id = s.agency_id
+		CROSS JOIN LATERAL (SELECT (now() AT TIME ZONE coalesce(z.zone, a.time_zone, 'Pacific/Honolulu'))::date AS today) t
 		WHERE s.organization_id = organization
+	), rules AS MATERIALIZED (
+		-- from the day before on, for the care that goes past its midnight
+		SELECT d.agency_id, d.day, kinderconnect._rules(d.agency_id, d.day) || wire_limits AS r
+		FROM (SELECT s.agency_id, d::date AS day
+			FROM site s CROSS JOIN LATERAL generate_series((s.first_day - 1)::timestamp, s.last_day::timestamp, interval '1 day') d
+			UNION
+			SELECT d.agency_id, d.service_date FROM kinderconnect.child_day d WHERE d.organization_id = organization AND d.void_wanted) d
 	), link AS MATERIALIZED (
 		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.flag, NULL AS unlinked_because
 		FROM kinderconnect.child_link k
-		WHERE k.organization_id = organization AND k.ended_at IS NULL AND NOT tonights_links
+		WHERE k.organization_id = organization AND k.ended_at IS NULL AND NOT foresee
 		UNION ALL
-		SELECT n.* FROM kinderconnect._links(organization, true) n WHERE tonights_links
+		SELECT n.* FROM kinderconnect._links(organization, true) n WHERE foresee
 	), merged AS (
 		-- accepted under the id that this one took the place of
 		SELECT DISTINCT k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date AS day
@@ -269,33 +379,81 @@ BEGIN
 		FROM said a
 		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
 		CROSS JOIN LATERAL generate_series(greatest(a.begin_date, s.first_day)::timestamp,
-			least(a.end_date, s.today - 1)::timestamp, interval '1 day') d
+			least(a.end_date, s.last_day)::timestamp, interval '1 day') d
 		GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id, d
-	), punch AS MATERIALIZED (
-		SELECT k.agency_id, s.provider_id, k.kinderconnect_child_id, t.*
-		FROM kinderconnect._attendance(organization, since) t
+	), lapsed AS (
+		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, max(coalesce(a.end_date, 'infinity')) AS ended
+		FROM said a GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id
+	), seen AS MATERIALIZED (
+		SELECT t.* FROM kinderconnect._attendance(organization, since) t
+	), placed AS MATERIALIZED (
+		SELECT k.agency_id, s.provider_id, k.kinderconnect_child_id, s.first_day, s.last_day, t.*,
+			CASE WHEN r.r ->> 'overnight' = 'split' AND t.kind = 'session' AND t.check_out > t.check_in AND t.check_out - t.check_in <= interval '24 hours'
+				AND (t.check_out AT TIME ZONE t.zone)::date > t.day THEN (t.day + 1)::timestamp AT TIME ZONE t.zone END AS midnight
+		FROM seen t
 		JOIN site s ON s.location_id = t.location_id
 		JOIN link k ON k.agency_id = s.agency_id AND k.child_id = t.child_id
-		WHERE t.day BETWEEN s.first_day AND s.today - 1
+		LEFT JOIN rules r ON (r.agency_id, r.day) = (s.agency_id, t.day)
+	), punch AS MATERIALIZED (
+		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.location_id, p.child_id, p.kind, p.check_in,
+			coalesce(p.midnight, p.check_out) AS check_out, p.day, p.reason, p.zone, p.modified_at
+		FROM placed p WHERE p.day BETWEEN p.first_day AND p.last_day
+		UNION ALL
+		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.location_id, p.child_id, p.kind, p.midnight,
+			p.check_out, p.day + 1, p.reason, p.zone, p.modified_at
+		FROM placed p WHERE date_trunc('minute', p.check_out) > p.midnight AND p.day + 1 BETWEEN p.first_day AND p.last_day
 	), closure AS (
 		SELECT DISTINCT s.agency_id, s.provider_id, t.day
-		FROM kinderconnect._attendance(organization, since) t
+		FROM seen t
 		JOIN site s ON s.location_id = t.location_id
 		WHERE t.child_id IS NULL AND t.kind = 'closure'
+	), abroad AS (
+		-- sessions of the children that were at more than one site: nobody is
+		-- at two at a time, whoever pays. One that is impossible by itself
+		-- says nothing about another
+		SELECT t.child_id, t.location_id, t.day, t.zone, t.check_in, t.check_out, m.began, m.ended, u AS bucket
+		FROM seen t
+		JOIN (SELECT t.child_id FROM seen t WHERE t.kind = 'session' GROUP BY t.child_id HAVING min(t.location_id) <> max(t.location_id)) c ON c.child_id = t.child_id
+		CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(t.check_in, t.check_out)) AS began, date_trunc('minute', coalesce(t.check_out, t.check_in)) AS ended) m
+		CROSS JOIN LATERAL generate_series(date_trunc('day', m.began AT TIME ZONE 'UTC'), m.ended AT TIME ZONE 'UTC', interval '1 day') u
+		WHERE t.kind = 'session' AND m.ended - m.began BETWEEN interval '0' AND interval '24 hours'
+	), crossing AS (
+		SELECT a.child_id, a.location_id, a.day, string_agg(DISTINCT concat('at ', b.location_id, ' ', to_char(b.check_in AT TIME ZONE b.zone, 'HH24:MI'), '-',
+			to_char(b.check_out AT TIME ZONE b.zone, 'HH24:MI'), ' ' || nullif(b.zone, a.zone)), ', ') AS facts
+		FROM abroad a
+		JOIN abroad b ON (b.child_id, b.bucket) = (a.child_id, a.bucket) AND b.location_id <> a.location_id AND a.began < b.ended AND b.began < a.ended
+		GROUP BY a.child_id, a.location_id, a.day
 	), attended AS MATERIALIZED (
-		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.location_id FROM punch p GROUP BY 1, 2, 3, 4, 5
+		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.location_id, bool_or(p.kind = 'session') AS came,
+			bool_or(p.kind = 'absence') AS absent, bool_or(p.kind = 'closure') AS closed
+		FROM punch p GROUP BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.location_id
 	), company AS MATERIALIZED (
 		-- which other providers authorize the child on that day: at the same
-		-- location, and with attendance
-		SELECT v.*,
-			count(*) FILTER (WHERE v.authorized AND s.barred IS NULL) OVER (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day, s.location_id)
-				- (v.authorized AND s.barred IS NULL)::integer AS rivals,
-			count(t.day) FILTER (WHERE v.authorized) OVER (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day)
-				- (v.authorized AND t.day IS NOT NULL)::integer AS elsewhere
-		FROM covered v
-		JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
-		LEFT JOIN attended t ON (t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day)
-			= (v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day)
+		-- location, with sessions elsewhere, and with an absence or a closure
+		-- elsewhere that the agency takes
+		SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day,
+			count(*) FILTER (WHERE v.authorized AND v.barred IS NULL) OVER here - (v.authorized AND v.barred IS NULL)::integer AS rivals,
+			count(*) FILTER (WHERE v.authorized AND v.came) OVER that_day - count(*) FILTER (WHERE v.authorized AND v.came) OVER here AS came_elsewhere,
+			count(*) FILTER (WHERE v.authorized AND v.noted) OVER that_day - count(*) FILTER (WHERE v.authorized AND v.noted) OVER here AS noted_elsewhere,
+			count(*) FILTER (WHERE v.authorized AND v.known) OVER that_day - count(*) FILTER (WHERE v.authorized AND v.known) OVER here AS known_elsewhere,
+			string_agg(v.provider_id, ', ') FILTER (WHERE v.authorized AND v.known) OVER others AS others
+		FROM (SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day, v.authorized, s.location_id, s.barred, t.came IS TRUE AS came,
+				n.noted AND t.came IS NOT TRUE AS noted, n.noted OR t.day IS NOT NULL AS known
+			FROM covered v
+			JOIN (SELECT v.agency_id, v.kinderconnect_child_id, v.day FROM covered v
+				GROUP BY v.agency_id, v.kinderconnect_child_id, v.day HAVING count(*) > 1) m
+				ON (m.agency_id, m.kinderconnect_child_id, m.day) = (v.agency_id, v.kinderconnect_child_id, v.day)
+			JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
+			JOIN rules r ON (r.agency_id, r.day) = (v.agency_id, v.day)
+			LEFT JOIN attended t ON (t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day)
+				= (v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day)
+			LEFT JOIN closure z ON (z.agency_id, z.provider_id, z.day) = (v.agency_id, v.provider_id, v.day)
+			CROSS JOIN LATERAL (SELECT t.absent IS TRUE AND r.r ->> 'absences' IS DISTINCT FROM 'omit'
+				OR (t.closed IS TRUE OR z.day IS NOT NULL) AND r.r ->> 'closures' IS DISTINCT FROM 'omit' AS noted) n) v
+		WINDOW that_day AS (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day),
+			here AS (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day, v.location_id),
+			others AS (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day ORDER BY v.provider_id
+				ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING EXCLUDE CURRENT ROW)
 	), stray AS (
 		-- attendance that no authorization covers, under one provider ID of
 		-- its location: one that takes part, and lists the child, else the first
@@ -315,8 +473,10 @@ BEGIN
 		SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day FROM covered v WHERE v.authorized
 		UNION
 		SELECT t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day
-		FROM company v JOIN attended t USING (agency_id, provider_id, kinderconnect_child_id, day)
-		WHERE v.rivals = 0
+		FROM attended t
+		JOIN covered v ON (v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day) = (t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day)
+		LEFT JOIN company w ON (w.agency_id, w.provider_id, w.kinderconnect_child_id, w.day) = (t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day)
+		WHERE NOT v.authorized AND coalesce(w.rivals, 0) = 0
 		UNION
 		SELECT t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day FROM stray t
 		UNION
@@ -325,7 +485,7 @@ BEGIN
 		WHERE d.organization_id = organization AND (d.service_date >= s.first_day OR d.void_wanted)
 	), session AS (
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.check_in, p.check_out,
-			p.check_in AT TIME ZONE p.zone AS wall_in, p.check_out AT TIME ZONE p.zone AS wall_out, p.zone,
+			p.check_in AT TIME ZONE p.zone AS wall_in, p.check_out AT TIME ZONE p.zone AS wall_out, p.zone, p.modified_at,
 			max(date_trunc('minute', coalesce(p.check_out, p.check_in))) OVER before AS busy_until
 		FROM punch p WHERE p.kind = 'session' AND num_nonnulls(p.check_in, p.check_out) > 0
 		WINDOW before AS (PARTITION BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day
@@ -346,7 +506,8 @@ BEGIN
 				OR num_nulls(s.check_in, s.check_out) = 1 AND date_trunc('minute', coalesce(s.check_in, s.check_out)) = s.busy_until) AS overlapping,
 			bool_or(s.wall_out::date > s.day) AS over_midnight,
 			bool_or(date_trunc('minute', s.check_in) <> kinderconnect._first_reading(date_trunc('minute', s.wall_in), s.zone)
-				OR date_trunc('minute', s.check_out) <> kinderconnect._first_reading(date_trunc('minute', s.wall_out), s.zone)) AS ambiguous
+				OR date_trunc('minute', s.check_out) <> kinderconnect._first_reading(date_trunc('minute', s.wall_out), s.zone)) AS ambiguous,
+			max(s.modified_at) AS modified_at
 		FROM session s
 		GROUP BY s.agency_id, s.provider_id, s.kinderconnect_child_id, s.day
 	), absence AS (
@@ -355,24 +516,23 @@ BEGIN
 			count(DISTINCT coalesce(kinderconnect.fold(p.reason), '')) FILTER (WHERE p.kind = 'absence') AS reasons,
 			min(p.reason) FILTER (WHERE p.kind = 'absence') AS reason,
 			count(*) FILTER (WHERE p.kind = 'closure') AS closures,
-			string_agg(DISTINCT coalesce(p.kind, 'null'), ', ') FILTER (WHERE (p.kind IN ('absence', 'closure')) IS NOT TRUE) AS unknown
+			string_agg(DISTINCT coalesce(p.kind, 'null'), ', ') FILTER (WHERE (p.kind IN ('absence', 'closure')) IS NOT TRUE) AS unknown,
+			max(p.modified_at) AS modified_at
 		FROM punch p WHERE p.kind IS DISTINCT FROM 'session'
 		GROUP BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day
-	), rules AS MATERIALIZED (
-		SELECT d.agency_id, d.day, kinderconnect._rules(d.agency_id, d.day) || wire_limits AS r
-		FROM (SELECT DISTINCT d.agency_id, d.day FROM day d) d
 	), facts AS (
-		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day, s.location_id, s.zone, s.today, s.barred, s.void_anyway,
-			coalesce(v.authorized, false) AS authorized, v.day IS NOT NULL AS covered, k.child_id, k.flag,
-			CASE WHEN tonights_links THEN k.unlinked_because ELSE c.unlinked_because END AS unlinked_because,
+		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day, s.location_id, s.zone, s.barred, s.void_anyway, d.day < s.today AS finished,
+			coalesce(v.authorized, false) AS authorized, v.day IS NOT NULL AS covered, p.ended, k.child_id, k.flag,
+			CASE WHEN foresee THEN k.unlinked_because ELSE c.unlinked_because END AS unlinked_because,
 			r.r AS rules, n.n AS sessions, n.session_in, n.session_out, n.facts, n.missing_in, n.missing_out, n.out_before_in,
-			n.too_short, n.too_long, n.overlapping, n.over_midnight, n.ambiguous,
+			n.too_short, n.too_long, n.overlapping, n.over_midnight, n.ambiguous, y.facts AS crossing,
 			coalesce(a.absences, 0) AS absences, coalesce(a.reasons, 0) AS reasons, a.reason AS manage_reason,
 			coalesce(a.closures, 0) + (z.day IS NOT NULL)::integer AS closures,
 			m.code AS reason_code,
 			EXISTS (SELECT FROM kinderconnect.absence_reason l WHERE l.agency_id = d.agency_id) AS reasons_listed,
 			x.day IS NOT NULL AS merged,
-			v.rivals > 0 AS rival_here, v.elsewhere > 0 AS was_elsewhere,
+			w.rivals > 0 AS rival_here, w.came_elsewhere > 0 AS came_elsewhere, w.noted_elsewhere > 0 AS noted_elsewhere,
+			w.known_elsewhere > 0 AS known_elsewhere, w.others, greatest(n.modified_at, a.modified_at) AS modified_at,
 			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AND a.unknown IS NULL AS silent, a.unknown,
 			md5(concat_ws('|', k.child_id, k.flag, s.location_id, v.by, r.r)) AS basis,
 			e.state AS was, e.content AS was_content, e.accepted_kind, e.accepted_content, e.sent_content, e.sent_basis,
@@ -381,8 +541,11 @@ BEGIN
 		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
 		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, d.agency_id, d.kinderconnect_child_id)
 		JOIN rules r ON (r.agency_id, r.day) = (d.agency_id, d.day)
-		LEFT JOIN company v ON (v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN covered v ON (v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN company w ON (w.agency_id, w.provider_id, w.kinderconnect_child_id, w.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN lapsed p ON (p.agency_id, p.provider_id, p.kinderconnect_child_id) = (d.agency_id, d.provider_id, d.kinderconnect_child_id)
 		LEFT JOIN link k ON (k.agency_id, k.kinderconnect_child_id) = (d.agency_id, d.kinderconnect_child_id)
+		LEFT JOIN crossing y ON (y.child_id, y.location_id, y.day) = (k.child_id, s.location_id, d.day)
 		LEFT JOIN merged x ON (x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN sessions n ON (n.agency_id, n.provider_id, n.kinderconnect_child_id, n.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN absence a ON (a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
@@ -390,43 +553,49 @@ BEGIN
 		LEFT JOIN kinderconnect.absence_reason m ON m.agency_id = d.agency_id AND kinderconnect.fold(m.reason) = kinderconnect.fold(a.reason)
 		LEFT JOIN kinderconnect.child_day e ON (e.organization_id, e.agency_id, e.provider_id, e.kinderconnect_child_id, e.service_date)
 			= (organization, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
-		WHERE (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider) AND d.day < s.today
+		WHERE (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider) AND d.day <= s.last_day
 	), spoken AS (
-		SELECT f.*,
+		SELECT f.*, k.said_kind,
 			-- who the day belongs to
 			CASE
 				WHEN f.barred IS NOT NULL THEN f.barred
 				WHEN f.child_id IS NULL THEN 'unmatched'
 				WHEN f.flag <> 'name_changed' THEN f.flag
 				WHEN f.merged THEN 'merged_child'
+				WHEN NOT f.covered AND f.ended < f.day THEN 'authorization_ended'
 				WHEN NOT f.covered THEN 'not_authorized'
 				WHEN NOT f.authorized THEN 'not_authorized_weekday'
-				WHEN f.rival_here AND coalesce(f.sessions, 0) + f.absences + f.closures > 0 THEN 'two_providers'
+				WHEN f.rival_here AND f.sessions > 0 THEN 'two_providers'
+				WHEN (f.rival_here OR f.noted_elsewhere)
+					AND (k.said_kind = 'absence' AND f.rules ->> 'absences' IS DISTINCT FROM 'omit'
+						OR k.said_kind = 'closure' AND f.rules ->> 'closures' IS DISTINCT FROM 'omit') THEN 'two_providers'
 			END AS stranger,
 			-- whether what Manage says can be said to the service
 			CASE
 				WHEN f.unknown IS NOT NULL THEN 'unknown_kind'
-				WHEN f.sessions IS NULL AND f.absences = 0 AND f.closures = 0 THEN NULL
+				WHEN f.sessions IS NULL AND (f.came_elsewhere OR f.absences = 0 AND f.closures = 0) THEN NULL
 				WHEN f.sessions > 0 AND f.absences + f.closures > 0 OR f.absences > 0 AND f.closures > 0 OR f.reasons > 1 THEN 'conflict'
 				WHEN f.out_before_in THEN 'out_before_in'
 				WHEN f.too_long THEN 'too_long'
 				WHEN f.too_short THEN 'too_short'
-				WHEN f.overlapping THEN 'overlapping_sessions'
+				WHEN f.overlapping OR f.crossing IS NOT NULL THEN 'overlapping_sessions'
 				WHEN f.missing_out AND f.rules ->> 'lone_punch' IS DISTINCT FROM 'send' THEN 'missing_check_out'
 				WHEN f.missing_in AND f.rules ->> 'lone_punch' IS DISTINCT FROM 'send' THEN 'missing_check_in'
-				WHEN f.over_midnight AND f.rules ->> 'overnight' IS DISTINCT FROM 'whole' THEN 'over_midnight'
+				WHEN f.over_midnight AND f.rules ->> 'overnight' IS NULL THEN 'over_midnight'
 				WHEN f.ambiguous THEN 'clock_change'
 				WHEN f.sessions > least((f.rules ->> 'sessions_per_day')::integer, (f.rules ->> 'slots')::integer) THEN 'too_many_sessions'
 				WHEN f.absences > 0 AND f.rules ->> 'absence_reasons' IS NULL AND f.reasons_listed AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL THEN 'absence_reason'
-			END AS unsayable,
-			-- what the agency takes none of leaves nothing to say in place of
-			-- what it holds
-			CASE
+			END AS unsayable
+		FROM facts f
+		-- A child that came to another of its providers was there: that an
+		-- absence or a closure is noted here too claims nothing. What the
+		-- agency takes none of leaves nothing to say in place of what it holds
+		CROSS JOIN LATERAL (SELECT CASE
 				WHEN f.sessions > 0 THEN 'session'
+				WHEN f.came_elsewhere THEN NULL
 				WHEN f.absences > 0 THEN CASE WHEN (f.rules ->> 'absences' = 'omit' AND f.accepted_kind <> 'absence') IS NOT TRUE THEN 'absence' END
 				WHEN f.closures > 0 THEN CASE WHEN (f.rules ->> 'closures' = 'omit' AND f.accepted_kind <> 'closure') IS NOT TRUE THEN 'closure' END
-			END AS said_kind
-		FROM facts f
+			END AS said_kind) k
 	), said_of AS (
 		SELECT s.*,
 			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted THEN s.said_kind END AS kind,
@@ -459,13 +628,13 @@ BEGIN
 			CASE
 				WHEN c.was IN ('sending', 'unknown') THEN c.was
 				WHEN c.void_wanted THEN CASE WHEN c.sent_content = 'void' AND c.was = 'rejected' AND c.sent_basis = c.basis THEN 'rejected' ELSE 'ready' END
-				WHEN c.accepted_content IS NOT NULL AND c.stranger IN ('unmatched', 'not_authorized', 'not_authorized_weekday') THEN '!authorization_lost'
+				WHEN c.accepted_content IS NOT NULL AND c.stranger IN ('unmatched', 'not_authorized', 'authorization_ended', 'not_authorized_weekday') THEN '!authorization_lost'
 				WHEN c.accepted_content IS NOT NULL AND c.content = c.accepted_content THEN 'accepted'
-				WHEN c.silent AND c.accepted_content IS NULL AND c.stranger IN ('not_authorized', 'not_authorized_weekday') THEN '!not_authorized_any_more'
+				WHEN c.silent AND c.accepted_content IS NULL AND c.stranger IN ('not_authorized', 'authorization_ended', 'not_authorized_weekday') THEN '!not_authorized_any_more'
 				WHEN c.stranger IS NOT NULL THEN '!' || c.stranger
 				WHEN c.unsayable IS NOT NULL THEN '!' || c.unsayable
 				WHEN c.content IS NULL AND c.accepted_content IS NULL AND c.was = 'voided' THEN 'voided'
-				WHEN c.content IS NULL AND c.accepted_content IS NULL AND c.was_elsewhere THEN '!other_provider'
+				WHEN c.content IS NULL AND c.accepted_content IS NULL AND (c.came_elsewhere OR c.known_elsewhere) THEN '!other_provider'
 				WHEN c.content IS NULL AND c.accepted_content IS NULL THEN '!nothing_recorded'
 				WHEN c.kind = 'closure' AND c.rules ->> 'closures' = 'omit' AND c.accepted_content IS NULL THEN '!closure_not_taken'
 				WHEN c.kind = 'absence' AND c.rules ->> 'absences' = 'omit' AND c.accepted_content IS NULL THEN '!absence_not_taken'
@@ -476,6 +645,7 @@ BEGIN
 						OR c.all_voids >= shrink_floor AND c.all_voids * 100 > c.all_held_there * (100 - shrink_ratio)
 						OR c.nothing_left) THEN '!source_shrank'
 				WHEN c.was = 'rejected' AND c.sent_content = coalesce(c.content, 'void') AND c.sent_basis = c.basis THEN 'rejected'
+				WHEN NOT c.finished THEN '!unfinished_day'
 				ELSE 'ready'
 			END AS verdict
 		FROM counted c
@@ -486,63 +656,100 @@ BEGIN
 			ELSE 'held' END,
 		CASE WHEN j.verdict LIKE '!%' THEN substr(j.verdict, 2) END,
 		CASE
-			WHEN j.verdict = '!unmatched' OR j.verdict = '!authorization_lost' AND j.stranger = 'unmatched' THEN j.unlinked_because
-			WHEN j.verdict = '!authorization_lost' THEN j.stranger
-			WHEN j.verdict = '!window_closed' THEN 'closed ' || to_char(j.window_ends AT TIME ZONE j.zone, 'YYYY-MM-DD')
-			WHEN j.verdict = '!absence_reason' THEN j.manage_reason
-			WHEN j.verdict = '!unknown_kind' THEN j.unknown
-			WHEN j.verdict = '!conflict' THEN concat_ws(', ', j.facts, nullif(j.absences, 0) || ' absence(s)', nullif(j.closures, 0) || ' closure(s)')
-			WHEN j.verdict = '!source_shrank' THEN format('%s of %s accepted days', j.voids, j.held_there)
-			WHEN j.verdict LIKE '!%' THEN j.facts
+			WHEN j.verdict LIKE '!%' THEN nullif(concat_ws(', ',
+				CASE
+					WHEN j.verdict = '!unmatched' OR j.verdict = '!authorization_lost' AND j.stranger = 'unmatched' THEN j.unlinked_because
+					WHEN j.verdict = '!authorization_lost' THEN j.stranger
+					WHEN j.verdict = '!authorization_ended' THEN 'ended ' || to_char(j.ended, 'YYYY-MM-DD')
+					WHEN j.verdict = '!window_closed' THEN 'closed ' || to_char(j.window_ends AT TIME ZONE j.zone, 'YYYY-MM-DD')
+					WHEN j.verdict = '!absence_reason' THEN j.manage_reason
+					WHEN j.verdict = '!unknown_kind' THEN j.unknown
+					WHEN j.verdict IN ('!two_providers', '!other_provider') THEN 'provider ' || j.others
+					WHEN j.verdict = '!source_shrank' THEN format('%s of %s accepted days', j.voids, j.held_there)
+				END,
+				j.facts, CASE WHEN j.verdict <> '!absence_reason' THEN nullif(j.absences, 0) || ' absence(s)' END, nullif(j.closures, 0) || ' closure(s)', j.crossing), '')
 		END,
-		j.kind, j.sayable_in, j.sayable_out, j.absence_reason, j.content, j.window_ends, j.basis
+		j.kind, j.sayable_in, j.sayable_out, j.absence_reason, j.content, j.window_ends, j.basis, j.modified_at, j.finished
 	FROM judged j
 	WHERE j.day BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity');
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._planned(text, text, text, date, date, boolean) IS
-'what is to be done with every child-day of an organization in the horizon, as of now; changes nothing. The state decided follows the columns of child_day';
+'what is to be done with every child-day of an organization in the horizon, as of now; foresee: by the links that tonight would make, and today''s days too. Changes nothing. The columns are those of child_day; finished is false for today''s';
 
 CREATE FUNCTION kinderconnect._plan(organization text, agency text, provider text, from_date date, to_date date) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	planned_at timestamptz := clock_timestamp();
+	run        bigint;
 BEGIN
+	SELECT max(o.run_id) INTO run
+	FROM kinderconnect.run_organization o JOIN kinderconnect.run r ON r.run_id = o.run_id
+	WHERE o.organization_id = organization AND o.locked AND r.ended_at IS NULL;
+	PERFORM kinderconnect._note_zones(organization);
+
 	WITH planned AS MATERIALIZED (
 		SELECT * FROM kinderconnect._planned(organization, agency, provider, from_date, to_date, false)
+	), apart AS MATERIALIZED (
+		SELECT p.*, d.state AS was_state, d.reason AS was_reason, d.detail AS was_detail, d.content AS was_content, d.modified_at AS was_modified_at
+		FROM planned p
+		LEFT JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+			= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date)
+		WHERE d.state IS NULL
+			OR (d.authorized, d.location_id, d.child_id, d.state, d.reason, d.detail, d.content, d.absence_reason, d.window_ends, d.basis)
+				IS DISTINCT FROM (p.authorized, p.location_id, p.child_id, p.state, p.reason, p.detail, p.content, p.absence_reason, p.window_ends, p.basis)
 	), known AS (
 		UPDATE kinderconnect.child_day d
 		SET authorized = p.authorized, location_id = p.location_id, child_id = p.child_id, state = p.state, reason = p.reason,
 			detail = p.detail, kind = p.kind, session_in = p.session_in, session_out = p.session_out,
-			absence_reason = p.absence_reason, content = p.content, window_ends = p.window_ends, basis = p.basis,
+			absence_reason = p.absence_reason, content = p.content, window_ends = p.window_ends, modified_at = p.modified_at, basis = p.basis,
 			code = CASE WHEN p.state = 'rejected' THEN d.code END,
 			message = CASE WHEN p.state = 'rejected' THEN d.message END,
 			changed_at = now()
-		FROM planned p
+		FROM apart p
 		WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
 				= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date)
-			AND (d.authorized, d.location_id, d.child_id, d.state, d.reason, d.detail, d.content, d.absence_reason, d.window_ends, d.basis)
-				IS DISTINCT FROM (p.authorized, p.location_id, p.child_id, p.state, p.reason, p.detail, p.content, p.absence_reason, p.window_ends, p.basis)
 	), passed AS (
-		-- what tonight's plan does not look at, tonight's transfer must not send
-		UPDATE kinderconnect.child_day d
-		SET state = 'held', reason = 'horizon_passed', detail = NULL, changed_at = now()
+		-- what tonight's plan does not look at, tonight's transfer must not
+		-- send; a day may be unfinished again at a site that moved west
+		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date, d.content, d.modified_at,
+			CASE WHEN d.service_date >= (now() AT TIME ZONE 'Pacific/Honolulu')::date THEN 'unfinished_day' ELSE 'horizon_passed' END AS reason
+		FROM kinderconnect.child_day d
 		WHERE d.organization_id = organization AND d.state = 'ready'
 			AND (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider)
 			AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
 			AND NOT EXISTS (SELECT FROM planned p
 				WHERE (p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date)
 					= (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date))
+	), stopped AS (
+		UPDATE kinderconnect.child_day d
+		SET state = 'held', reason = p.reason, detail = NULL, changed_at = now()
+		FROM passed p
+		WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+			= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date)
+	), step AS (
+		INSERT INTO kinderconnect.child_day_step
+			(organization_id, agency_id, provider_id, kinderconnect_child_id, service_date, at, run_id,
+			was_state, was_reason, was_detail, was_content, was_modified_at, state, reason, detail, content, modified_at)
+		SELECT organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date, planned_at, run,
+			p.was_state, p.was_reason, p.was_detail, p.was_content, p.was_modified_at, p.state, p.reason, p.detail, p.content, p.modified_at
+		FROM apart p
+		WHERE p.was_state IS NOT NULL
+			AND (p.was_state, p.was_reason, p.was_detail, p.was_content) IS DISTINCT FROM (p.state, p.reason, p.detail, p.content)
+		UNION ALL
+		SELECT organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date, planned_at, run,
+			'ready', NULL, NULL, p.content, p.modified_at, 'held', p.reason, NULL, p.content, p.modified_at
+		FROM passed p
 	)
 	INSERT INTO kinderconnect.child_day
 		(organization_id, agency_id, provider_id, kinderconnect_child_id, service_date, authorized, location_id, child_id,
-		state, reason, detail, kind, session_in, session_out, absence_reason, content, window_ends, basis)
+		state, reason, detail, kind, session_in, session_out, absence_reason, content, window_ends, modified_at, basis, planned_at)
 	SELECT organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date, p.authorized, p.location_id, p.child_id,
-		p.state, p.reason, p.detail, p.kind, p.session_in, p.session_out, p.absence_reason, p.content, p.window_ends, p.basis
-	FROM planned p
-	WHERE NOT EXISTS (SELECT FROM kinderconnect.child_day d
-		WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
-			= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date));
+		p.state, p.reason, p.detail, p.kind, p.session_in, p.session_out, p.absence_reason, p.content, p.window_ends, p.modified_at, p.basis, planned_at
+	FROM apart p
+	WHERE p.was_state IS NULL;
 
 	-- an acceptance is for one plan of the whole; a limited one leaves the rest
 	-- of it for the next

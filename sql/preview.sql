@@ -17,10 +17,11 @@ CREATE TYPE kinderconnect.preview_day AS (
 	session_out            time[],
 	absence_reason         text,
 	content                text,
-	accepted_content       text
+	accepted_content       text,
+	finished               boolean
 );
 COMMENT ON TYPE kinderconnect.preview_day IS
-'a row of preview(): the columns of child_day as the night would plan them; kind void takes a day back';
+'a row of preview(): the columns of child_day as the night would plan them; kind void takes a day back; finished is false for today''s days at the location';
 
 CREATE FUNCTION kinderconnect.preview(organization_id text DEFAULT NULL, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL,
 		from_date date DEFAULT NULL, to_date date DEFAULT NULL)
@@ -38,14 +39,14 @@ BEGIN
 	PERFORM kinderconnect._require_manage();
 	FOR organization IN
 		SELECT o.organization_id FROM kinderconnect.organization o
-		WHERE o.enabled AND (preview.organization_id IS NULL OR o.organization_id = preview.organization_id)
+		WHERE o.organization_id = preview.organization_id OR o.enabled AND preview.organization_id IS NULL
 		ORDER BY o.organization_id
 	LOOP
 		RETURN QUERY
 		SELECT organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date, p.location_id, p.child_id,
 			p.state, p.reason, p.detail, r.what_to_do,
 			CASE WHEN p.state = 'ready' AND p.content IS NULL THEN 'void' ELSE p.kind END,
-			p.session_in, p.session_out, p.absence_reason, p.content, d.accepted_content
+			p.session_in, p.session_out, p.absence_reason, p.content, d.accepted_content, p.finished
 		FROM kinderconnect._planned(organization, preview.agency_id, preview.provider_id, preview.from_date, preview.to_date, true) p
 		LEFT JOIN kinderconnect.reason r ON r.reason = p.reason
 		LEFT JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
@@ -54,7 +55,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.preview(text, text, text, date, date) IS
-'the dry run: every child-day of the horizon as the night would plan it now, by the lists last fetched and tonight''s links; state ready is what would be sent, content is what, kind void takes a day back. Sends and changes nothing';
+'the dry run: every child-day of the horizon as the night would plan it now, by the lists last fetched and tonight''s links; state ready is what would be sent, content is what, kind void takes a day back. Today''s days are there as they stand, those that nothing is wrong with as unfinished_day. Sends and changes nothing';
 
 CREATE FUNCTION kinderconnect.test_connection(organization_id text)
 	RETURNS TABLE (step text, subject text, ok boolean, message text, hint text)

@@ -18,7 +18,7 @@ INSERT INTO kinderconnect.rule VALUES
 	('lone_punch', 'send or hold', 'a day with only one of check-in and check-out; without it such a day is held'),
 	('closures', 'send or omit', 'closures of the site; without it they are sent'),
 	('absences', 'send or omit', 'absences; without it they are sent'),
-	('overnight', 'whole', 'care past midnight is sent with the day of its check-in; without it it is held');
+	('overnight', 'whole or split', 'care past midnight: whole, with the day of its check-in; split, at midnight, each part with its day; without it it is held');
 
 CREATE TABLE kinderconnect.agency_rule (
 	agency_id text CHECK (agency_id <> ''),
@@ -35,7 +35,7 @@ CREATE TABLE kinderconnect.agency_rule (
 		WHEN rule IN ('entry_window_days', 'correction_window_days', 'sessions_per_day') THEN value ~ '^[0-9]{1,4}$'
 		WHEN rule = 'lone_punch' THEN value IN ('send', 'hold')
 		WHEN rule IN ('closures', 'absences') THEN value IN ('send', 'omit')
-		WHEN rule = 'overnight' THEN value = 'whole'
+		WHEN rule = 'overnight' THEN value IN ('whole', 'split')
 		ELSE true END),
 	CONSTRAINT agency_rule_one_at_a_time EXCLUDE USING gist ((coalesce(agency_id, '')) WITH =, (coalesce(state, '')) WITH =, rule WITH =, (builtin::integer) WITH =, valid WITH &&)
 );
@@ -101,17 +101,18 @@ INSERT INTO kinderconnect.reason VALUES
 	('child_gone', 'Manage no longer has the linked child', 'If Manage merged two records, call link_child() with the one that stayed.'),
 	('merged_child', 'the service accepted the day under the child''s former id', 'Nothing, if the agency carried the day over; else void_day() of the former id.'),
 	('not_authorized', 'attendance on a day that no authorization covers', 'Ask the agency to extend the authorization; the day is sent when it arrives.'),
+	('authorization_ended', 'attendance after the child''s last authorization at the provider has ended', 'Ask the agency to renew it; the day is sent when the new one arrives.'),
 	('not_authorized_weekday', 'the authorization leaves this weekday out', 'Ask the agency, or correct the day in Manage.'),
 	('authorization_lost', 'the service accepted the day, and its authorization or link is gone since', 'A person decides: void_day() takes the day back; else leave it.'),
-	('two_providers', 'two provider IDs of the same location authorize the child on this day', 'Ask the agency which one counts; disable_provider() or end the other authorization.'),
-	('other_provider', 'the child was at another authorized provider on this day', 'Nothing: the day is sent there.'),
+	('two_providers', 'two provider IDs authorize the child on this day: of one location, or with an absence or a closure at both', 'Ask the agency which one counts; then disable_provider(), end the other authorization, or delete the absence in Manage.'),
+	('other_provider', 'the child was at another authorized provider on this day, or is absent there', 'Nothing: the day is said there.'),
 	('nothing_recorded', 'authorized, and Manage has neither session, absence nor closure', 'Record the attendance or the absence in Manage: an unclaimed day.'),
 	('missing_check_out', 'a session without a check-out', 'Enter the check-out in Manage.'),
 	('missing_check_in', 'a session without a check-in', 'Enter the check-in in Manage.'),
 	('out_before_in', 'a session whose check-out is before its check-in', 'Correct the session in Manage.'),
 	('too_short', 'check-in and check-out in the same minute', 'Correct or delete the session in Manage.'),
 	('too_long', 'a session of more than 24 hours', 'Correct the session in Manage.'),
-	('overlapping_sessions', 'two sessions overlap, or one is there twice', 'Correct the sessions in Manage.'),
+	('overlapping_sessions', 'two sessions overlap, at one site or at two, or one is there twice', 'Correct the sessions in Manage.'),
 	('over_midnight', 'a session ends on a later date, and the agency has no rule for that', 'Correct it if it is wrong; else ask the agency and add a row "overnight" to agency_rule.'),
 	('clock_change', 'the clocks change on this day, and the wall times cannot say when the session was', 'Report the day to the agency by hand.'),
 	('too_many_sessions', 'more sessions than the agency takes on a day, or than its service has places for', 'Report the day to the agency by hand, or join the sessions in Manage.'),
@@ -119,6 +120,7 @@ INSERT INTO kinderconnect.reason VALUES
 	('conflict', 'session, absence and closure contradict each other on this day', 'Delete the wrong ones in Manage.'),
 	('absence_reason', 'the agency has a list of absence reasons, and this one is not in it', 'Add the reason to absence_reason, or correct it in Manage.'),
 	('window_closed', 'the agency no longer takes entries for this day', 'Report it to the agency by its own way of late entries.'),
+	('unfinished_day', 'the day is not over at the location', 'Nothing: this is how it stands, and the night after it decides.'),
 	('horizon_passed', 'still to be sent when it grew older than the horizon, so that Manage is no longer looked at', 'Raise kinderconnect.horizon_days, or report the day to the agency by hand.'),
 	('cannot_void', 'deleted in Manage after the service accepted it, and the service cannot take a day back', 'Delete it in the agency''s portal.'),
 	('source_shrank', 'most accepted days of the provider or the organization, or all attendance, have suddenly vanished from Manage', 'If they were deleted on purpose, call accept_shrink(); else mend the binding.'),

@@ -122,7 +122,7 @@ INSERT INTO kinderconnect.batch (organization_id, batch_id, agency_id, provider_
 INSERT INTO kinderconnect.batch_record VALUES ('oth', 'b1', 'r1'), ('oth', 'b2', 'r1'), ('oth', 'b3', 'r2'), ('oth', 'b3', 'r3'), ('oth', 'b4', 'r2');
 SELECT pg_temp.day('L-TX', '1', '2025-03-03', 'rejected', kind => 'session', ins => '{8:00}', outs => '{17:00}', accepted => '08:00-16:00', organization => 'oth'),
 	pg_temp.day('L-TX', '1', '2025-03-04', 'held', 'conflict', organization => 'oth') \g /dev/null
-UPDATE kinderconnect.child_day SET changed_at = '2025-03-06 08:02Z', code = 'LATE', message = 'too late' WHERE organization_id = 'oth' AND service_date = '2025-03-03';
+UPDATE kinderconnect.child_day SET planned_at = '2025-03-04 07:59Z', changed_at = '2025-03-06 08:02Z', code = 'LATE', message = 'too late' WHERE organization_id = 'oth' AND service_date = '2025-03-03';
 SELECT to_char(at AT TIME ZONE 'UTC', 'MM-DD HH24:MI') AS at, event, content, was, state, said, record_id, run_id FROM kinderconnect.child_day_history
 WHERE (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date) = ('oth', 'L-TX', 'P', '1', '2025-03-03')
 ORDER BY event = 'now', kinderconnect.child_day_history.at;

@@ -10,12 +10,12 @@ DELETE FROM kinderconnect.agency_rule WHERE NOT builtin;
 CREATE SCHEMA regress_plan
 	CREATE TABLE location (location_id text, zone text)
 	CREATE TABLE child (child_id text, first_name text, last_name text, date_of_birth date DEFAULT '2020-02-02')
-	CREATE TABLE visit (id serial, location_id text, child_id text, kind text, check_in timestamptz, check_out timestamptz, day date, reason text);
+	CREATE TABLE visit (id serial, location_id text, child_id text, kind text, check_in timestamptz, check_out timestamptz, day date, reason text, edited timestamptz);
 INSERT INTO regress_plan.location SELECT 'L' || n, 'America/Phoenix' FROM generate_series(1, 9) n;
 SELECT kinderconnect.bind_manage('organization', $$ SELECT 'o' AS organization_id, 'Org' AS name $$);
 SELECT kinderconnect.bind_manage('location', $$ SELECT 'o' AS organization_id, location_id, location_id AS name, NULL AS zip, zone AS time_zone FROM regress_plan.location $$);
 SELECT kinderconnect.bind_manage('child', $$ SELECT 'o' AS organization_id, NULL AS location_id, child_id, first_name, NULL AS middle_name, last_name, NULL AS suffix, date_of_birth, true AS active FROM regress_plan.child $$);
-SELECT kinderconnect.bind_manage('attendance', $$ SELECT 'o' AS organization_id, location_id, child_id, id AS attendance_id, kind, check_in, check_out, day AS service_date, reason, NULL::timestamptz AS modified_at FROM regress_plan.visit $$);
+SELECT kinderconnect.bind_manage('attendance', $$ SELECT 'o' AS organization_id, location_id, child_id, id AS attendance_id, kind, check_in, check_out, day AS service_date, reason, edited AS modified_at FROM regress_plan.visit $$);
 INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('e', 'kinderbridge', 'https://example.com');
 INSERT INTO kinderconnect.organization (organization_id, endpoint, group_id, group_password, first_enabled) VALUES ('o', 'e', 'g', 'p', '2020-01-01');
 INSERT INTO kinderconnect.provider (organization_id, agency_id, provider_id, configured, configured_location_id) VALUES ('o', 'A', 'P1', true, 'L1');
@@ -42,9 +42,9 @@ CREATE FUNCTION pg_temp.one(id text, check_in interval DEFAULT NULL, check_out i
 	SELECT pg_temp.child(id, agency => agency), pg_temp.authorize(id, provider => provider, agency => agency);
 	SELECT pg_temp.visit(id, 3, check_in, check_out, location) WHERE num_nonnulls(check_in, check_out) > 0 $$;
 CREATE FUNCTION pg_temp.planned(zone text DEFAULT 'America/Phoenix') RETURNS TABLE (child text, provider text, day integer, authorized boolean, state text, reason text, detail text, content text) LANGUAGE sql AS $$
-	SELECT kinderconnect_child_id, provider_id, (now() AT TIME ZONE zone)::date - service_date, authorized, state, reason, detail, content FROM kinderconnect.child_day
+	SELECT kinderconnect_child_id, provider_id, (now() AT TIME ZONE zone)::date - service_date, authorized, state, reason, regexp_replace(detail, '[0-9]{4}-[0-9]{2}-[0-9]{2}', 'DATE'), content FROM kinderconnect.child_day
 	ORDER BY kinderconnect_child_id COLLATE "C", provider_id COLLATE "C", service_date $$;
-CREATE VIEW pg_temp.previewed AS SELECT agency_id, provider_id, kinderconnect_child_id, service_date, location_id, child_id, state, reason, detail, session_in, session_out, absence_reason, content FROM kinderconnect.preview('o');
+CREATE VIEW pg_temp.previewed AS SELECT agency_id, provider_id, kinderconnect_child_id, service_date, location_id, child_id, state, reason, detail, session_in, session_out, absence_reason, content FROM kinderconnect.preview('o') WHERE finished;
 CREATE VIEW pg_temp.written AS SELECT agency_id, provider_id, kinderconnect_child_id, service_date, location_id, child_id, state, reason, detail, session_in, session_out, absence_reason, content FROM kinderconnect.child_day;
 CREATE VIEW pg_temp.apart AS (TABLE pg_temp.previewed EXCEPT TABLE pg_temp.written) UNION ALL (TABLE pg_temp.written EXCEPT TABLE pg_temp.previewed);
 CREATE FUNCTION pg_temp.plan() RETURNS void LANGUAGE sql AS $$ SELECT kinderconnect._match('o'), kinderconnect._plan('o', NULL, NULL, NULL, NULL) $$;
@@ -190,8 +190,9 @@ SELECT pg_temp.both('closure'), pg_temp.note('closure', 3, 'closure'), pg_temp.b
 SELECT pg_temp.child('window', agency => 'R'), pg_temp.authorize('window', 7, 4, provider => 'PR', agency => 'R'), pg_temp.visit('window', 6, '8:00', '9:00'), pg_temp.visit('window', 5, '8:00', '9:00');
 SELECT pg_temp.plan();
 \o
-SELECT child, provider, day, state, reason, CASE WHEN reason = 'window_closed' THEN detail = 'closed ' || to_char(pg_temp.day(0), 'YYYY-MM-DD') ELSE detail IS NOT NULL END AS detail, content FROM pg_temp.planned();
+SELECT child, provider, day, state, reason, CASE WHEN reason = 'window_closed' THEN detail = 'closed DATE, 08:00-09:00' ELSE detail IS NOT NULL END AS detail, content FROM pg_temp.planned();
 SELECT kinderconnect_child_id, pg_temp.day(0) - service_date AS day, window_ends = (service_date + 6)::timestamp AT TIME ZONE 'America/Phoenix' AS "five days and its own" FROM kinderconnect.child_day WHERE kinderconnect_child_id = 'window' ORDER BY service_date;
+SELECT detail LIKE 'closed ' || to_char(pg_temp.day(0), 'YYYY-MM-DD') || ',%' AS "since when" FROM kinderconnect.child_day WHERE reason = 'window_closed';
 -- absence reasons of the agency
 INSERT INTO kinderconnect.absence_reason VALUES ('N', 'Sick', 'S'), ('N', 'Vacation', 'V');
 INSERT INTO kinderconnect.absence_reason VALUES ('N', 'SICK', 'K');
@@ -224,7 +225,8 @@ SELECT child, state, reason FROM pg_temp.planned() WHERE child IN ('at no status
 UPDATE kinderconnect.organization SET enabled = false;
 SELECT pg_temp.plan();
 SELECT DISTINCT state, reason FROM pg_temp.planned();
-SELECT count(*) AS "not previewed" FROM kinderconnect.preview('o');
+SELECT DISTINCT state, reason FROM kinderconnect.preview('o');
+SELECT count(*) AS "previewed with all" FROM kinderconnect.preview();
 ROLLBACK TO empty;
 -- the agency's zone where Manage has none
 INSERT INTO kinderconnect.agency (agency_id, time_zone) VALUES ('A', 'America/Phoenix');
@@ -265,6 +267,54 @@ SELECT pg_temp.child('stray, later'), pg_temp.visit('stray, later', 3, '8:00', '
 \o
 SELECT pg_temp.plan();
 SELECT child, provider, state, reason, content FROM pg_temp.planned() WHERE child IN ('both, session', 'both, closure', 'stray, later');
+ROLLBACK TO empty;
+
+-- One child, two sites: A session decides where the child was; what is said of
+-- the other site then claims nothing. Only an agency's own closures and
+-- absences are compared, but nobody is at two sites at a time, whoever pays.
+INSERT INTO kinderconnect.agency (agency_id, time_zone) VALUES ('A', 'America/Phoenix'), ('B', 'America/Phoenix'), ('O', 'America/Phoenix');
+INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('O', 'closures', '(,)', 'omit', true, 'test');
+\o /dev/null
+SELECT pg_temp.provider('P2', 'L2'), pg_temp.provider('B2', 'L2', 'B'), pg_temp.provider('O1', 'L1', 'O'), pg_temp.provider('O2', 'L2', 'O'), pg_temp.provider('P4', 'L4');
+UPDATE regress_plan.location SET zone = 'Etc/GMT+8' WHERE location_id = 'L4';
+CREATE FUNCTION pg_temp.two(id text, agency text DEFAULT 'A', one text DEFAULT 'P1', other text DEFAULT 'P2') RETURNS void LANGUAGE sql AS $$
+	SELECT pg_temp.child(id, agency => agency), pg_temp.authorize(id, provider => one, agency => agency), pg_temp.authorize(id, provider => other, agency => agency) $$;
+SELECT pg_temp.two('came, absent'), pg_temp.visit('came, absent', 3, '8:00', '9:00'), pg_temp.note('came, absent', 3, 'absence', 'Sick', 'L2');
+SELECT pg_temp.two('came, closed'), pg_temp.visit('came, closed', 3, '8:00', '9:00'), pg_temp.note('came, closed', 3, 'closure', NULL, 'L2');
+SELECT pg_temp.two('came, absent and closed'), pg_temp.visit('came, absent and closed', 3, '8:00', NULL), pg_temp.note('came, absent and closed', 3, 'closure', NULL, 'L2'), pg_temp.note('came, absent and closed', 3, 'absence', NULL, 'L2');
+SELECT pg_temp.two('came, unknown'), pg_temp.visit('came, unknown', 3, '8:00', '9:00'), pg_temp.note('came, unknown', 3, 'Nap', NULL, 'L2');
+SELECT pg_temp.two('absent, absent'), pg_temp.note('absent, absent', 3, 'absence'), pg_temp.note('absent, absent', 3, 'absence', 'Sick', 'L2');
+SELECT pg_temp.two('absent, closed'), pg_temp.note('absent, closed', 3, 'absence', 'Sick'), pg_temp.note('absent, closed', 3, 'closure', NULL, 'L2');
+SELECT pg_temp.two('absent, nothing'), pg_temp.note('absent, nothing', 3, 'absence', 'Sick');
+SELECT pg_temp.two('absent, not taken', 'O', 'O1', 'O2'), pg_temp.note('absent, not taken', 3, 'absence', 'Sick'), pg_temp.note('absent, not taken', 3, 'closure', NULL, 'L2');
+SELECT pg_temp.two('closed, not taken', 'O', 'O1', 'O2'), pg_temp.note('closed, not taken', 3, 'closure'), pg_temp.note('closed, not taken', 3, 'closure', NULL, 'L2');
+SELECT pg_temp.two('one after another'), pg_temp.visit('one after another', 3, '8:00', '12:00:40'), pg_temp.visit('one after another', 3, '12:00:20', '16:00', 'L2');
+SELECT pg_temp.two('at the same time'), pg_temp.visit('at the same time', 3, '8:00', '12:01'), pg_temp.visit('at the same time', 3, '12:00', '16:00', 'L2');
+SELECT pg_temp.two('lone within'), pg_temp.visit('lone within', 3, '8:00', '12:00'), pg_temp.visit('lone within', 3, '9:00', NULL, 'L2');
+SELECT pg_temp.two('impossible by itself'), pg_temp.visit('impossible by itself', 3, '8:00', '12:00'), pg_temp.visit('impossible by itself', 3, '7:00', '33:00', 'L2'), pg_temp.visit('impossible by itself', 3, '12:00', '7:00', 'L2');
+-- where it is not authorized, it was there all the same
+SELECT pg_temp.one('not authorized there', '8:00', '12:00'), pg_temp.visit('not authorized there', 3, '11:00', '13:00', 'L2');
+-- 10:00 to 11:00 at the one is 9:00 to 10:00 at the other
+SELECT pg_temp.two('two zones', other => 'P4'), pg_temp.visit('two zones', 3, '9:00', '10:00'), pg_temp.visit('two zones', 3, '8:30', '9:30', 'L4');
+SELECT pg_temp.two('two zones, apart', other => 'P4'), pg_temp.visit('two zones, apart', 3, '9:00', '10:00'), pg_temp.visit('two zones, apart', 3, '9:30', '10:30', 'L4');
+-- two agencies
+SELECT pg_temp.child('two agencies'), pg_temp.authorize('two agencies'), pg_temp.visit('two agencies', 3, '8:00', '10:00'), pg_temp.visit('two agencies', 3, '9:00', '11:00', 'L2');
+SELECT pg_temp.child('two agencies, absent'), pg_temp.authorize('two agencies, absent'), pg_temp.note('two agencies, absent', 3, 'absence'), pg_temp.visit('two agencies, absent', 3, '9:00', '11:00', 'L2');
+INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, first_name, last_name, date_of_birth, subsidized)
+SELECT 'o', 'B', id, id, 'Lee', '2020-02-02', true FROM unnest('{two agencies,"two agencies, absent"}'::text[]) id;
+INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method) SELECT 'o', 'B', id, id, 'exact_location' FROM unnest('{two agencies,"two agencies, absent"}'::text[]) id;
+SELECT pg_temp.authorize(id, provider => 'B2', agency => 'B') FROM unnest('{two agencies,"two agencies, absent"}'::text[]) id;
+SELECT pg_temp.plan();
+\o
+SELECT child, provider, state, reason, detail, content FROM pg_temp.planned();
+SELECT count(*) AS apart FROM pg_temp.apart;
+-- both sites closed as a whole: nobody knows which one to claim
+\o /dev/null
+TRUNCATE regress_plan.visit;
+SELECT pg_temp.note(NULL, 3, 'closure'), pg_temp.note(NULL, 3, 'closure', NULL, 'L2'), pg_temp.visit('came, closed', 3, '8:00', '9:00', 'L2');
+SELECT pg_temp.plan();
+\o
+SELECT child, provider, state, reason, detail, content FROM pg_temp.planned() WHERE child IN ('absent, absent', 'came, closed', 'closed, not taken', 'two agencies');
 ROLLBACK TO empty;
 
 -- From night to night. A night plans, sends what is ready, and hears this.
@@ -349,6 +399,45 @@ SELECT * FROM pg_temp.state WHERE child IN ('unlinked', 'vanished');
 -- forgotten
 SELECT pg_temp.night('accepted') AS "nothing more";
 SELECT child, state, reason FROM pg_temp.state WHERE child = 'unlinked';
+ROLLBACK TO nights;
+
+-- What the ledger cannot tell: held, corrected in Manage, sent, corrected again.
+-- An ordinary day costs no row.
+\o /dev/null
+SELECT pg_temp.one('ordinary', '8:00', '9:00'), pg_temp.one('story', '8:00', NULL), pg_temp.one('changed before it was sent', '8:00', '9:00');
+UPDATE regress_plan.visit SET edited = '2020-01-03' WHERE child_id = 'story';
+SELECT pg_temp.plan();
+UPDATE regress_plan.visit SET check_out = check_in + interval '2 hours', edited = '2020-01-05' WHERE child_id <> 'ordinary';
+SELECT pg_temp.plan();
+\o
+SELECT pg_temp.night('accepted');
+UPDATE regress_plan.visit SET edited = '2020-01-06' WHERE child_id = 'story';
+SELECT pg_temp.plan();
+SELECT count(*) AS "modified_at alone changes nothing" FROM kinderconnect.child_day WHERE modified_at = '2020-01-06';
+UPDATE regress_plan.visit SET check_out = NULL, edited = '2020-01-07' WHERE child_id = 'story';
+SELECT pg_temp.night('accepted');
+DELETE FROM regress_plan.visit WHERE child_id = 'story';
+SELECT pg_temp.night('accepted');
+SELECT kinderconnect_child_id AS child, was_state, was_reason, was_detail, was_content, state, reason, detail, content FROM kinderconnect.child_day_step ORDER BY kinderconnect_child_id COLLATE "C", at;
+-- (what was made within this one transaction has one time; the order is that of the story)
+SELECT CASE event WHEN 'edited' THEN to_char(h.at, 'YYYY-MM-DD') END AS at, event, content, was, state, said FROM kinderconnect.child_day_history h
+WHERE kinderconnect_child_id = 'story' AND event IN ('edited', 'planned', 'made', 'answered')
+ORDER BY h.at, array_position('{edited,planned,made,answered}', event);
+ROLLBACK TO nights;
+
+-- An absence that was accepted gives way to a session at another site, and a
+-- session that moves to another day to that day.
+\o /dev/null
+SELECT pg_temp.provider('P2', 'L2'), pg_temp.child('c'), pg_temp.authorize('c'), pg_temp.authorize('c', provider => 'P2'), pg_temp.note('c', 3, 'absence', 'Sick');
+SELECT pg_temp.child('m'), pg_temp.authorize('m', 4, 3), pg_temp.visit('m', 4, '8:00', '9:00');
+SELECT pg_temp.night('accepted');
+SELECT pg_temp.visit('c', 3, '8:00', '9:00', 'L2');
+UPDATE regress_plan.visit SET check_in = check_in + interval '1 day', check_out = check_out + interval '1 day' WHERE child_id = 'm';
+\o
+SELECT pg_temp.night('accepted');
+SELECT child, provider, day, state, reason, detail FROM pg_temp.planned();
+SELECT pg_temp.plan();
+SELECT child, provider, day, state, reason, detail FROM pg_temp.planned() WHERE child = 'c';
 ROLLBACK TO nights;
 
 -- Rejected is rejected until something has changed.

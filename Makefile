@@ -54,11 +54,13 @@ SQL = \
 	sql/views.sql \
 	sql/analyst.sql \
 	sql/ageing.sql \
+	sql/separation.sql \
 	sql/grants.sql
 
 # In this order: the first one creates the extension.
 REGRESS = \
 	install \
+	privileges \
 	settings \
 	secrets \
 	fold \

@@ -2,6 +2,22 @@
 -- its owner's alone.
 
 REVOKE ALL ON ALL ROUTINES IN SCHEMA kinderconnect FROM PUBLIC;
+DO $$
+DECLARE
+	item record;
+BEGIN
+	FOR item IN SELECT c.oid::regclass AS name, c.relkind FROM pg_catalog.pg_class c
+		WHERE c.relnamespace = 'kinderconnect'::regnamespace AND c.relkind IN ('c', 'v')
+	LOOP
+		IF item.relkind = 'c' THEN
+			EXECUTE format('REVOKE ALL ON TYPE %s FROM PUBLIC', item.name);
+		ELSE
+			-- what a restricted analyst may not see in a table, he does not see in a view
+			EXECUTE format('ALTER VIEW %s SET (security_invoker = true)', item.name);
+		END IF;
+	END LOOP;
+END
+$$;
 
 -- Analysts read, and call nothing that leaves the server.
 GRANT SELECT ON
@@ -24,14 +40,15 @@ GRANT SELECT ON
 GRANT EXECUTE ON FUNCTION
 	kinderconnect.library_version(), kinderconnect.setting(text), kinderconnect.fold(text),
 	kinderconnect.content(text, time[], time[], text),
-	kinderconnect.authorizations_ending(integer), kinderconnect.newly_authorized(date)
+	kinderconnect.authorizations_ending(integer), kinderconnect.newly_authorized(date),
+	kinderconnect._visible_organizations(name)
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 
 -- Operators run the night and look after what it holds back. They read the
 -- configuration, and the names of secrets, but change neither.
 GRANT SELECT ON
 	kinderconnect.endpoint, kinderconnect.dialect, kinderconnect.dialect_operation, kinderconnect.dialect_field,
-	kinderconnect.arming, kinderconnect.manage_column, kinderconnect.provider_review
+	kinderconnect.arming, kinderconnect.manage_column, kinderconnect.provider_review, kinderconnect.restricted_analyst
 	TO kinderconnect_operator, kinderconnect_admin;
 GRANT INSERT, UPDATE, DELETE ON
 	kinderconnect.agency, kinderconnect.customer, kinderconnect.organization_agency, kinderconnect.listed_location,
@@ -49,7 +66,7 @@ GRANT INSERT, UPDATE ON
 GRANT INSERT (organization_id, agency_id, provider_id, configured), UPDATE (found_location_id) ON kinderconnect.provider TO kinderconnect_operator;
 GRANT USAGE ON SEQUENCE kinderconnect.run_run_id_seq TO kinderconnect_operator;
 GRANT EXECUTE ON FUNCTION
-	kinderconnect._arm_digest(text), kinderconnect._require_armed(), kinderconnect._require_ordinary_rights(),
+	kinderconnect._require_armed(), kinderconnect._require_ordinary_rights(),
 	kinderconnect._has_secret(text), kinderconnect.api_customers(text), kinderconnect.api_locations(text, text), kinderconnect.api_agencies(text, text),
 	kinderconnect.api_children(text, text, text, date), kinderconnect.api_readback(text, text, text, date, date),
 	kinderconnect.test_connection(text), kinderconnect.check_dialect(text), kinderconnect._compile_dialect(text, text),
@@ -105,12 +122,11 @@ GRANT EXECUTE ON PROCEDURE
 -- read a secret.
 GRANT INSERT, UPDATE, DELETE ON
 	kinderconnect.endpoint, kinderconnect.dialect, kinderconnect.dialect_operation, kinderconnect.dialect_field,
-	kinderconnect.agency_rule, kinderconnect.absence_limit, kinderconnect.unit_band, kinderconnect.absence_reason, kinderconnect.arming
+	kinderconnect.agency_rule, kinderconnect.absence_limit, kinderconnect.unit_band, kinderconnect.absence_reason
 	TO kinderconnect_admin;
 GRANT INSERT, UPDATE ON kinderconnect.organization, kinderconnect.provider, kinderconnect.agency TO kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
-	kinderconnect.set_secret(text, text), kinderconnect.remove_secret(text), kinderconnect._write_secret(text, text),
-	kinderconnect._has_secret(text), kinderconnect._new_arm_token(text), kinderconnect._arm_digest(text),
+	kinderconnect.set_secret(text, text), kinderconnect.remove_secret(text), kinderconnect._has_secret(text),
 	kinderconnect.arm(), kinderconnect.disarm(), kinderconnect._require_armed(),
 	kinderconnect.enable_integration(text, text, text, text, integer, boolean), kinderconnect.disable_integration(text),
 	kinderconnect.add_provider(text, text, text, text), kinderconnect.disable_provider(text, text, text),
@@ -121,5 +137,6 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect.test_connection(text), kinderconnect.api_customers(text), kinderconnect.api_locations(text, text),
 	kinderconnect.api_agencies(text, text), kinderconnect.api_children(text, text, text, date),
 	kinderconnect.api_readback(text, text, text, date, date),
-	kinderconnect.check_dialect(text), kinderconnect._compile_dialect(text, text)
+	kinderconnect.check_dialect(text), kinderconnect._compile_dialect(text, text),
+	kinderconnect.restrict_analyst(regrole, text[]), kinderconnect.unrestrict_analyst(regrole)
 	TO kinderconnect_admin;

@@ -439,11 +439,11 @@ CREATE PROCEDURE kinderconnect.nightly(organization_id text DEFAULT NULL, agency
 	LANGUAGE plpgsql
 AS $$
 DECLARE
-	run      bigint;
+	run      pg_catalog.int8;
 	item     record;
-	pass     integer;
-	batch    text;
-	failures bigint;
+	pass     pg_catalog.int4;
+	batch    pg_catalog.text;
+	failures pg_catalog.int8;
 BEGIN
 	-- Inside a caller's transaction this fails, before anything is done.
 	COMMIT;

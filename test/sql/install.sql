@@ -47,7 +47,7 @@ SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'
 ORDER BY p.oid::regprocedure::text COLLATE "C";
 
 -- No function but these is its owner's alone: the one sends past the ledger,
--- the other is for functions that run with the owner's rights.
+-- the others are for functions that run with the owner's rights.
 SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
 WHERE NOT EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee <> p.proowner)
 ORDER BY p.oid::regprocedure::text COLLATE "C";

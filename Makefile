@@ -131,7 +131,7 @@ all install uninstall installcheck installdirs clean analyze release:
 endif
 
 # From a fresh clone, as root or with sudo; no existing cluster is touched.
-packages test matrix soak demo bench-match: export PG_CONFIG := $(PG_CONFIG)
+packages test matrix soak demo bench bench-match: export PG_CONFIG := $(PG_CONFIG)
 
 packages:
 	@bash test/lib/prepare packages
@@ -157,10 +157,16 @@ demo:
 	@bash test/lib/prepare
 	@bash demo/run
 
+# All benchmarks, or GOAL=n; SCALE=0.1 makes each a tenth
+bench: export SCALE := $(or $(SCALE),1)
+bench:
+	@bash test/lib/prepare
+	@bash bench/run $(GOAL)
+
 # How well children are matched, on a benchmark set: DATA=file
 bench-match: export DATA := $(DATA)
 bench-match:
 	@bash test/lib/prepare
 	@bash bench/match
 
-.PHONY: all install uninstall installcheck clean analyze release packages test matrix soak demo bench-match
+.PHONY: all install uninstall installcheck clean analyze release packages test matrix soak demo bench bench-match

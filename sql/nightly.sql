@@ -443,6 +443,7 @@ DECLARE
 	item     record;
 	pass     pg_catalog.int4;
 	batch    pg_catalog.text;
+	started  pg_catalog.bool;
 	failures pg_catalog.int8;
 BEGIN
 	-- Inside a caller's transaction this fails, before anything is done.
@@ -512,14 +513,17 @@ BEGIN
 		PERFORM kinderconnect._step(run, 'transfer');
 		LOOP
 			-- providers take turns: each has one batch under way at most
+			started := false;
 			FOR item IN SELECT * FROM kinderconnect._providers_to_send(run, agency_id, provider_id, from_date, to_date) LOOP
 				batch := kinderconnect._prepare(run, item.organization_id, item.agency_id, item.provider_id, from_date, to_date);
 				COMMIT;
 				CONTINUE WHEN batch IS NULL;
+				started := true;
 				PERFORM kinderconnect._dispatch(run, item.organization_id, item.agency_id, item.provider_id, batch);
 				CALL kinderconnect._make_room(run);
 			END LOOP;
-			EXIT WHEN NOT kinderconnect._is_busy();
+			-- making room may have taken in the last one, and left halves of it
+			EXIT WHEN NOT started AND NOT kinderconnect._is_busy();
 			PERFORM kinderconnect._take(run);
 			COMMIT;
 		END LOOP;

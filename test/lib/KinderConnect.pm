@@ -153,6 +153,32 @@ sub made_child
 			endDate => undef, unitsOfCare => 'FULL', days => undef } ] };
 }
 
+# The module that ends a session at a commit of its choice, built here
+sub build_death
+{
+	my ($self) = @_;
+	my $directory = $self->{node}->basedir . '/death';
+	my $source = abs_path("$lib/../modules/death");
+
+	mkdir $directory or die "could not make $directory: $!";
+	PostgreSQL::Test::Utils::system_or_bail('make', '-s', '-C', $directory, '-f', "$source/Makefile", "VPATH=$source",
+		'PG_CONFIG=' . ($ENV{PG_CONFIG} // 'pg_config'));
+	$self->{death} = "$directory/death";
+	return;
+}
+
+# A night that dies by itself at the n-th of its commits, 'before' it or
+# 'after' it, or with 0 at none: as night(), and how many commits it had
+sub mortal_night
+{
+	my ($self, $at, $when) = @_;
+
+	local $ENV{PGOPTIONS} = "-c session_preload_libraries=$self->{death} -c death.at=$at -c death.after=" . ($when eq 'after' ? 'on' : 'off');
+	my $end = $self->night('', '', 'SHOW death.commits;');
+	($end->{commits}) = $end->{stdout} =~ /^(\d+)$/m;
+	return $end;
+}
+
 sub node { return $_[0]{node}; }
 sub url { return $_[0]{url}; }
 sub secrets_file { return $_[0]{secrets}; }
@@ -232,13 +258,13 @@ sub try_sql
 	return { status => $status, stdout => $stdout, stderr => $stderr };
 }
 
-# The night, as an operator, with these arguments, after these statements:
+# The night, as an operator, with these arguments, between these statements:
 # { status, stdout, stderr, state }, state '' or the SQLSTATE of its error
 sub night
 {
-	my ($self, $arguments, $before) = @_;
+	my ($self, $arguments, $before, $after) = @_;
 	my $end = $self->try_sql(join "\n", '\set VERBOSITY verbose', 'SET ROLE kinderconnect_operator;', $before // '',
-		'CALL kinderconnect.nightly(' . ($arguments // '') . ');');
+		'CALL kinderconnect.nightly(' . ($arguments // '') . ');', $after // '');
 
 	$end->{state} = $end->{stderr} =~ /ERROR:  ([0-9A-Z]{5}):/ ? $1 : '';
 	return $end;
@@ -268,10 +294,13 @@ sub run_file
 sub agrees
 {
 	my ($self, $name, %option) = @_;
+	my $history = $self->admin('history?after=' . ($self->{seen} // 0));
 	my $difference = $self->run_file('compare',
 		store => $json->encode($self->admin('store')),
-		history => $json->encode($self->admin('history')),
+		history => $json->encode($history),
 		whole => $option{whole} // 1);
+
+	$self->{seen} += @{ $history->{records} };
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return is($difference, '', $name);

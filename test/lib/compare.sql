@@ -1,7 +1,8 @@
 -- Row by row, what the simulator holds and was ever sent, what the extension
 -- says of it, and what Manage and the seed make of it. Answers a line for each
--- difference. Variables: store, history (replies of the simulator), whole:
--- whether everything that can be sent should be there.
+-- difference. Variables: store, history (replies of the simulator; the history
+-- since the last time), whole: whether everything that can be sent should be
+-- there.
 CREATE FUNCTION pg_temp.content(r jsonb) RETURNS text LANGUAGE sql AS $$
 	SELECT CASE
 		WHEN r ? 'sessions' THEN (SELECT string_agg(concat(s ->> 'in', '-', s ->> 'out'), ' ' ORDER BY n) FROM jsonb_array_elements(r -> 'sessions') WITH ORDINALITY AS t(s, n))
@@ -16,7 +17,7 @@ SELECT o.organization_id AS organization, r ->> 'agencyId' AS agency, r ->> 'pro
 FROM jsonb_array_elements(:'store'::jsonb -> 'records') r
 LEFT JOIN kinderconnect.organization o ON o.group_id = r ->> 'groupId';
 
-CREATE TEMPORARY TABLE posted AS
+INSERT INTO manage.sent
 SELECT o.organization_id AS organization, r ->> 'agencyId' AS agency, r ->> 'providerId' AS provider, r ->> 'childId' AS child,
 	(r ->> 'serviceDate')::date AS day, pg_temp.content(r) AS content, r ->> 'recordId' AS record,
 	(r ->> 'sequence')::bigint AS n, r ->> 'status' AS status
@@ -46,21 +47,21 @@ WHERE :'whole'::boolean
 UNION ALL
 -- one id, one content; and never an id that the ledger does not have
 SELECT 'sent, and not so in the ledger', t.*
-FROM (SELECT organization, agency, provider, child, day, content, record FROM posted
+FROM (SELECT organization, agency, provider, child, day, content, record FROM manage.sent
 	EXCEPT SELECT organization, agency, provider, child, day, content, record FROM written) t
 UNION ALL
 SELECT 'accepted, and not so in the ledger', t.*
-FROM (SELECT organization, agency, provider, child, day, content, record FROM posted WHERE status = 'accepted'
+FROM (SELECT organization, agency, provider, child, day, content, record FROM manage.sent WHERE status = 'accepted'
 	EXCEPT SELECT organization, agency, provider, child, day, content, record FROM written WHERE state = 'accepted') t
 UNION ALL
 SELECT 'accepted in the ledger alone', t.*
 FROM (SELECT organization, agency, provider, child, day, content, record FROM written WHERE state = 'accepted'
-	EXCEPT SELECT organization, agency, provider, child, day, content, record FROM posted WHERE status = 'accepted') t
+	EXCEPT SELECT organization, agency, provider, child, day, content, record FROM manage.sent WHERE status = 'accepted') t
 UNION ALL
 -- a day that the service took twice as the same
 SELECT 'sent twice', t.organization, t.agency, t.provider, t.child, t.day, t.content, t.record
 FROM (SELECT p.*, lag(p.content) OVER (PARTITION BY p.organization, p.agency, p.provider, p.child, p.day ORDER BY p.n) AS before
-	FROM posted p WHERE p.status = 'accepted') t
+	FROM manage.sent p WHERE p.status = 'accepted') t
 WHERE t.content = t.before
 UNION ALL
 SELECT 'left ' || state, organization, agency, provider, child, day, content, record FROM written WHERE state IN ('sending', 'unknown')

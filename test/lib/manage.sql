@@ -55,6 +55,19 @@ CREATE TABLE manage.absence (
 	reason       text NOT NULL
 );
 
+-- what the service was sent, as it tells (compare.sql)
+CREATE TABLE manage.sent (
+	organization text,
+	agency       text,
+	provider     text,
+	child        text,
+	day          date,
+	content      text,
+	record       text,
+	n            bigint PRIMARY KEY,
+	status       text
+);
+
 CREATE VIEW manage.truth AS
 SELECT s.organization, l.agency, l.provider, s.child, p.day, p.content
 FROM (SELECT v.organization, v.site, v.student, (v.arrived AT TIME ZONE l.zone)::date AS day,

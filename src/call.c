@@ -16,6 +16,7 @@
 #include "call.h"
 #include "common/hashfn.h"
 #include "lib/ilist.h"
+#include "miscadmin.h"
 #include "organization.h"
 #include "secrets.h"
 #include "settings.h"
@@ -111,6 +112,32 @@ kc_wipe_request(void *arg)
 }
 
 /*
+ * Closing the file behind the rows writes what is left in its buffer, which
+ * fails once more when the disk had no room for it, and at that while a
+ * transaction aborts.  Nobody wants these rows.  The file itself, which nobody
+ * can close then, goes with the session.
+ */
+static void
+kc_end_store(Tuplestorestate *store)
+{
+	MemoryContext context = CurrentMemoryContext;
+	uint32		holdoff = InterruptHoldoffCount;
+
+	PG_TRY();
+	{
+		tuplestore_end(store);
+	}
+	PG_CATCH();
+	{
+		/* errfinish() has reset it */
+		InterruptHoldoffCount = holdoff;
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
+/*
  * Rows live outside the call's context, because a context's children are gone
  * before its callback runs, and the file behind the rows must be closed first.
  */
@@ -118,7 +145,7 @@ static void
 kc_free_store(KcCallState *state)
 {
 	if (state->store != NULL)
-		tuplestore_end(state->store);
+		kc_end_store(state->store);
 	state->store = NULL;
 	if (state->store_context != NULL)
 		MemoryContextDelete(state->store_context);
@@ -854,8 +881,8 @@ kc_wake_time(KcCaller *caller, TimestampTz now)
 	return wake;
 }
 
-KcCall *
-kc_caller_next(KcCaller *caller, TimestampTz until)
+void
+kc_caller_wait(KcCaller *caller, TimestampTz until)
 {
 	for (;;)
 	{
@@ -864,24 +891,30 @@ kc_caller_next(KcCaller *caller, TimestampTz until)
 
 		kc_dispatch(caller, now);
 		if (!dlist_is_empty(&caller->phases[KC_ENDED]))
-		{
-			KcCallState *state = dlist_head_element(KcCallState, node,
-													&caller->phases[KC_ENDED]);
-
-			kc_move(state, KC_HANDED_OUT);
-			return &state->call;
-		}
+			return;
 		if (dlist_is_empty(&caller->phases[KC_QUEUED]) &&
 			dlist_is_empty(&caller->phases[KC_BACKING_OFF]) &&
 			dlist_is_empty(&caller->phases[KC_IN_FLIGHT]))
-			return NULL;
+			return;
 
 		exchange = kc_http_next(caller->http, Min(until, kc_wake_time(caller, now)));
 		if (exchange != NULL)
 			kc_take(caller, exchange);
 		else if (GetCurrentTimestamp() >= until)
-			return NULL;
+			return;
 	}
+}
+
+KcCall *
+kc_caller_hand_out(KcCaller *caller)
+{
+	KcCallState *state;
+
+	if (dlist_is_empty(&caller->phases[KC_ENDED]))
+		return NULL;
+	state = dlist_head_element(KcCallState, node, &caller->phases[KC_ENDED]);
+	kc_move(state, KC_HANDED_OUT);
+	return &state->call;
 }
 
 KcCall *

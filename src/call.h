@@ -64,9 +64,12 @@ extern int	kc_caller_room(const KcCaller *caller);
 /* Sends what can be sent and takes in what has arrived, without waiting */
 extern void kc_caller_pump(KcCaller *caller);
 
-/* The next call that has ended and was not handed out yet; NULL at until, or
- * at once when nothing is queued or under way */
-extern KcCall *kc_caller_next(KcCaller *caller, TimestampTz until);
+/* Lets calls go on until one has ended and was not handed out yet, or until
+ * that time; no longer than any is queued or under way */
+extern void kc_caller_wait(KcCaller *caller, TimestampTz until);
+
+/* The next call that has ended and was not handed out yet, or NULL */
+extern KcCall *kc_caller_hand_out(KcCaller *caller);
 
 /* An ended call by its ticket, or NULL; and its end */
 extern KcCall *kc_caller_find(KcCaller *caller, int64 ticket);

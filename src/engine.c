@@ -22,6 +22,7 @@
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 /*
@@ -174,7 +175,8 @@ kc_run_call(FunctionCallInfo fcinfo, KcOperation operation, KcArguments *argumen
 	InitMaterializedSRF(fcinfo, 0);
 	caller = kc_caller_create(CurrentMemoryContext, 1, kc_default_deadline());
 	kc_caller_add(caller, operation, text_to_cstring(PG_GETARG_TEXT_PP(0)), arguments);
-	call = kc_caller_next(caller, DT_NOEND);
+	kc_caller_wait(caller, DT_NOEND);
+	call = kc_caller_hand_out(caller);
 	if (call->fault.kind != KC_FAULT_NONE)
 	{
 		KcFault		fault = call->fault;
@@ -420,6 +422,59 @@ kinderconnect_pending(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(kc_caller_pending(kc_require_engine()->caller));
 }
 
+/*
+ * Lets calls go on: until one has ended, or until that time; then whatever
+ * can go on without waiting.
+ *
+ * An ERROR on behalf of one of them, such as a reply for which the disk has no
+ * room, is the end of that call, which says so (see call.c), and of nothing
+ * else.  As each one ends a call, there are no more of them than calls.
+ */
+static void
+kc_go_on(KcCaller *caller, TimestampTz until)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile int errors = 0;
+	volatile bool done = false;
+
+	while (!done)
+	{
+		BeginInternalSubTransaction(NULL);
+		MemoryContextSwitchTo(context);
+		PG_TRY();
+		{
+			kc_caller_wait(caller, until);
+			kc_caller_pump(caller);
+			ReleaseCurrentSubTransaction();
+			done = true;
+		}
+		PG_CATCH();
+		{
+			ErrorData  *error;
+
+			MemoryContextSwitchTo(context);
+			error = CopyErrorData();
+			FlushErrorState();
+			RollbackAndReleaseCurrentSubTransaction();
+			MemoryContextSwitchTo(context);
+			CurrentResourceOwner = owner;
+			if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+				error->sqlerrcode == ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION ||
+				++errors > kc_caller_pending(caller))
+				ReThrowError(error);
+			/* the call's own fault does not tell what it was */
+			error->elevel = LOG;
+			error->hide_stmt = true;
+			ThrowErrorData(error);
+			FreeErrorData(error);
+		}
+		PG_END_TRY();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+}
+
 /* Queues a call and sends at once what can be sent */
 static Datum
 kc_start_call(KcOperation operation, const char *organization_id, KcArguments *arguments)
@@ -428,7 +483,7 @@ kc_start_call(KcOperation operation, const char *organization_id, KcArguments *a
 	KcCall	   *call = kc_caller_add(caller, operation, organization_id, arguments);
 	int64		ticket = call->ticket;
 
-	kc_caller_pump(caller);
+	kc_go_on(caller, DT_NOBEGIN);
 	return Int64GetDatum(ticket);
 }
 
@@ -528,19 +583,13 @@ Datum
 kinderconnect_collect(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	TimestampTz until;
 	KcCall	   *call;
 
 	kc_require_engine();
 	InitMaterializedSRF(fcinfo, 0);
-	until = PG_ARGISNULL(0) ? DT_NOEND : kc_after(fcinfo, 0);
-
-	/* One may take its time; the others are here or are not */
-	while ((call = kc_caller_next(engine->caller, until)) != NULL)
-	{
+	kc_go_on(engine->caller, PG_ARGISNULL(0) ? DT_NOEND : kc_after(fcinfo, 0));
+	while ((call = kc_caller_hand_out(engine->caller)) != NULL)
 		kc_put_outcome(rsinfo, call);
-		until = DT_NOBEGIN;
-	}
 	return (Datum) 0;
 }
 

@@ -37,7 +37,8 @@ TWISTING = {
     "results_short": {"drop": (int, 1)},
     "results_long": {},
     "results_shuffled": {},
-    "results_unknown_status": {"value": (str, "postponed")},
+    "results_unknown_status": {"value": (str, "postponed"), "stores": (bool, True)},
+    "results_contradict": {},
     "short_list": {"keep": (int, ...)},
     "empty_list": {},
     "extra_rows": {"rows": (list, ...)},
@@ -155,7 +156,9 @@ class Faults:
 
 def prepare(fault, call, number):
     """Before the call is performed: what a list operation is to do otherwise."""
-    if fault.kind == "short_list":
+    if fault.kind == "results_unknown_status":
+        call.stores = fault.stores
+    elif fault.kind == "short_list":
         call.keep = fault.keep
     elif fault.kind == "empty_list":
         call.keep = 0
@@ -217,6 +220,8 @@ def _twist_results(fault, answer, dialect):
         results.append(results[0] | {dialect.row_id: "never-sent"})
     elif fault.kind == "results_shuffled":
         results.reverse()
+    elif fault.kind == "results_contradict":
+        results.append(results[0] | {dialect.row_status: dialect.row_rejected})
     else:
         for result in results:
             result[dialect.row_status] = fault.value

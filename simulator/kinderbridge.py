@@ -195,6 +195,7 @@ class Dialect:
     # how a fault finds its way in a reply
     row_id = "recordId"
     row_status = "status"
+    row_rejected = "rejected"
 
     _OPERATIONS = {
         # path: operation, keys of the request
@@ -512,7 +513,7 @@ class Dialect:
             raise Refusal(409, "PROVIDER_INACTIVE", "the provider is not active")
         try:
             verdicts = self.store.submit(group, agency, location.key[1], self._batch(call),
-                                         call.records)
+                                         call.records, call.stores)
         except store.BatchFailed:
             raise Refusal(422, "BATCH_FAILED", "the batch could not be processed") from None
         return Answer(200, {"batchId": call.document["batchId"], "results": [

@@ -28,7 +28,7 @@ class Call:
 
     __slots__ = ("method", "path", "query", "headers", "body", "operation", "facts",
                  "trouble", "request_id", "token", "document", "records", "fault",
-                 "keep", "extra_rows", "endless")
+                 "keep", "extra_rows", "endless", "stores")
 
     def __init__(self, request, body):
         self.method = request.method
@@ -44,6 +44,7 @@ class Call:
         # what a fault wants of a list
         self.keep = self.endless = None
         self.extra_rows = []
+        self.stores = True
 
 
 class Counter:

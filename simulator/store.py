@@ -365,14 +365,17 @@ class Store:
         self._known = other._known
         self.history = other.history
 
-    def submit(self, group, agency, provider_key, batch, records):
-        """Judges the records of a batch and stores the accepted ones.
+    def submit(self, group, agency, provider_key, batch, records, stores=True):
+        """Judges the records of a batch and stores the accepted ones, or none.
 
         Raises BatchFailed, with nothing stored, where the agency lets the
         fault of one record fail them all.
         """
         verdicts = [self._verdict(group, agency, provider_key, record) for record in records]
         self._fail_batch(agency, batch, records, verdicts)
+        if not stores:
+            self.note(batch, records, "not_processed")
+            return verdicts
         days = self.held.setdefault((group.key, agency.key, provider_key), {})
         for verdict in verdicts:
             record = verdict.record
@@ -391,7 +394,7 @@ class Store:
                 days[day] = Held(record, batch.received_at)
         return verdicts
 
-    def post(self, group, agency, provider_key, batch, records):
+    def post(self, group, agency, provider_key, batch, records, stores=True):
         """The same for a wire on which ids mean nothing and absences have no
         reasons: what is posted for a child and a day replaces what is held."""
         days = self.held.setdefault((group.key, agency.key, provider_key), {})
@@ -403,6 +406,9 @@ class Store:
             verdicts.append(Verdict(
                 record, "rejected" if code else "duplicate" if same else "accepted", code))
         self._fail_batch(agency, batch, records, verdicts)
+        if not stores:
+            self.note(batch, records, "not_processed")
+            return verdicts
         for verdict in verdicts:
             record = verdict.record
             self.history.append((batch, record, verdict.status, verdict.code))

@@ -137,6 +137,7 @@ class Dialect:
 
     row_id = "Ref"
     row_status = "Posted"
+    row_rejected = False
 
     _METHODS = {
         "GetChildren": ("children", "ServiceMonth"),
@@ -307,7 +308,7 @@ class Dialect:
             raise Refusal("PROVIDER_INACTIVE", "Provider is not active")
         try:
             verdicts = self.store.post(group, agency, location.key[1], self._batch(call),
-                                       call.records)
+                                       call.records, call.stores)
         except store.BatchFailed:
             raise Refusal("BATCH_FAILED", "Attendance could not be posted") from None
         return Answer(200, {"Status": "OK", "Results": [

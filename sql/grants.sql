@@ -99,7 +99,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._planned(text, text, text, date, date, boolean), kinderconnect._plan(text, text, text, date, date),
 	kinderconnect._settle(text, text[], text, text[], text[]), kinderconnect._recover(text),
 	kinderconnect._new_batch(bigint, text, text, text, text, boolean, boolean, text[]),
-	kinderconnect._next_batch(bigint, text, text, text, date, date), kinderconnect._send(text, text),
+	kinderconnect._most_records(text, text, text), kinderconnect._next_batch(bigint, text, text, text, date, date), kinderconnect._send(text, text),
 	kinderconnect._listed_tonight(bigint, text, text, text), kinderconnect._is_refused_alike(bigint, kinderconnect.call_outcome),
 	kinderconnect._take_submit(bigint, kinderconnect.call_outcome),
 	kinderconnect._give_up(bigint, text, text, text, kinderconnect.call_outcome),

@@ -39,7 +39,7 @@ COMMENT ON COLUMN kinderconnect.ledger.absence_reason IS 'the agency''s code';
 COMMENT ON COLUMN kinderconnect.ledger.content IS 'all of it in one comparable text';
 COMMENT ON COLUMN kinderconnect.ledger.state IS 'sending; accepted; rejected; unknown: sent, answer lost; not_taken: certainly not stored, made anew or sent again later';
 COMMENT ON COLUMN kinderconnect.ledger.code IS 'the service''s code';
-COMMENT ON COLUMN kinderconnect.ledger.message IS 'the service''s words';
+COMMENT ON COLUMN kinderconnect.ledger.message IS 'the service''s words; of unknown: what it answered with a status that says neither yes nor no';
 COMMENT ON COLUMN kinderconnect.ledger.run_id IS 'the run that sent it last';
 COMMENT ON COLUMN kinderconnect.ledger.created_at IS 'when it was made';
 COMMENT ON COLUMN kinderconnect.ledger.answered_at IS 'when its outcome was known';
@@ -89,6 +89,7 @@ COMMENT ON COLUMN kinderconnect.batch.created_at IS 'when it was made';
 COMMENT ON COLUMN kinderconnect.batch.sent_at IS 'when it was committed for sending';
 COMMENT ON COLUMN kinderconnect.batch.ended_at IS 'when its outcome was taken in';
 
+CREATE INDEX batch_too_large ON kinderconnect.batch (organization_id, agency_id, provider_id, created_at) WHERE http_status = 413;
 CREATE INDEX batch_at_work ON kinderconnect.batch (organization_id, agency_id, provider_id) WHERE state IN ('waiting', 'sending');
 
 CREATE TABLE kinderconnect.batch_record (
@@ -188,6 +189,23 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._new_batch(bigint, text, text, text, text, boolean, boolean, text[]) IS 'a waiting batch of these records; answers its id';
 
+-- What was too large is not tried again for a month: half of it went through,
+-- or was halved again. Small batches are not made smaller for good: that costs
+-- more calls than it saves.
+CREATE FUNCTION kinderconnect._most_records(organization text, agency text, provider text) RETURNS integer
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT least(coalesce(o.max_records, 500), (SELECT min(b.records) / 2 FROM kinderconnect.batch b
+		WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider)
+			AND b.http_status = 413 AND b.records >= 16 AND b.created_at > now() - interval '30 days'))
+	FROM kinderconnect.organization g
+	JOIN kinderconnect.endpoint e ON e.endpoint = g.endpoint
+	JOIN kinderconnect.dialect_operation o ON o.dialect = e.dialect AND o.operation = 'submit'
+	WHERE g.organization_id = organization;
+END;
+COMMENT ON FUNCTION kinderconnect._most_records(text, text, text) IS
+'how many records a batch of a provider may carry: as the dialect says, or half of the smallest of 16 or more that was too large (HTTP status 413) within 30 days';
+
 -- The next batch of a provider, marked as sending: a waiting half of a
 -- refused one, else new records of ready days. One at a time for each
 -- provider, and nothing new while any of its days is unknown.
@@ -227,11 +245,7 @@ BEGIN
 		WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider)
 			AND d.state = 'ready' AND d.window_ends <= clock_timestamp();
 
-		SELECT coalesce(o.max_records, 500) INTO most
-		FROM kinderconnect.organization g
-		JOIN kinderconnect.endpoint e ON e.endpoint = g.endpoint
-		JOIN kinderconnect.dialect_operation o ON o.dialect = e.dialect AND o.operation = 'submit'
-		WHERE g.organization_id = organization;
+		most := kinderconnect._most_records(organization, agency, provider);
 
 		-- A record that is certainly not stored keeps its id if its content
 		-- still stands; whatever else is new gets a new one.
@@ -309,7 +323,9 @@ COMMENT ON FUNCTION kinderconnect._listed_tonight(bigint, text, text, text) IS
 
 -- Takes in the outcome of a batch. Only what the service truly said changes
 -- anything: a record it did not name is unknown, one it names twice with
--- different words too, and one that was not sent is only noted.
+-- different words too, and one that was not sent is only noted. A word that
+-- nobody agreed upon is a question where the service can be asked what it
+-- holds, and a refusal where it cannot.
 CREATE FUNCTION kinderconnect._take_submit(run bigint, outcome kinderconnect.call_outcome) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -325,6 +341,7 @@ DECLARE
 		OR outcome.http_status BETWEEN 200 AND 299 AND kinderconnect._listed_tonight(run, org, agency, provider));
 	hopeless boolean;
 	again    boolean;
+	can_ask  boolean := kinderconnect._speaks(outcome.organization_id, 'readback');
 	doubt    text := 'it was sent before and that answer was lost, so the service may hold it';
 BEGIN
 	-- by lot, so that two culprits do not fall into the same places every night
@@ -342,23 +359,39 @@ BEGIN
 	IF outcome.ok THEN
 		FOR answer IN
 			SELECT s.verdict, array_agg(s.record_id) AS record_ids, array_agg(s.code) AS codes,
-				array_agg(CASE WHEN again AND s.verdict = 'rejected' THEN concat_ws('; ', s.message, doubt) ELSE s.message END) AS messages
-			FROM (SELECT r.record_id, min(w.code) AS code, min(w.message) AS message,
+				array_agg(CASE WHEN again AND s.verdict = 'rejected' THEN concat_ws('; ', s.message, doubt) ELSE s.message END) AS messages,
+				count(*) FILTER (WHERE s.verdicts = 0) AS left_out, count(*) FILTER (WHERE s.verdicts > 1) AS contradicted
+			FROM (SELECT r.record_id, count(DISTINCT w.verdict) AS verdicts,
+					-- of two answers the one that is not yes is why, if it is not held there
+					(array_agg(w.code ORDER BY w.verdict = 'accepted', w.ordinal))[1] AS code,
+					(array_agg(w.message ORDER BY w.verdict = 'accepted', w.ordinal))[1] AS message,
 					CASE
 						WHEN count(DISTINCT w.verdict) = 1 THEN min(w.verdict)
 						ELSE 'unknown'
 					END AS verdict
 				FROM unnest(records) r(record_id)
-				LEFT JOIN (SELECT w.record_id, w.code, coalesce(w.message, CASE WHEN w.status NOT IN ('accepted', 'duplicate', 'rejected') THEN format('status "%s"', w.status) END) AS message,
-						CASE WHEN w.status IN ('accepted', 'duplicate') THEN 'accepted' WHEN w.status IS NOT NULL THEN 'rejected' ELSE 'unknown' END AS verdict
-					FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_result) w) w USING (record_id)
+				LEFT JOIN (SELECT w.record_id, w.ordinal, w.code,
+						CASE WHEN w.status IN ('accepted', 'duplicate', 'rejected') THEN w.message
+							ELSE concat_ws(': ', format('status "%s"', w.status), w.message) END AS message,
+						CASE
+							WHEN w.status IN ('accepted', 'duplicate') THEN 'accepted'
+							WHEN w.status = 'rejected' OR NOT can_ask THEN 'rejected'
+							ELSE 'unknown'		-- a word of its own: it may have stored it all the same
+						END AS verdict
+					FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_result) w
+					WHERE w.status IS NOT NULL) w USING (record_id)
 				GROUP BY r.record_id) s
 			GROUP BY s.verdict
 		LOOP
 			PERFORM kinderconnect._settle(org, answer.record_ids, answer.verdict, answer.codes, answer.messages);
-			IF answer.verdict = 'unknown' THEN
+			IF answer.left_out > 0 THEN
 				PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, 'KC301',
-					format('answer of the service leaves %s of %s records out', cardinality(answer.record_ids), cardinality(records)),
+					format('answer of the service leaves %s of %s records out', answer.left_out, cardinality(records)),
+					'They are unknown, and are resolved before anything new is sent for the provider.');
+			END IF;
+			IF answer.contradicted > 0 THEN
+				PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, 'KC301',
+					format('answer of the service says two things of %s of %s records', answer.contradicted, cardinality(records)),
 					'They are unknown, and are resolved before anything new is sent for the provider.');
 			END IF;
 		END LOOP;
@@ -485,11 +518,7 @@ BEGIN
 			WHERE (p.organization_id, p.agency_id, p.provider_id) = (organization, agency, provider) AND p.barred IS NULL) THEN
 		RETURN;
 	END IF;
-	SELECT coalesce(o.max_records, 500) INTO most
-	FROM kinderconnect.organization g
-	JOIN kinderconnect.endpoint e ON e.endpoint = g.endpoint
-	JOIN kinderconnect.dialect_operation o ON o.dialect = e.dialect AND o.operation = 'submit'
-	WHERE g.organization_id = organization;
+	most := kinderconnect._most_records(organization, agency, provider);
 	FOR part IN
 		SELECT array_agg(n.record_id)
 		FROM (SELECT l.record_id, row_number() OVER (ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id) - 1 AS n
@@ -507,7 +536,8 @@ COMMENT ON FUNCTION kinderconnect._repeat_unknown(bigint, text, text, text) IS
 'puts the unknown records of a provider into waiting batches again, same ids and content';
 
 -- Unknown records, where the service can be asked: it holds a record or it
--- does not. A void left nothing behind if it arrived.
+-- does not. A void left nothing behind if it arrived. What it does not hold and
+-- had a word for, that word refused: sent again it would get the same.
 CREATE FUNCTION kinderconnect._take_readback(run bigint, outcome kinderconnect.call_outcome) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -522,18 +552,20 @@ BEGIN
 		RETURN;
 	END IF;
 	FOR answer IN
-		SELECT s.verdict, array_agg(s.record_id) AS record_ids
-		FROM (SELECT l.record_id, CASE
+		SELECT s.verdict, array_agg(s.record_id) AS record_ids, array_agg(s.code) AS codes, array_agg(s.message) AS messages
+		FROM (SELECT l.record_id, l.code, l.message, CASE
 				WHEN l.kind = 'void' AND NOT EXISTS (SELECT FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w
 					WHERE w.kinderconnect_child_id = l.kinderconnect_child_id AND w.service_date = l.service_date) THEN 'accepted'
 				WHEN l.record_id IN (SELECT w.record_id FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w) THEN 'accepted'
+				WHEN num_nonnulls(l.code, l.message) > 0 THEN 'rejected'
 				ELSE 'not_taken' END AS verdict
 			FROM kinderconnect.ledger l
 			WHERE (l.organization_id, l.agency_id, l.provider_id) = (outcome.organization_id, outcome.agency_id, outcome.provider_id)
 				AND l.state = 'unknown') s
 		GROUP BY s.verdict
 	LOOP
-		PERFORM kinderconnect._settle(outcome.organization_id, answer.record_ids, answer.verdict, NULL, NULL);
+		PERFORM kinderconnect._settle(outcome.organization_id, answer.record_ids, answer.verdict,
+			CASE WHEN answer.verdict = 'rejected' THEN answer.codes END, CASE WHEN answer.verdict = 'rejected' THEN answer.messages END);
 	END LOOP;
 END;
 $$;

@@ -123,6 +123,7 @@ foreach my $case (
 	[ 'late', '', undef, { kind => 'latency', ms => 200 } ],
 	[ 'in another order', '', undef, { kind => 'results_shuffled' } ],
 	[ 'an answer that leaves records out', 'KC402', qr/leaves 2 of \d+ records out/, { kind => 'results_short', drop => 2, times => 1 } ],
+	[ 'an answer that says two things of one', 'KC402', qr/says two things of 1 of \d+ records/, { kind => 'results_contradict', times => 1 } ],
 	[ 'an answer that names others', 'KC402', qr/names 1 records that were not sent/, { kind => 'results_long', times => 1 } ],
 	[ 'no answer to what was taken', 'KC402', qr/KC103/, { kind => 'drop_after', times => 1 } ],
 	[ 'a reset to what was taken', 'KC402', qr/KC103/, { kind => 'drop_after', reset => JSON::PP::true, times => 1 } ],
@@ -142,6 +143,23 @@ foreach my $case (
 	like($end->{stderr}, $says, "$name: says so") if $says;
 	$night->agrees("$name: all is there in the same night");
 }
+
+# What was too large is not tried again, until a month has passed
+my $largest = q{SELECT max(records) FROM kinderconnect.batch WHERE provider_id = 'P1' AND run_id = (SELECT max(run_id) FROM kinderconnect.run)};
+my $all = visits();
+$night->sql(q{UPDATE kinderconnect.batch SET created_at = created_at - interval '31 days' WHERE http_status = 413});
+change();
+faults({ kind => 'status', status => 413, operation => 'submit', match => { providerId => 'P1' }, times => 2 });
+is($night->night->{state}, '', 'too large, and half of it too, this once');
+change();
+faults();
+is($night->night->{state}, '', 'the next night');
+is($night->sql($largest), int($all / 2), 'sends none that is larger than the half, but of halves it makes no rule');
+change();
+$night->sql(q{UPDATE kinderconnect.batch SET created_at = created_at - interval '31 days' WHERE http_status = 413});
+is($night->night->{state}, '', 'a month later');
+is($night->sql($largest), $all, 'it tries all at once again');
+$night->agrees('all is there');
 
 # One provider that is down does not stop its neighbour, whatever it fails at
 foreach my $case (
@@ -177,6 +195,33 @@ is(states('P2'), "accepted $days", 'the other provider has its days');
 $night->sql('DROP FUNCTION manage.refuse() CASCADE');
 is($night->night->{state}, '', 'the next night');
 $night->agrees('all is there');
+
+# Nor does one whose answer cannot be taken in: what it said is asked for by the
+# next night
+change();
+$night->sql(q{
+	CREATE FUNCTION manage.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no room for %', NEW.child_id; END $$;
+	CREATE TRIGGER refuse BEFORE UPDATE ON kinderconnect.ledger FOR EACH ROW WHEN (NEW.provider_id = 'P1' AND NEW.state = 'accepted') EXECUTE FUNCTION manage.refuse()});
+$end = $night->night;
+is($end->{state}, 'KC402', 'an answer that cannot be taken in: an error at the end');
+like($end->{stderr}, qr/First: organization "g-1", agency "MO-1", provider "P1": an error of the database \(P0001\)/, 'that does not repeat what may be private');
+is(states('P1'), sprintf('accepted %d, sending %d', $days - visits(), visits()), 'what it was about is not known');
+is(states('P2'), "accepted $days", 'the other provider has its days');
+$night->sql('DROP FUNCTION manage.refuse() CASCADE');
+is($night->night->{state}, '', 'the next night');
+$night->agrees('all is there');
+
+# nor one whose answer the disk has no room for
+change();
+faults({ kind => 'extra_rows', operation => 'children', match => { providerId => 'P1' }, times => 1,
+	rows => [ map { { childId => "X$_", firstName => 'x' x 60, lastName => 'y' x 60, dateOfBirth => '2021-01-01' } } 1 .. 8000 ] });
+{
+	local $ENV{PGOPTIONS} = '-c temp_file_limit=64kB';
+	$end = $night->night;
+}
+is($end->{state}, 'KC402', 'an answer that cannot be stored: an error at the end');
+like($end->{stderr}, qr/run \d+ had 1 failures.*First: organization "g-1", agency "MO-1", provider "P1": the reply of ".*" could not be stored \(KC301\)/s, 'that says so');
+$night->agrees('all is there all the same');
 
 # The deadline of the run comes while a submit has no answer
 change();
@@ -218,11 +263,31 @@ is($night->sql(q{SELECT state, count(*) FROM kinderconnect.batch WHERE state IN 
 is($night->night->{state}, '', 'the next night');
 $night->agrees('all is there');
 
-# A verdict that nobody agreed upon: not accepted, and shown. The simulator has
-# taken them all the same, so that this comes last.
+# A status that nobody agreed upon: the service is asked what it holds
 change();
 faults({ kind => 'results_unknown_status', operation => 'submit', match => { providerId => 'P1' }, times => 1 });
-is($night->night->{state}, '', 'a verdict that is not known');
+is($night->night->{state}, '', 'a status that is not known');
+$night->agrees('it had stored them: they are accepted');
+change();
+faults({ kind => 'results_unknown_status', stores => JSON::PP::false, operation => 'submit', match => { providerId => 'P1' }, times => 1 });
+is($night->night->{state}, '', 'the same, and it has stored nothing');
+is($night->sql(q{SELECT code, message, count(*) FROM kinderconnect.child_day WHERE state = 'rejected' GROUP BY 1, 2}), '|status "postponed"|' . visits(), 'is a rejection in its words');
+faults();
+my $before = sent();
+is($night->night->{state}, '', 'the next night');
+is(sent(), $before, 'does not send them again');
+is($night->sql(q{SELECT kinderconnect.retry('g-1')}), visits(), 'retry()');
+is($night->night->{state}, '', 'does');
+$night->agrees('all is there');
+
+# and where it cannot be asked, that is a rejection at once, whatever became of it
+$night->sql(q{CREATE TABLE manage.asked AS SELECT * FROM kinderconnect.dialect_field WHERE operation = 'readback';
+	DELETE FROM kinderconnect.dialect_field WHERE operation = 'readback';
+	CREATE TABLE manage.asked_how AS SELECT * FROM kinderconnect.dialect_operation WHERE operation = 'readback';
+	DELETE FROM kinderconnect.dialect_operation WHERE operation = 'readback'});
+change();
+faults({ kind => 'results_unknown_status', operation => 'submit', match => { providerId => 'P1' }, times => 1 });
+is($night->night->{state}, '', 'a status that is not known, and no read-back');
 is($night->sql(q{SELECT message, count(*) FROM kinderconnect.child_day WHERE state = 'rejected' GROUP BY 1}), 'status "postponed"|' . visits(), 'counts as a rejection');
 is($night->sql(q{SELECT kinderconnect.retry('g-1')}), visits(), 'retry()');
 is($night->night->{state}, '', 'sends them again');

@@ -48,6 +48,7 @@ SQL = \
 	sql/bind.sql \
 	sql/transfer.sql \
 	sql/nightly.sql \
+	sql/attendance.sql \
 	sql/preview.sql \
 	sql/reconcile.sql \
 	sql/schedule.sql \
@@ -71,6 +72,7 @@ REGRESS = \
 	match \
 	review \
 	plan \
+	attendance \
 	engine \
 	analyst \
 	limits \

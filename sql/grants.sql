@@ -48,7 +48,7 @@ GRANT EXECUTE ON FUNCTION
 -- configuration, and the names of secrets, but change neither.
 GRANT SELECT ON
 	kinderconnect.endpoint, kinderconnect.dialect, kinderconnect.dialect_operation, kinderconnect.dialect_field,
-	kinderconnect.arming, kinderconnect.manage_column, kinderconnect.provider_review, kinderconnect.restricted_analyst
+	kinderconnect.arming, kinderconnect.manage_column, kinderconnect.provider_review, kinderconnect.restricted_analyst, kinderconnect.attendance_problem
 	TO kinderconnect_operator, kinderconnect_admin;
 GRANT INSERT, UPDATE, DELETE ON
 	kinderconnect.agency, kinderconnect.customer, kinderconnect.organization_agency, kinderconnect.listed_location,
@@ -95,7 +95,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._last_key(text), kinderconnect._suffix_key(text, text, text), kinderconnect._sound(text),
 	kinderconnect._compare_names(text, text), kinderconnect._compare_dates(text, text), kinderconnect._worth(text),
 	kinderconnect._in_words(text, text, text, text), kinderconnect._pairs(text, timestamptz), kinderconnect._candidates(text), kinderconnect._score(text), kinderconnect._rules(text, date), kinderconnect._first_reading(timestamp, text),
-	kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._location_zones(text), kinderconnect._attendance(text, date), kinderconnect._note_zones(text),
+	kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._location_zones(text), kinderconnect._attendance(text, date), kinderconnect._note_zones(text), kinderconnect._attendance_problems(text),
 	kinderconnect._planned(text, text, text, date, date, boolean), kinderconnect._plan(text, text, text, date, date),
 	kinderconnect._settle(text, text[], text, text[], text[]), kinderconnect._recover(text),
 	kinderconnect._new_batch(bigint, text, text, text, text, boolean, boolean, text[]),
@@ -138,5 +138,6 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect.api_agencies(text, text), kinderconnect.api_children(text, text, text, date),
 	kinderconnect.api_readback(text, text, text, date, date),
 	kinderconnect.check_dialect(text), kinderconnect._compile_dialect(text, text),
-	kinderconnect.restrict_analyst(regrole, text[]), kinderconnect.unrestrict_analyst(regrole)
+	kinderconnect.restrict_analyst(regrole, text[]), kinderconnect.unrestrict_analyst(regrole),
+	kinderconnect._attendance_problems(text), kinderconnect._location_zones(text), kinderconnect._location_candidates(text)
 	TO kinderconnect_admin;

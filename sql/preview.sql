@@ -21,7 +21,7 @@ CREATE TYPE kinderconnect.preview_day AS (
 	finished               boolean
 );
 COMMENT ON TYPE kinderconnect.preview_day IS
-'a row of preview(): the columns of child_day as the night would plan them; kind void takes a day back; finished is false for today''s days at the location';
+'a row of preview(): the columns of child_day as the night would plan them; kind void takes a day back; finished is false for today''s days at the location. State unplaced: rows of Manage that belong to no day, as attendance_problem has them';
 
 CREATE FUNCTION kinderconnect.preview(organization_id text DEFAULT NULL, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL,
 		from_date date DEFAULT NULL, to_date date DEFAULT NULL)
@@ -51,11 +51,20 @@ BEGIN
 		LEFT JOIN kinderconnect.reason r ON r.reason = p.reason
 		LEFT JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
 			= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date);
+		IF num_nonnulls(preview.agency_id, preview.provider_id, preview.from_date, preview.to_date) = 0 THEN
+			RETURN QUERY
+			SELECT organization, NULL, NULL, NULL, NULL::date, p.location_id, NULL, 'unplaced', p.problem,
+				format('%s of %s rows may concern an authorized child: %s', p.concerning, p.entries, array_to_string(p.examples, ', ')), r.what_to_do,
+				NULL, NULL::time[], NULL::time[], NULL, NULL, NULL, NULL::boolean
+			FROM kinderconnect._attendance_problems(organization) p
+			JOIN kinderconnect.reason r ON r.reason = p.problem
+			WHERE p.concerning > 0;
+		END IF;
 	END LOOP;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.preview(text, text, text, date, date) IS
-'the dry run: every child-day of the horizon as the night would plan it now, by the lists last fetched and tonight''s links; state ready is what would be sent, content is what, kind void takes a day back. Today''s days are there as they stand, those that nothing is wrong with as unfinished_day. Sends and changes nothing';
+'the dry run: every child-day of the horizon as the night would plan it now, by the lists last fetched and tonight''s links; state ready is what would be sent, content is what, kind void takes a day back. Today''s days are there as they stand, those that nothing is wrong with as unfinished_day; and, unless it is limited, rows of Manage that belong to no day and may concern an authorized child. Sends and changes nothing';
 
 CREATE FUNCTION kinderconnect.test_connection(organization_id text)
 	RETURNS TABLE (step text, subject text, ok boolean, message text, hint text)

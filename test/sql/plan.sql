@@ -225,7 +225,7 @@ SELECT child, state, reason FROM pg_temp.planned() WHERE child IN ('at no status
 UPDATE kinderconnect.organization SET enabled = false;
 SELECT pg_temp.plan();
 SELECT DISTINCT state, reason FROM pg_temp.planned();
-SELECT DISTINCT state, reason FROM kinderconnect.preview('o');
+SELECT DISTINCT state, reason FROM kinderconnect.preview('o') WHERE state <> 'unplaced';
 SELECT count(*) AS "previewed with all" FROM kinderconnect.preview();
 ROLLBACK TO empty;
 -- the agency's zone where Manage has none
@@ -315,6 +315,44 @@ SELECT pg_temp.note(NULL, 3, 'closure'), pg_temp.note(NULL, 3, 'closure', NULL, 
 SELECT pg_temp.plan();
 \o
 SELECT child, provider, state, reason, detail, content FROM pg_temp.planned() WHERE child IN ('absent, absent', 'came, closed', 'closed, not taken', 'two agencies');
+ROLLBACK TO empty;
+
+-- Before midnight: every reason of a day that is not over yet, as it stands.
+INSERT INTO kinderconnect.agency (agency_id, time_zone) VALUES ('A', 'America/Phoenix');
+INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'closures', '(,)', 'omit', true, 'test'), ('A', 'sessions_per_day', '(,)', '2', true, 'test');
+INSERT INTO kinderconnect.absence_reason VALUES ('A', 'Sick', 'S');
+\o /dev/null
+SELECT pg_temp.provider('P2', 'L1'), pg_temp.provider('P3', 'L3'), pg_temp.provider('off', 'L4'), pg_temp.provider('nowhere', NULL), pg_temp.provider('no zone', 'L5');
+UPDATE kinderconnect.provider SET enabled = false WHERE provider_id = 'off';
+UPDATE regress_plan.location SET zone = NULL WHERE location_id = 'L5';
+UPDATE kinderconnect.agency SET time_zone = NULL;
+CREATE FUNCTION pg_temp.today(id text, check_in interval DEFAULT NULL, check_out interval DEFAULT NULL, provider text DEFAULT 'P1', location text DEFAULT 'L1', linked boolean DEFAULT true) RETURNS void LANGUAGE sql AS $$
+	SELECT pg_temp.child(id, linked), pg_temp.authorize(id, (location = 'L1' AND provider IN ('nowhere', 'no zone'))::integer, -9, provider => provider);
+	SELECT pg_temp.visit(id, 0, check_in, check_out, location) WHERE num_nonnulls(check_in, check_out) > 0 $$;
+SELECT pg_temp.today('good', '8:00', '9:00'), pg_temp.today('no check-out', '8:00'), pg_temp.today('no check-in', NULL, '9:00'), pg_temp.today('out before in', '9:00', '8:00'), pg_temp.today('too short', '8:00', '8:00:30'),
+	pg_temp.today('too long', '8:00', '33:00'), pg_temp.today('over midnight', '20:00', '25:00'), pg_temp.today('nothing'), pg_temp.today('unmatched', '8:00', '9:00', linked => false), pg_temp.today('unauthorized', '8:00', '9:00', 'off'), pg_temp.today('provider off', '8:00', '9:00', 'off', 'L4'),
+	pg_temp.today('provider nowhere', provider => 'nowhere'), pg_temp.today('no zone', provider => 'no zone');
+SELECT pg_temp.today('overlapping', '8:00', '9:00'), pg_temp.visit('overlapping', 0, '8:30', '9:30');
+SELECT pg_temp.today('three', '8:00', '9:00'), pg_temp.visit('three', 0, '10:00', '11:00'), pg_temp.visit('three', 0, '12:00', '13:00');
+SELECT pg_temp.today('conflict', '8:00', '9:00'), pg_temp.note('conflict', 0, 'absence', 'Sick');
+SELECT pg_temp.today('reason'), pg_temp.note('reason', 0, 'absence', 'Dentist'), pg_temp.today('closed'), pg_temp.note('closed', 0, 'closure'), pg_temp.today('unknown kind'), pg_temp.note('unknown kind', 0, 'Nap');
+SELECT pg_temp.today('two providers', '8:00', '9:00'), pg_temp.authorize('two providers', 0, 0, provider => 'P2'), pg_temp.today('other provider'), pg_temp.authorize('other provider', 0, 0, provider => 'P3'), pg_temp.visit('other provider', 0, '8:00', '9:00', 'L3');
+SELECT pg_temp.child('ended'), pg_temp.authorize('ended', 9, 1), pg_temp.visit('ended', 0, '8:00', '9:00'), pg_temp.child('weekday'), pg_temp.authorize('weekday', 0, 0, ARRAY[pg_temp.weekday(1)]), pg_temp.visit('weekday', 0, '8:00', '9:00');
+SELECT pg_temp.today('link disagrees', '8:00', '9:00'), pg_temp.today('child gone', '8:00', '9:00'), pg_temp.today('no birth date', '8:00', '9:00', linked => false);
+UPDATE regress_plan.child SET date_of_birth = '2020-02-03' WHERE child_id = 'link disagrees';
+DELETE FROM regress_plan.child WHERE child_id = 'child gone';
+UPDATE kinderconnect.child SET date_of_birth = NULL WHERE kinderconnect_child_id = 'no birth date';
+\o
+SET LOCAL transaction_read_only = on;
+SELECT kinderconnect_child_id AS child, provider_id AS provider, state, reason, regexp_replace(detail, '[0-9]{4}-[0-9]{2}-[0-9]{2}', 'DATE') AS detail, content, what_to_do IS NOT NULL AS told
+FROM kinderconnect.preview('o') WHERE NOT finished AND service_date BETWEEN pg_temp.day(0) - 1 AND pg_temp.day(0) ORDER BY kinderconnect_child_id COLLATE "C", provider_id COLLATE "C", service_date DESC;
+ROLLBACK TO empty;
+-- what the plan wrote of it: nothing
+\o /dev/null
+SELECT pg_temp.child('good'), pg_temp.authorize('good', 0, 0), pg_temp.visit('good', 0, '8:00', '9:00');
+SELECT pg_temp.plan();
+\o
+SELECT count(*) AS "of today" FROM kinderconnect.child_day;
 ROLLBACK TO empty;
 
 -- From night to night. A night plans, sends what is ready, and hears this.

@@ -91,7 +91,7 @@ SHLIB_LINK = $(shell pkg-config --libs libcurl)
 # installed; the ways from each to the next in sql/upgrade are.
 DATA = $(wildcard sql/upgrade/kinderconnect--*.sql)
 DATA_built = kinderconnect--$(EXTVERSION).sql
-EXTRA_CLEAN = kinderconnect--$(EXTVERSION).sql build test/results test/regression.diffs test/regression.out
+EXTRA_CLEAN = kinderconnect--$(EXTVERSION).sql build test/fuzz/build test/fuzz/found test/results test/regression.diffs test/regression.out
 
 # pg_regress 15 would take a part of the extension in ./sql for a test.
 REGRESS_OPTS = --inputdir=test --outputdir=test
@@ -116,6 +116,11 @@ $(ANALYZED): %.analyzed: %.c
 	@$(CLANG) --analyze --analyzer-output text -Xclang -analyzer-werror -Wno-unknown-warning-option $(CPPFLAGS) -o /dev/null $<
 analyze: $(ANALYZED)
 
+# gcc's own, and every warning an error; it says nothing of gcc 12
+analyze-gcc: $(OBJS:.o=.analyzed-gcc)
+%.analyzed-gcc: %.c
+	@gcc $(CPPFLAGS) $(PG_CFLAGS) -O2 -fanalyzer -Werror -c -o /dev/null $<
+
 # Keeps the version that the control file names as it is from now on
 release: kinderconnect--$(EXTVERSION).sql
 	@test ! -e sql/release/$< || { echo "$< has been released: name the next version in kinderconnect.control" >&2; exit 1; }
@@ -126,14 +131,14 @@ release: kinderconnect--$(EXTVERSION).sql
 # The tests talk to a simulator; installcheck starts one for itself.
 pg_regress_installcheck := . test/lib/installcheck-simulator.sh && $(pg_regress_installcheck)
 else
-all install uninstall installcheck installdirs clean analyze release:
+all install uninstall installcheck installdirs clean analyze analyze-gcc release:
 	@echo "$(PG_CONFIG) is not there, or not that of a server that extensions can be built for." >&2
 	@echo "Install postgresql-server-dev-NN or set PG_CONFIG; 'make packages' does it on Debian." >&2
 	@false
 endif
 
 # From a fresh clone, as root or with sudo; no existing cluster is touched.
-packages test matrix soak demo bench bench-match: export PG_CONFIG := $(PG_CONFIG)
+packages test matrix soak demo bench bench-match fuzz: export PG_CONFIG := $(PG_CONFIG)
 
 packages:
 	@bash test/lib/prepare packages
@@ -154,6 +159,13 @@ soak:
 	@bash test/lib/prepare
 	@bash test/soak $(ROUNDS) $(SEED)
 
+# The core fed by libFuzzer, in a backend: test/fuzz/README.md
+RUNS ?= 1000000
+TIME ?= 0
+fuzz:
+	@bash test/lib/prepare
+	@bash test/fuzz/run "$(TARGET)" $(RUNS) $(TIME)
+
 demo: export KEEP := $(KEEP)
 demo:
 	@bash test/lib/prepare
@@ -171,4 +183,4 @@ bench-match:
 	@bash test/lib/prepare
 	@bash bench/match
 
-.PHONY: all install uninstall installcheck clean analyze release packages test matrix soak demo bench bench-match
+.PHONY: all install uninstall installcheck clean analyze analyze-gcc release packages test matrix soak demo bench bench-match fuzz

@@ -157,7 +157,7 @@ kc_organization_get(KcOrganizations *all, const char *organization_id)
 	client_secret = kc_column(context, 10);
 	SPI_finish();
 
-	organization->http2 = http2[0] == 't';
+	organization->http2 = http2 != NULL && http2[0] == 't';
 	len = strlen(organization->base_url);
 	while (len > 0 && organization->base_url[len - 1] == '/')
 		organization->base_url[--len] = '\0';

@@ -297,6 +297,15 @@ value_complaint(const char *value, size_t len)
 	return NULL;
 }
 
+/* Nothing ends the text but its length */
+static bool
+is_blank(const char *start, const char *stop)
+{
+	while (start < stop && (*start == ' ' || *start == '\t'))
+		start++;
+	return start == stop;
+}
+
 /*
  * Looks at every line, so that a spoilt file is noticed whatever is asked of
  * it.  A fault tells a line's number and never quotes it: a line without a
@@ -322,7 +331,7 @@ find_line(const SecretsFile *file, const char *name, SecretLine *line, KcFault *
 			stop = next = end;
 		else
 			next = stop + 1;
-		if (*start == '#' || strspn(start, " \t") == stop - start)
+		if (*start == '#' || is_blank(start, stop))
 			continue;
 
 		colon = memchr(start, ':', stop - start);

@@ -41,7 +41,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect.library_version(), kinderconnect.setting(text), kinderconnect.fold(text),
 	kinderconnect.content(text, time[], time[], text),
 	kinderconnect.authorizations_ending(integer), kinderconnect.newly_authorized(date),
-	kinderconnect._visible_organizations(name)
+	kinderconnect._is_restricted(name), kinderconnect._visible_organizations(name)
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 
 -- Operators run the night and look after what it holds back. They read the
@@ -122,7 +122,8 @@ GRANT EXECUTE ON PROCEDURE
 -- read a secret.
 GRANT INSERT, UPDATE, DELETE ON
 	kinderconnect.endpoint, kinderconnect.dialect, kinderconnect.dialect_operation, kinderconnect.dialect_field,
-	kinderconnect.agency_rule, kinderconnect.absence_limit, kinderconnect.unit_band, kinderconnect.absence_reason
+	kinderconnect.agency_rule, kinderconnect.absence_limit, kinderconnect.unit_band, kinderconnect.absence_reason,
+	kinderconnect.restricted_analyst
 	TO kinderconnect_admin;
 GRANT INSERT, UPDATE ON kinderconnect.organization, kinderconnect.provider, kinderconnect.agency TO kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION

@@ -1,8 +1,6 @@
--- Analysts who may see some organizations only. PostgreSQL's row-level
--- security does it: it is switched on with the first restriction and off with
--- the last. The policies are not made by CREATE EXTENSION, because pg_dump
--- takes those of an extension's tables for the user's own and would restore
--- them twice.
+-- Analysts who may see some organizations only, by PostgreSQL's row-level
+-- security. Policies hold for everybody, and let all through to whom nothing
+-- restricts. This part comes after the last table.
 
 CREATE TABLE kinderconnect.restricted_analyst (
 	analyst          regrole PRIMARY KEY,
@@ -22,6 +20,17 @@ SELECT pg_catalog.pg_extension_config_dump('kinderconnect.restricted_analyst', '
 -- Both the role in force and the one that has logged in count, so that SET
 -- ROLE is no way out. A superuser is a member of every role, and restricted by
 -- none.
+CREATE FUNCTION kinderconnect._is_restricted(role name) RETURNS boolean
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT EXISTS (
+		SELECT FROM pg_catalog.pg_roles u JOIN kinderconnect.restricted_analyst r ON pg_has_role(u.oid, r.analyst, 'MEMBER')
+		WHERE u.rolname IN (role, session_user) AND NOT u.rolsuper);
+END;
+COMMENT ON FUNCTION kinderconnect._is_restricted(name) IS
+'whether an analyst who is, by SET ROLE or by login, this role sees some organizations only';
+
 CREATE FUNCTION kinderconnect._visible_organizations(role name) RETURNS SETOF text
 	LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER ROWS 10
 	SET search_path = pg_catalog, pg_temp
@@ -36,45 +45,34 @@ BEGIN ATOMIC
 				WHERE pg_has_role(u.oid, r.analyst, 'MEMBER') AND o.organization_id = ANY (r.organization_ids)));
 END;
 COMMENT ON FUNCTION kinderconnect._visible_organizations(name) IS
-'the organizations that an analyst sees who is, by SET ROLE or by login, this role: all, but for restricted ones';
+'the organizations that an analyst sees who is, by SET ROLE or by login, this role';
 
-CREATE FUNCTION kinderconnect._separate_organizations() RETURNS void
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
+-- The first condition is evaluated once in a query, and then, for most, it is
+-- the only one.
+DO $$
 DECLARE
-	wanted boolean := EXISTS (SELECT FROM kinderconnect.restricted_analyst);
-	item   record;
+	item record;
 BEGIN
 	FOR item IN
-		SELECT c.oid::regclass AS relation, c.relrowsecurity AS separated,
-			CASE WHEN a.attnum IS NOT NULL THEN 'organization_id = ANY (ARRAY(SELECT kinderconnect._visible_organizations(current_user)))'
-				ELSE 'EXISTS (SELECT FROM kinderconnect.run_organization o WHERE o.run_id = run.run_id)' END AS condition
-		FROM pg_extension e
-		JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass
-		JOIN pg_class c ON c.oid = d.objid AND c.relkind IN ('r', 'p')
-		LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organization_id' AND NOT a.attisdropped
-		WHERE e.extname = 'kinderconnect' AND (a.attnum IS NOT NULL OR c.oid = 'kinderconnect.run'::regclass)
+		SELECT c.oid::regclass AS relation, EXISTS (SELECT FROM pg_catalog.pg_attribute a
+			WHERE a.attrelid = c.oid AND a.attname = 'organization_id' AND NOT a.attisdropped) AS of_organizations
+		FROM pg_catalog.pg_class c
+		WHERE c.relnamespace = 'kinderconnect'::regnamespace AND c.relkind IN ('r', 'p')
 		ORDER BY c.relname
 	LOOP
-		CONTINUE WHEN item.separated = wanted;
-		IF wanted THEN
-			EXECUTE format('CREATE POLICY kinderconnect_analyst ON %s FOR SELECT TO kinderconnect_analyst USING (%s)', item.relation, item.condition);
-			EXECUTE format('CREATE POLICY kinderconnect_operator ON %s TO kinderconnect_operator, kinderconnect_admin USING (true)', item.relation);
-			EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', item.relation);
-		ELSE
-			EXECUTE format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', item.relation);
-			EXECUTE format('DROP POLICY IF EXISTS kinderconnect_analyst ON %s', item.relation);
-			EXECUTE format('DROP POLICY IF EXISTS kinderconnect_operator ON %s', item.relation);
-		END IF;
+		CONTINUE WHEN NOT item.of_organizations AND item.relation <> 'kinderconnect.run'::regclass;
+		EXECUTE format('CREATE POLICY analyst ON %s FOR SELECT TO kinderconnect_analyst
+			USING (NOT (SELECT kinderconnect._is_restricted(current_user)) OR %s)', item.relation,
+			CASE WHEN item.of_organizations THEN 'organization_id IN (SELECT kinderconnect._visible_organizations(current_user))'
+				ELSE 'run_id IN (SELECT o.run_id FROM kinderconnect.run_organization o)' END);
+		EXECUTE format('CREATE POLICY operator ON %s TO kinderconnect_operator, kinderconnect_admin USING (true)', item.relation);
+		EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', item.relation);
 	END LOOP;
-END;
+END
 $$;
-COMMENT ON FUNCTION kinderconnect._separate_organizations() IS
-'gives every table of organizations its policies while a role is restricted, and takes them away when none is';
 
 CREATE FUNCTION kinderconnect.restrict_analyst(analyst regrole, VARIADIC organization_ids text[]) RETURNS void
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -99,30 +97,23 @@ BEGIN
 			USING ERRCODE = 'KC001', HINT = 'SELECT organization_id FROM kinderconnect.organization lists those that are.';
 	END IF;
 
-	LOCK TABLE kinderconnect.restricted_analyst IN SHARE ROW EXCLUSIVE MODE;
 	INSERT INTO kinderconnect.restricted_analyst AS r (analyst, organization_ids)
 	VALUES (restrict_analyst.analyst, restrict_analyst.organization_ids)
 	ON CONFLICT (analyst) DO UPDATE
 	SET organization_ids = excluded.organization_ids, restricted_at = excluded.restricted_at, restricted_by = excluded.restricted_by;
-	PERFORM kinderconnect._separate_organizations();
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.restrict_analyst(regrole, text[]) IS
-'has an analyst''s role, and its members, see these organizations only, in every table and view; calling it again replaces them. The first restriction locks every table for a moment';
+'has an analyst''s role, and its members, see these organizations only, in every table and view; calling it again replaces them';
 
 CREATE FUNCTION kinderconnect.unrestrict_analyst(analyst regrole) RETURNS boolean
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-	LOCK TABLE kinderconnect.restricted_analyst IN SHARE ROW EXCLUSIVE MODE;
 	DELETE FROM kinderconnect.restricted_analyst WHERE analyst = unrestrict_analyst.analyst;
-	IF NOT FOUND THEN
-		RETURN false;
-	END IF;
-	PERFORM kinderconnect._separate_organizations();
-	RETURN true;
+	RETURN FOUND;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.unrestrict_analyst(regrole) IS

@@ -188,8 +188,13 @@ kc_fault_from_curl(KcFault *fault, int curl_code, bool sent,
 				kc_fault_hint(fault, "Install the operating system's certificates (package ca-certificates), or set kinderconnect.ca_file.");
 			break;
 
-		case CURLE_SSL_CONNECT_ERROR:
 		case CURLE_SSL_CERTPROBLEM:
+			kc_fault_set(fault, KC_FAULT_TLS, false,
+						 "the client certificate or its key cannot be used");
+			kc_fault_hint(fault, "The settings kinderconnect.client_certificate and kinderconnect.client_key must name a certificate and its own key, both PEM, the key without a passphrase, that the server's operating system user can read.");
+			break;
+
+		case CURLE_SSL_CONNECT_ERROR:
 		case CURLE_SSL_CIPHER:
 		case CURLE_SSL_ENGINE_NOTFOUND:
 		case CURLE_SSL_ENGINE_SETFAILED:

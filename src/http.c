@@ -26,6 +26,7 @@
 #include "kc_compat.h"
 #include "kc_curl_compat.h"
 #include "miscadmin.h"
+#include "secrets.h"
 #include "settings.h"
 #include "storage/fd.h"
 #include "storage/latch.h"
@@ -669,6 +670,13 @@ kc_http_set_options(KcSlot *slot)
 		SET(CURLOPT_CAINFO, kc_ca_file);
 		SET(CURLOPT_CAPATH, (char *) NULL);
 	}
+	if (https && kc_client_certificate[0] != '\0')
+	{
+		SET(CURLOPT_SSLCERT, kc_client_certificate);
+		SET(CURLOPT_SSLKEY, kc_client_key);
+		/* with none at all, a key that has a passphrase is asked for at the terminal */
+		SET(CURLOPT_KEYPASSWD, "");
+	}
 
 	/* how long */
 	SET(CURLOPT_CONNECTTIMEOUT_MS, Min((long) kc_connect_timeout, timeout));
@@ -705,6 +713,23 @@ kc_http_set_options(KcSlot *slot)
 	return code;
 }
 
+/* The key is opened by the TLS library, which would not mind who can read it */
+static bool
+kc_http_check_key(KcExchange *exchange)
+{
+	if (kc_client_certificate[0] == '\0' && kc_client_key[0] == '\0')
+		return true;
+	if (kc_client_certificate[0] == '\0' || kc_client_key[0] == '\0')
+	{
+		kc_fault_set(&exchange->fault, KC_FAULT_CONFIG, false,
+					 "a client certificate needs its key, and a key its certificate");
+		kc_fault_hint(&exchange->fault,
+					  "Set both kinderconnect.client_certificate and kinderconnect.client_key, or neither.");
+		return false;
+	}
+	return kc_key_file_is_private(kc_client_key, &exchange->fault);
+}
+
 void
 kc_http_start(KcHttp *http, KcExchange *exchange)
 {
@@ -738,6 +763,11 @@ kc_http_start(KcHttp *http, KcExchange *exchange)
 	kc_http_set_host(slot, exchange->url);
 	http->in_flight++;
 
+	if (!kc_http_check_key(exchange))
+	{
+		slot->done = true;
+		return;
+	}
 	code = kc_http_make_headers(slot, exchange->headers) ?
 		kc_http_set_options(slot) : CURLE_OUT_OF_MEMORY;
 	if (code != CURLE_OK)

@@ -18,6 +18,8 @@
 #if PG_VERSION_NUM >= 180000
 #include "storage/waiteventset.h"
 #endif
+#include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/wait_event.h"
 
 /*
@@ -75,6 +77,20 @@ kc_create_wait_event_set(MemoryContext context, int nevents)
 	return CreateWaitEventSet(NULL, nevents);
 #else
 	return CreateWaitEventSet(context, nevents);
+#endif
+}
+
+/*
+ * All settings of the server: an array of its own up to 15, a copy from 16.
+ */
+static inline struct config_generic **
+kc_guc_variables(int *number)
+{
+#if PG_VERSION_NUM >= 160000
+	return get_guc_variables(number);
+#else
+	*number = GetNumConfigOptions();
+	return get_guc_variables();
 #endif
 }
 

@@ -30,6 +30,8 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#define SECRETS_FILE "secrets file"
+#define KEY_FILE "key file"
 #define DEFAULT_NAME "kinderconnect.secrets"
 #define MAX_FILE (1024 * 1024)
 #define MAX_NAME 128
@@ -107,10 +109,10 @@ wiped_free(char *data)
  * All faults about the file as such; the hint is where a DBA starts reading.
  */
 static bool
-file_fault(KcFault *fault, const char *path, const char *what, const char *hint)
+file_fault(KcFault *fault, const char *kind, const char *path, const char *what, const char *hint)
 {
 	kc_fault_set(fault, KC_FAULT_SECRET, false,
-				 "secrets file \"%s\" %s", path, what);
+				 "%s \"%s\" %s", kind, path, what);
 	kc_fault_hint(fault, "%s", hint);
 	return false;
 }
@@ -123,23 +125,60 @@ system_fault(KcFault *fault, const char *doing, const char *path)
 {
 	kc_fault_set(fault, KC_FAULT_SECRET, false,
 				 "could not %s \"%s\": %m", doing, path);
-	kc_fault_hint(fault, "The server's operating system user must be able to use the file and its directory; the setting kinderconnect.secrets_file names the file.");
+	kc_fault_hint(fault, "The server's operating system user must be able to use the file and its directory; it is named by the setting kinderconnect.secrets_file, or kinderconnect.client_key.");
 	return false;
 }
 
 /*
- * Only the directory is resolved, here and once: the name in it is opened
- * without following a symbolic link.
+ * Resolves the directory of a file that is named by a setting, here and once:
+ * the name in it is opened without following a symbolic link.  Who can write
+ * to the directory can put another file in its place; in one with the sticky
+ * bit that would be a file of his own, which is refused for its owner.
  */
+static bool
+locate_file(const char *kind, const char *setting, const char *named,
+			SecretsFile *file, KcFault *fault)
+{
+	const char *slash = strrchr(named, '/');
+	char	   *directory;
+	char		data_directory[PATH_MAX];
+	struct stat status;
+
+	if (named[0] != '/' || slash[1] == '\0')
+		return file_fault(fault, kind, named, "is not an absolute path of a file",
+						  psprintf("Set %s to a path that begins with \"/\".", setting));
+
+	directory = pnstrdup(named, Max(slash - named, 1));
+	if (realpath(directory, file->directory) == NULL ||
+		stat(file->directory, &status) != 0)
+		return system_fault(fault, psprintf("find the directory of the %s", kind), directory);
+	if (snprintf(file->path, sizeof(file->path), "%s/%s",
+				 strcmp(file->directory, "/") == 0 ? "" : file->directory,
+				 slash + 1) >= sizeof(file->path))
+	{
+		errno = ENAMETOOLONG;
+		return system_fault(fault, psprintf("use the %s in", kind), file->directory);
+	}
+
+	if (realpath(DataDir, data_directory) == NULL)
+		return system_fault(fault, "find the data directory", DataDir);
+	if (path_is_prefix_of_path(data_directory, file->path))
+		return file_fault(fault, kind, file->path, "is inside the data directory",
+						  psprintf("There every base backup would carry it away. Set %s to a path elsewhere.", setting));
+	if ((status.st_uid != geteuid() && status.st_uid != 0) ||
+		((status.st_mode & (S_IWGRP | S_IWOTH)) && !(status.st_mode & S_ISVTX)))
+		return file_fault(fault, kind, file->path, "is in a directory that others can write to",
+						  "The directory must belong to root or to the operating system user that the server runs as, with no write permission for group and others.");
+	return true;
+}
+
 static bool
 locate_secrets(SecretsFile *file, KcFault *fault)
 {
 	char	   *named;
-	char		data_directory[PATH_MAX];
-	char	   *slash;
 
 	if (kc_secrets_file[0] != '\0')
-		named = pstrdup(kc_secrets_file);
+		named = kc_secrets_file;
 	else
 	{
 		char	   *directory = pstrdup(ConfigFileName);
@@ -147,28 +186,7 @@ locate_secrets(SecretsFile *file, KcFault *fault)
 		get_parent_directory(directory);
 		named = psprintf("%s/" DEFAULT_NAME, directory);
 	}
-
-	slash = strrchr(named, '/');
-	if (named[0] != '/' || slash[1] == '\0')
-		return file_fault(fault, named, "is not an absolute path of a file",
-						  "Set kinderconnect.secrets_file to a path that begins with \"/\", or to the empty string for the default.");
-
-	*slash = '\0';
-	if (realpath(named[0] == '\0' ? "/" : named, file->directory) == NULL)
-		return system_fault(fault, "find the directory of the secrets file", named);
-	if (snprintf(file->path, sizeof(file->path), "%s/%s",
-				 file->directory, slash + 1) >= sizeof(file->path))
-	{
-		errno = ENAMETOOLONG;
-		return system_fault(fault, "use the secrets file in", file->directory);
-	}
-
-	if (realpath(DataDir, data_directory) == NULL)
-		return system_fault(fault, "find the data directory", DataDir);
-	if (path_is_prefix_of_path(data_directory, file->path))
-		return file_fault(fault, file->path, "is inside the data directory",
-						  "There every base backup would carry it away. Set kinderconnect.secrets_file to a path elsewhere.");
-	return true;
+	return locate_file(SECRETS_FILE, "kinderconnect.secrets_file", named, file, fault);
 }
 
 /*
@@ -176,30 +194,78 @@ locate_secrets(SecretsFile *file, KcFault *fault)
  * another file a moment later.
  */
 static bool
-judge_secrets(const SecretsFile *file, const struct stat *status, KcFault *fault)
+judge_file(const char *kind, const char *path, const struct stat *status, KcFault *fault)
 {
 	if (!S_ISREG(status->st_mode))
-		return file_fault(fault, file->path, "is not a regular file",
+		return file_fault(fault, kind, path, "is not a regular file",
 						  "Replace it by a plain file of the server's operating system user, mode 0600.");
 	if (status->st_uid != geteuid())
-		return file_fault(fault, file->path, "belongs to another operating system user",
+		return file_fault(fault, kind, path, "belongs to another operating system user",
 						  "Change its owner to the operating system user that the server runs as.");
 	if (status->st_mode & (S_IRWXG | S_IRWXO))
-		return file_fault(fault, file->path, "has group or world access",
+		return file_fault(fault, kind, path, "has group or world access",
 						  "Change its mode: chmod 0600.");
 	if (status->st_size > MAX_FILE)
-		return file_fault(fault, file->path, "is larger than 1 MB",
-						  "Check that kinderconnect.secrets_file names the right file.");
+		return file_fault(fault, kind, path, "is larger than 1 MB",
+						  "Check that the setting names the right file.");
 	return true;
 }
 
 /*
- * Without O_NONBLOCK the opening of a FIFO would hang.
+ * -1 and a fault where it cannot be used.  Without O_NONBLOCK the opening of a
+ * FIFO would hang.
  */
+static int
+open_judged(const char *kind, const char *path, struct stat *status, KcFault *fault, bool *missing)
+{
+	int			fd = OpenTransientFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+
+	*missing = fd < 0 && errno == ENOENT;
+	if (fd < 0)
+	{
+		if (errno == ELOOP)
+			file_fault(fault, kind, path, "is a symbolic link",
+					   "Name the file itself in the setting.");
+		else
+			system_fault(fault, psprintf("open %s", kind), path);
+		return -1;
+	}
+	if (fstat(fd, status) != 0)
+	{
+		system_fault(fault, psprintf("examine %s", kind), path);
+		CloseTransientFile(fd);
+		return -1;
+	}
+	if (!judge_file(kind, path, status, fault))
+	{
+		CloseTransientFile(fd);
+		return -1;
+	}
+	return fd;
+}
+
+bool
+kc_key_file_is_private(const char *path, KcFault *fault)
+{
+	SecretsFile file;
+	struct stat status;
+	bool		missing;
+	int			fd;
+
+	if (!locate_file(KEY_FILE, "kinderconnect.client_key", path, &file, fault))
+		return false;
+	fd = open_judged(KEY_FILE, file.path, &status, fault, &missing);
+	if (fd < 0)
+		return false;
+	CloseTransientFile(fd);
+	return true;
+}
+
 static bool
 load_secrets(SecretsFile *file, KcFault *fault)
 {
 	struct stat status;
+	bool		missing;
 	int			fd;
 	size_t		room;
 
@@ -209,27 +275,9 @@ load_secrets(SecretsFile *file, KcFault *fault)
 	if (!locate_secrets(file, fault))
 		return false;
 
-	fd = OpenTransientFile(file->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+	fd = open_judged(SECRETS_FILE, file->path, &status, fault, &missing);
 	if (fd < 0)
-	{
-		if (errno == ENOENT)
-			return true;
-		if (errno == ELOOP)
-			return file_fault(fault, file->path, "is a symbolic link",
-							  "Set kinderconnect.secrets_file to the file itself.");
-		return system_fault(fault, "open secrets file", file->path);
-	}
-	if (fstat(fd, &status) != 0)
-	{
-		system_fault(fault, "examine secrets file", file->path);
-		CloseTransientFile(fd);
-		return false;
-	}
-	if (!judge_secrets(file, &status, fault))
-	{
-		CloseTransientFile(fd);
-		return false;
-	}
+		return missing;
 
 	/* one byte more than it should have tells that it has grown meanwhile */
 	room = status.st_size + 1;
@@ -253,10 +301,10 @@ load_secrets(SecretsFile *file, KcFault *fault)
 	file->exists = true;
 
 	if (file->len == room)
-		file_fault(fault, file->path, "changed while it was read",
+		file_fault(fault, SECRETS_FILE, file->path, "changed while it was read",
 				   "Replace the file as a whole (write another one, then mv), or use kinderconnect.set_secret().");
 	else if (memchr(file->text, '\0', file->len) != NULL)
-		file_fault(fault, file->path, "contains a zero byte",
+		file_fault(fault, SECRETS_FILE, file->path, "contains a zero byte",
 				   "It must be a plain text file in UTF-8 with a name:value a line.");
 	else
 		return true;
@@ -592,7 +640,7 @@ write_secret(const char *name, const char *value, size_t value_len)
 	wiped_free(file.text);
 
 	if (len > MAX_FILE)
-		file_fault(&fault, file.path, "would become larger than 1 MB",
+		file_fault(&fault, SECRETS_FILE, file.path, "would become larger than 1 MB",
 				   "Remove secrets that nothing uses any more: kinderconnect.remove_secret().");
 	else if (replace_secrets(&file, text, len, &fault))
 	{

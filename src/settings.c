@@ -10,6 +10,7 @@
 #include <limits.h>
 
 #include "fmgr.h"
+#include "kc_compat.h"
 #include "settings.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -20,6 +21,8 @@
 
 char	   *kc_secrets_file = NULL;
 char	   *kc_ca_file = NULL;
+char	   *kc_client_certificate = NULL;
+char	   *kc_client_key = NULL;
 int			kc_max_in_flight = 8;
 int			kc_connect_timeout = 10 * MS_PER_S;
 int			kc_request_timeout = 60 * MS_PER_S;
@@ -33,9 +36,38 @@ int			kc_shrink_percent = 50;
 
 PG_FUNCTION_INFO_V1(kinderconnect_setting);
 
+/*
+ * Before the library is loaded, a client may give any value to a name that
+ * nobody knows.  When the setting is defined the server drops that value, and
+ * with it the one of the configuration file, and goes on with the default: so
+ * a client could do away with ca_file.  Such a session is refused.
+ */
+static void
+kc_refuse_client_value(const char *name)
+{
+	int			number;
+	struct config_generic **variables = kc_guc_variables(&number);
+
+	for (int i = 0; i < number; i++)
+	{
+		if (strcmp(variables[i]->name, name) == 0 &&
+			variables[i]->reset_source > PGC_S_ARGV)
+			ereport(ERROR,
+					(errcode(ERRCODE_CANT_CHANGE_RUNTIME_PARAM),
+					 errmsg("setting \"%s\" can be made in the server's configuration only", name),
+					 errhint("Connect without it: see PGOPTIONS, ALTER ROLE and ALTER DATABASE.")));
+	}
+}
+
 void
 kc_settings_init(void)
 {
+	/* nothing is defined yet, so that loading the library may be tried again */
+	kc_refuse_client_value("kinderconnect.secrets_file");
+	kc_refuse_client_value("kinderconnect.ca_file");
+	kc_refuse_client_value("kinderconnect.client_certificate");
+	kc_refuse_client_value("kinderconnect.client_key");
+
 	DefineCustomStringVariable("kinderconnect.secrets_file",
 							   "File that holds the passwords and client secrets.",
 							   "An absolute path outside the data directory; empty: "
@@ -48,6 +80,20 @@ kc_settings_init(void)
 							   "File of the certificate authorities that are trusted.",
 							   "Empty: those of the operating system.",
 							   &kc_ca_file, "",
+							   PGC_SIGHUP, 0,
+							   NULL, NULL, NULL);
+
+	DefineCustomStringVariable("kinderconnect.client_certificate",
+							   "File of the certificate that is shown to services that ask for one.",
+							   "PEM, with the intermediate certificates after it; empty: none.",
+							   &kc_client_certificate, "",
+							   PGC_SIGHUP, 0,
+							   NULL, NULL, NULL);
+
+	DefineCustomStringVariable("kinderconnect.client_key",
+							   "File of the key of kinderconnect.client_certificate.",
+							   "PEM without a passphrase; as private as the secrets file.",
+							   &kc_client_key, "",
 							   PGC_SIGHUP, 0,
 							   NULL, NULL, NULL);
 

@@ -10,6 +10,8 @@
 
 extern char *kc_secrets_file;	/* "" = kinderconnect.secrets beside postgresql.conf */
 extern char *kc_ca_file;		/* "" = the system's */
+extern char *kc_client_certificate; /* "" = none */
+extern char *kc_client_key;		/* "" = none */
 extern int	kc_max_in_flight;	/* requests */
 extern int	kc_connect_timeout; /* ms */
 extern int	kc_request_timeout; /* ms, from the first byte sent to the last read */

@@ -124,6 +124,21 @@ named('');
 refused(qr/is inside the data directory/, 'beside postgresql.conf, which is there too');
 named($node->basedir . '/nowhere/secrets');
 refused(qr/No such file or directory/, 'in a directory that is not there');
+my $open = $node->basedir . '/open';
+mkdir $open or die "could not make $open: $!";
+append_to_file("$open/secrets", "a:hunter2\n");
+chmod 0600, "$open/secrets" or die "could not chmod: $!";
+named("$open/secrets");
+foreach my $mode (0777, 0775, 0757)
+{
+	chmod $mode, $open or die "could not chmod: $!";
+	refused(qr/is in a directory that others can write to/, sprintf 'in a directory of mode %o', $mode);
+}
+foreach my $mode (01777, 0755, 0700)
+{
+	chmod $mode, $open or die "could not chmod: $!";
+	is($night->sql("SELECT kinderconnect._has_secret('a')"), 't', sprintf 'a directory of mode %o will do', $mode);
+}
 named($file);
 
 # a failed statement is logged with its text: not this one

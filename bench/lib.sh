@@ -94,6 +94,11 @@ kc_bench_forget() {
 	SQL
 }
 
+# the night is no superuser's
+kc_bench_night() {
+	kc_psql -q -c "SET ROLE kinderconnect_operator" -c "CALL kinderconnect.nightly($*)"
+}
+
 kc_bench_sql() {
 	kc_psql -At -c "$1"
 }
@@ -188,4 +193,22 @@ kc_bench_sid_end() {
 	kc_bench_sid_do pg_ctl -D "/$KC_BENCH_SID" -m immediate stop >/dev/null 2>&1 || true
 	kc_sudo rm -rf "$KC_BENCH_CACHE/sid/$KC_BENCH_SID"
 	KC_BENCH_SID=
+}
+
+# Runs one statement and prints the backend's own memory in MiB, at its start
+# and at its most: what is neither shared nor a file's
+kc_bench_watched() {
+	local most=0 first= pid now
+
+	kc_psql -q -At -c "SELECT pg_backend_pid()" -c "SET ROLE kinderconnect_operator" -c "SELECT pg_sleep(0.5)" -c "$1" >"$KC_TEMP/watched.out" 2>>"$KC_LOG" &
+	until [ -s "$KC_TEMP/watched.out" ]; do sleep 0.02; done
+	pid=$(head -n 1 "$KC_TEMP/watched.out")
+	while now=$(awk '/^Private_Dirty|^Private_Clean/ { kb += $2 } /^Pss_Anon|^Anonymous/ && !anon { anon = $2 } END { print int((anon ? anon : kb) / 1024) }' \
+		"/proc/$pid/smaps_rollup" 2>/dev/null) && [ -n "$now" ] && [ -d "/proc/$pid" ]; do
+		first=${first:-$now}
+		[ "$now" -le "$most" ] || most=$now
+		sleep 0.2
+	done
+	wait "$!"
+	echo "$first $most"
 }

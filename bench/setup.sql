@@ -23,7 +23,7 @@ SELECT kinderconnect.arm();
 
 -- when each step of a run began; the extension itself only notes where it is
 CREATE TABLE bench.step (run_id bigint, step text, at timestamptz DEFAULT clock_timestamp(), wal pg_lsn DEFAULT pg_current_wal_insert_lsn());
-CREATE FUNCTION bench.note_step() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION bench.note_step() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
 	INSERT INTO bench.step (run_id, step) VALUES (NEW.run_id, CASE WHEN NEW.ended_at IS NULL THEN NEW.step ELSE 'end' END);
 	RETURN NULL;

@@ -164,9 +164,14 @@ END;
 COMMENT ON FUNCTION kinderconnect._children_reply(bigint) IS
 'the rows of a children call as they are taken in: authorization_id filled in (empty: none), weekdays in upper case without repeats, trouble in words, sound where the authorization counts';
 
+-- A list is small beside the tables, and they were empty when the first night
+-- made the plans that its session keeps.
 CREATE FUNCTION kinderconnect._take_children(run bigint, outcome kinderconnect.call_outcome) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
 AS $$
 DECLARE
 	org      text := outcome.organization_id;

@@ -93,7 +93,7 @@ CREATE INDEX batch_too_large ON kinderconnect.batch (organization_id, agency_id,
 CREATE INDEX batch_at_work ON kinderconnect.batch (organization_id, agency_id, provider_id) WHERE state IN ('waiting', 'sending');
 
 CREATE TABLE kinderconnect.batch_record (
-	organization_id text NOT NULL REFERENCES kinderconnect.organization,
+	organization_id text NOT NULL,
 	batch_id        text NOT NULL,
 	record_id       text NOT NULL,
 	PRIMARY KEY (organization_id, batch_id, record_id),
@@ -109,12 +109,19 @@ SELECT pg_catalog.pg_extension_config_dump('kinderconnect.ledger', '');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.batch', '');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.batch_record', '');
 
+-- What handles one batch finds its rows by their keys, whatever the planner
+-- thought of tables that were empty when the night began: its plans, and those
+-- of the foreign keys, are kept for the session.
+
 -- Settles what became of records, in the ledger and in their child-days: the
 -- only way out of 'sending' and 'unknown'. A record that is no longer its
 -- day's last one settles in the ledger alone.
 CREATE FUNCTION kinderconnect._settle(organization text, record_ids text[], outcome text, codes text[], messages text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
 AS $$
 BEGIN
 	WITH settled AS (
@@ -176,6 +183,9 @@ COMMENT ON FUNCTION kinderconnect._recover(text) IS
 CREATE FUNCTION kinderconnect._new_batch(run bigint, organization text, agency text, provider text, parent text, leads boolean, again boolean, record_ids text[]) RETURNS text
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
 AS $$
 DECLARE
 	id text := gen_random_uuid();
@@ -216,6 +226,9 @@ COMMENT ON FUNCTION kinderconnect._most_records(text, text, text) IS
 CREATE FUNCTION kinderconnect._next_batch(run bigint, organization text, agency text, provider text, from_date date, to_date date) RETURNS text
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
 AS $$
 DECLARE
 	id     text;

@@ -5,6 +5,7 @@ MODULE_big = kinderconnect
 OBJS = \
 	src/kinderconnect.o \
 	src/settings.o \
+	src/version.o \
 	src/fault.o \
 	src/secrets.o \
 	src/http.o \

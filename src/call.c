@@ -25,6 +25,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
+#include "version.h"
 
 /* Rows of one call that are kept in memory; more go to a file */
 #define KC_ROWS_KB 1024
@@ -678,6 +679,7 @@ kc_caller_create(MemoryContext parent, int max_in_flight, TimestampTz deadline)
 	MemoryContext context;
 	KcCaller   *caller;
 
+	kc_require_one_version();
 	context = AllocSetContextCreate(parent, "kinderconnect caller",
 									ALLOCSET_DEFAULT_SIZES);
 	caller = (KcCaller *) MemoryContextAllocZero(context, sizeof(KcCaller));

@@ -12,12 +12,9 @@
 #include "kc_compat.h"
 #include "kc_curl_compat.h"
 #include "settings.h"
-#include "utils/builtins.h"
 #include "utils/guc.h"
 
 KC_MODULE_MAGIC;
-
-PG_FUNCTION_INFO_V1(kinderconnect_library_version);
 
 void		_PG_init(void);
 
@@ -27,18 +24,4 @@ _PG_init(void)
 	kc_http_init();
 	kc_settings_init();
 	MarkGUCPrefixReserved("kinderconnect");
-}
-
-/*
- * Our own version is the first word, so that a query can compare it with the
- * version of the installed SQL.
- */
-Datum
-kinderconnect_library_version(PG_FUNCTION_ARGS)
-{
-	curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
-
-	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s libcurl/%s %s", KC_VERSION,
-											  info->version,
-											  info->ssl_version ? info->ssl_version : "no TLS")));
 }

@@ -31,7 +31,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_night ready_night made_seed);
+our @EXPORT = qw(new_night ready_night made_seed own_server);
 
 my $lib = dirname(abs_path(__FILE__));
 my $json = JSON::PP->new->utf8->canonical;
@@ -52,11 +52,12 @@ END
 }
 
 # seed: a file or a hash, default test/data/seed.json; simulator: its further
-# options; conf: lines of postgresql.conf; init: arguments of the node's init
+# options; conf: lines of postgresql.conf; init: arguments of the node's init;
+# server: of own_server()
 sub new_night
 {
 	my ($name, %option) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name, defined $option{server} ? (install_path => $option{server}) : ());
 	my $self = bless {
 		node => $node,
 		database => 'postgres',
@@ -87,6 +88,30 @@ sub new_night
 	$node->start;
 	$self->start_simulator;
 	return $self;
+}
+
+# A copy of the server's installation in a directory of the test's own, where
+# further scripts of the extension can be put: ($path, $extension_directory)
+sub own_server
+{
+	my ($root) = @_;
+	my %where;
+
+	foreach my $what (qw(bindir pkglibdir sharedir))
+	{
+		chomp($where{$what} = `"$ENV{PG_CONFIG}" --$what`);
+		system_or_bail('mkdir', '-p', dirname("$root$where{$what}"));
+	}
+	# a program finds the rest from where it is, not from where a link to it is
+	system_or_bail('cp', '-R', $where{bindir}, "$root$where{bindir}");
+	symlink $where{pkglibdir}, "$root$where{pkglibdir}" or die "could not link $where{pkglibdir}: $!";
+	mkdir "$root$where{sharedir}" or die "could not make $root$where{sharedir}: $!";
+	mkdir "$root$where{sharedir}/extension" or die "could not make $root$where{sharedir}/extension: $!";
+	foreach my $file (glob "$where{sharedir}/* $where{sharedir}/extension/*")
+	{
+		symlink $file, "$root$file" unless -e "$root$file";
+	}
+	return (dirname("$root$where{bindir}"), "$root$where{sharedir}/extension");
 }
 
 # organizations: organization => group of the seed, default all of its groups,

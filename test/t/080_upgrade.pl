@@ -1,0 +1,167 @@
+# ALTER EXTENSION UPDATE from each released version makes what CREATE EXTENSION
+# makes, and keeps what is not ours. Until there is one, and to see that a step
+# forgotten is seen, a version is made up: the present one, taken back a little.
+use strict;
+use warnings;
+
+use Digest::SHA;
+use KinderConnect;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my ($version) = slurp_file('kinderconnect.control') =~ /^default_version = '(.+)'$/m;
+my @released = map { m{--(.+)\.sql$} } glob 'sql/release/kinderconnect--*.sql';
+
+# what was released stays as it was
+my %sum;
+if (-e 'sql/release/SHA256SUMS')
+{
+	%sum = reverse map { split /  /, $_, 2 } split /\n/, slurp_file('sql/release/SHA256SUMS');
+}
+is_deeply(\%sum, { map { my $file = "kinderconnect--$_.sql"; $file => Digest::SHA->new(256)->addfile("sql/release/$file")->hexdigest } @released },
+	'sql/release holds what was released, and nothing else');
+
+my ($server, $scripts) = own_server(PostgreSQL::Test::Utils::tempdir_short());
+my $present = slurp_file("$scripts/kinderconnect--$version.sql");
+if (grep { $_ eq $version } @released)
+{
+	ok($present eq slurp_file("sql/release/kinderconnect--$version.sql"),
+		"$version is released: what is new belongs into sql/upgrade and a next version");
+}
+
+# The text of an object in the present script, with its comments
+sub part
+{
+	my ($name) = @_;
+	my ($head) = $present =~ /^(CREATE (?:VIEW|FUNCTION) \Qkinderconnect.$name\E\b.*?)(?:;|\$\$|BEGIN ATOMIC)\n/ms;
+	my ($end) = $present =~ /^\Q$head\E(;|\$\$\n.*?^\$\$;|BEGIN ATOMIC\n.*?^END;)\n/ms;
+	my @found = ("$head$end\n");
+
+	push @found, $present =~ /^(COMMENT\ ON\ (?:VIEW|COLUMN|FUNCTION)\ \Qkinderconnect.$name\E\b.*?';\n)/msgx;
+	return join '', @found;
+}
+
+# name of a step of the upgrade => what the made-up version lacks, and the step
+my @steps = (
+	'a view, with comments' => 'DROP VIEW kinderconnect.provider_month;', part('provider_month'),
+	'whose rights it reads with' => '', 'ALTER VIEW kinderconnect.provider_month SET (security_invoker = true);',
+	'its privileges' => '', 'GRANT SELECT ON kinderconnect.provider_month TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;',
+	'a column' => 'ALTER TABLE kinderconnect.batch DROP COLUMN attempts;', 'ALTER TABLE kinderconnect.batch ADD COLUMN IF NOT EXISTS attempts integer;',
+	'its comment' => '', q{COMMENT ON COLUMN kinderconnect.batch.attempts IS 'HTTP requests made for it';},
+	'a default' => 'ALTER TABLE kinderconnect.organization ALTER COLUMN backfill_days SET DEFAULT 60;', 'ALTER TABLE kinderconnect.organization ALTER COLUMN backfill_days SET DEFAULT 30;',
+	'a constraint' => 'ALTER TABLE kinderconnect.child_day DROP CONSTRAINT child_day_says_why;',
+		'ALTER TABLE kinderconnect.child_day ADD CONSTRAINT child_day_says_why ' . ($present =~ /CONSTRAINT child_day_says_why (CHECK .*?),?\n/)[0] . ';',
+	'an index' => 'DROP INDEX kinderconnect.child_day_by_date;', ($present =~ /^(CREATE INDEX child_day_by_date .*?;)$/ms)[0],
+	'a function' => 'DROP FUNCTION kinderconnect.retry;', part('retry'),
+	'nothing of it for PUBLIC' => '', 'REVOKE ALL ON FUNCTION kinderconnect.retry FROM PUBLIC;',
+	'who may call it' => '', 'GRANT EXECUTE ON FUNCTION kinderconnect.retry TO kinderconnect_operator;',
+	'a changed body' => q{CREATE OR REPLACE FUNCTION kinderconnect._said(outcome kinderconnect.call_outcome) RETURNS text
+		LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN (outcome).message;}, part('_said') =~ s/^CREATE FUNCTION/CREATE OR REPLACE FUNCTION/r,
+	'what pg_dump keeps' => q{SELECT pg_catalog.pg_extension_config_dump('kinderconnect.agency_rule', '');},
+		q{SELECT pg_catalog.pg_extension_config_dump('kinderconnect.agency_rule', 'WHERE NOT builtin');},
+	'shipped rows' => q{DELETE FROM kinderconnect.agency_rule WHERE rule = 'closures' AND builtin; UPDATE kinderconnect.agency_rule SET note = 'as of old' WHERE builtin;},
+		'DELETE FROM kinderconnect.agency_rule WHERE builtin;' . ($present =~ /^(INSERT INTO kinderconnect\.agency_rule .*?\);\n)/ms)[0],
+	'words of a reason' => q{UPDATE kinderconnect.reason SET what_to_do = 'wait' WHERE reason = 'unmatched';},
+		'DELETE FROM kinderconnect.reason;' . ($present =~ /^(INSERT INTO kinderconnect\.reason .*?\);\n)/ms)[0]);
+my (@names, %older, %step);
+while (my ($name, $less, $more) = splice @steps, 0, 3)
+{
+	push @names, $name;
+	($older{$name}, $step{$name}) = ($less, $more);
+}
+
+my $first = '\echo Use "CREATE EXTENSION kinderconnect" to load this file. \quit' . "\n";
+append_to_file("$scripts/kinderconnect--0.9.9.sql", join "\n", $present, @older{@names}, '');
+append_to_file("$scripts/kinderconnect--0.9.9--$version.sql", join "\n", $first, @step{@names}, '');
+foreach my $n (0 .. $#names)
+{
+	append_to_file("$scripts/kinderconnect--0.9.9--0.9.9.$n.sql", join "\n", $first, @step{ grep { $_ ne $names[$n] } @names }, '');
+}
+foreach my $release (grep { $_ ne $version } @released)
+{
+	append_to_file("$scripts/kinderconnect--$release.sql", slurp_file("sql/release/kinderconnect--$release.sql"));
+}
+
+my $night = new_night('upgrade', server => $server);
+my $node = $night->node;
+my $catalog = slurp_file('test/lib/catalog.sql');
+
+sub in_database
+{
+	my ($database, @queries) = @_;
+
+	return join "\n", map { $node->safe_psql($database, "SET client_min_messages = warning; SET search_path = pg_catalog; $_") } @queries;
+}
+
+sub made
+{
+	my ($database, $from, $to) = @_;
+
+	$node->safe_psql('postgres', "CREATE DATABASE $database");
+	in_database($database, "CREATE EXTENSION kinderconnect VERSION '$from' CASCADE");
+	in_database($database, "ALTER EXTENSION kinderconnect UPDATE TO '$to'") if defined $to;
+	return in_database($database, $catalog);
+}
+
+# what the one has and the other has not
+sub apart
+{
+	my ($one, $other) = @_;
+	my %seen = map { $_ => 1 } split /^(?=\S.* \| )/m, "$other\n";
+
+	return join '', grep { !$seen{$_} } split /^(?=\S.* \| )/m, "$one\n";
+}
+
+my $fresh = made('fresh', $version);
+cmp_ok(() = $fresh =~ /\n/g, '>', 1000, 'a fresh installation is listed');
+is(in_database('fresh', $catalog), $fresh, 'the same way each time');
+
+foreach my $release (grep { $_ ne $version } @released)
+{
+	(my $database = "from_$release") =~ s/\W/_/g;
+	is(apart($fresh, made($database, $release, $version)), '', "$release becomes $version: nothing is missing");
+	is(apart(in_database($database, $catalog), $fresh), '', "$release becomes $version: nothing is left");
+}
+
+my $upgraded = made('whole', '0.9.9', $version);
+is(apart($fresh, $upgraded), '', 'what the upgrade of a version made up lacks');
+is(apart($upgraded, $fresh), '', 'and has too much');
+foreach my $n (0 .. $#names)
+{
+	# a later step may fail without it
+	my $there = eval { made("step$n", '0.9.9', "0.9.9.$n") } // 'an error';
+
+	isnt($there, $fresh, "an upgrade that forgets this is seen: $names[$n]");
+}
+
+# what others have put in stays
+$node->safe_psql('postgres', 'CREATE DATABASE used');
+in_database('used', q{CREATE EXTENSION kinderconnect VERSION '0.9.9' CASCADE},
+	q{INSERT INTO kinderconnect.agency_rule (state, rule, valid, value, enforced, source) VALUES ('TX', 'entry_window_days', '(,)', '9', true, 'a letter')},
+	q{INSERT INTO kinderconnect.dialect (dialect, description, auth) VALUES ('ours', 'the paper', 'oauth2');
+	INSERT INTO kinderconnect.dialect_operation SELECT (jsonb_populate_record(o, '{"dialect": "ours", "path": "/other"}')).* FROM kinderconnect.dialect_operation o WHERE dialect = 'kinderbridge'},
+	q{INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url, token_url, client_id, client_secret) VALUES ('service', 'ours', 'https://a.example', 'https://a.example/token', 'me', 'mine')},
+	q{INSERT INTO kinderconnect.nickname (name, nickname) VALUES ('annamirl', 'mirl')},
+	q{GRANT SELECT ON kinderconnect.batch TO PUBLIC; REVOKE SELECT ON kinderconnect.run FROM kinderconnect_analyst});
+my $kept = q{SELECT to_jsonb(a) FROM kinderconnect.agency_rule a WHERE NOT builtin UNION ALL SELECT to_jsonb(d) FROM kinderconnect.dialect d WHERE NOT builtin
+	UNION ALL SELECT to_jsonb(o) FROM kinderconnect.dialect_operation o WHERE dialect = 'ours' UNION ALL SELECT to_jsonb(e) FROM kinderconnect.endpoint e
+	UNION ALL SELECT to_jsonb(n) FROM kinderconnect.nickname n WHERE NOT builtin
+	UNION ALL SELECT to_jsonb(array_agg(concat_ws(' ', c.relname, x.grantee, x.privilege_type) ORDER BY c.relname, x.grantee, x.privilege_type))
+		FROM pg_class c, aclexplode(c.relacl) x WHERE c.oid IN ('kinderconnect.batch'::regclass, 'kinderconnect.run'::regclass) ORDER BY 1};
+my $before = in_database('used', $kept);
+
+# The new library is there before the update is run.
+sub said { my ($status, $stdout, $stderr) = $node->psql('used', "\\set VERBOSITY verbose\n$_[0]"); return $stderr; }
+
+is(in_database('used', q{SELECT kinderconnect.fold('É'), count(*) FROM kinderconnect.provider_summary}), 'e|0', 'before the update reading goes on');
+like(said(q{SELECT kinderconnect._open(NULL)}),
+	qr/ERROR:  KC001: the library of kinderconnect is of version \Q$version\E, and its SQL in this database of version 0\.9\.9\nHINT:  Run ALTER EXTENSION kinderconnect UPDATE/,
+	'calling the service does not');
+like(said(q{SELECT * FROM kinderconnect.api_customers('x')}), qr/KC001: the library of kinderconnect/, 'nor for a single call');
+
+in_database('used', 'ALTER EXTENSION kinderconnect UPDATE');
+is(in_database('used', $kept), $before, 'rules, dialects, names, endpoints and privileges of others are as before');
+is(said(q{SELECT kinderconnect._open(NULL); SELECT kinderconnect._close()}), '', 'after the update the service can be called');
+
+done_testing;

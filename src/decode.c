@@ -2,9 +2,10 @@
  * decode.c
  *	  Reads a reply by a plan, as it arrives, into rows.
  *
- * A scanner that knows no more of JSON than strings, escapes and depth cuts
- * the elements of the list out of the stream.  Each becomes rows as soon as it
- * is whole, see record.c.  What stands around the list, the envelope, is kept
+ * An element of the list that stands as a whole in what has arrived becomes
+ * rows at once, see record.c.  Any other is cut out of the stream by a scanner
+ * that knows no more of JSON than strings, escapes and depth, and becomes rows
+ * as soon as it is whole.  What stands around the list, the envelope, is kept
  * and parsed at the end.
  *
  * Invariants: memory does not grow with the reply; nothing in it can raise an
@@ -232,11 +233,28 @@ scan_outside(KcDecoder *decoder, const char *p, const char *end)
 	return p;
 }
 
+/* Most records stand as a whole in what has arrived, and need no scan before */
+static const char *
+try_record(KcDecoder *decoder, const char *p, const char *end)
+{
+	const char *after = kc_record_try(decoder->reader, p, end, KC_MAX_DEPTH - 1 - decoder->depth,
+									  &decoder->problems);
+
+	if (after != NULL)
+	{
+		decoder->entries++;
+		decoder->expect = KC_COMMA_OR_END;
+	}
+	return after;
+}
+
 static const char *
 scan_between(KcDecoder *decoder, const char *p, const char *end)
 {
 	for (; p < end; p++)
 	{
+		const char *after;
+
 		if (is_space(*p))
 			continue;
 		if (*p == ']' && decoder->expect != KC_ELEMENT)
@@ -254,6 +272,12 @@ scan_between(KcDecoder *decoder, const char *p, const char *end)
 		{
 			decoder->trouble = "The list in the reply is broken.";
 			return p;
+		}
+		after = *p == '{' ? try_record(decoder, p, end) : NULL;
+		if (after != NULL)
+		{
+			p = after - 1;
+			continue;
 		}
 		decoder->where = KC_INSIDE;
 		decoder->inner_depth = 0;
@@ -275,6 +299,8 @@ hold_record(KcDecoder *decoder, const char *data, size_t len)
 static void
 take_record(KcDecoder *decoder, const char *json, size_t len)
 {
+	if (!decoder->too_large && len > 0 && json[0] == '{' && try_record(decoder, json, json + len) != NULL)
+		return;
 	decoder->entries++;
 	decoder->problems += kc_record_take(decoder->reader,
 										decoder->too_large ? NULL : json, len);

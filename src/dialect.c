@@ -168,6 +168,7 @@ make_node(const KcNode *parent, const char *key)
 	KcNode	   *node = palloc0(sizeof(KcNode));
 
 	node->key = key;
+	node->key_len = key ? strlen(key) : 0;
 	if (parent == NULL)
 		node->path = "";
 	else if (key == NULL)
@@ -196,7 +197,7 @@ node_at(KcNode *node, const char *path)
 		{
 			KcNode	   *child = lfirst(lc);
 
-			if (strlen(child->key) == len && strncmp(child->key, path, len) == 0)
+			if (child->key_len == len && strncmp(child->key, path, len) == 0)
 				found = child;
 		}
 		if (found == NULL)

@@ -111,6 +111,7 @@ typedef struct KcField
 typedef struct KcNode
 {
 	const char *key;			/* NULL at the root and for "[]" */
+	size_t		key_len;
 	const char *path;			/* from the root, for messages */
 	List	   *children;		/* KcNodes, by first position */
 	struct KcNode *element;		/* "[]": each element of this array */

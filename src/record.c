@@ -18,18 +18,36 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+/* The fuzzer switches it, to compare */
+#ifndef KC_QUICK
+#define KC_QUICK true
+#else
+extern bool KC_QUICK;
+#endif
+
+#define KC_TEXTS 4096			/* bytes */
 #define KC_MAX_TEXT 1024		/* bytes */
 #define KC_MAX_ID 64			/* characters */
+#define KC_MAX_MOMENT 64		/* bytes; no date or time is longer */
 
 /* What was found for a field; of one below an array, an item an element */
 typedef struct KcFound
 {
 	KcJsonKind	kind;
-	char	   *text;			/* of a scalar */
+	const char *text;			/* of a scalar; not ended by a zero */
+	size_t		len;
 	int			nitems;
 	int			room;
 	struct KcFound *items;
 } KcFound;
+
+/* An object or array that is open */
+typedef struct KcOpen
+{
+	const KcNode *node;			/* NULL where nothing below it is wanted */
+	int			next_key;		/* the child to look at first */
+	uint64		seen;			/* which of the first 64 children had a key */
+} KcOpen;
 
 struct KcRecordReader
 {
@@ -39,10 +57,15 @@ struct KcRecordReader
 	MemoryContext row_context;	/* one record may make very many rows */
 	int32		ordinal;		/* over all pages */
 	int64		problems;		/* rows with a problem, of the record */
+	Datum	   *values;			/* of a row, by attribute */
+	bool	   *nulls;
+	StringInfoData row_problem;
+	char	   *texts;			/* of a row: those that have room here */
+	size_t		texts_used;
 
-	/* the record being parsed; all in record_context */
+	/* the record being parsed; what it holds is in record_context */
 	int			level;
-	const KcNode *open[KC_MAX_DEPTH + 1];
+	KcOpen		open[KC_MAX_DEPTH + 1];
 	const KcNode *at;			/* where the next value belongs, or NULL */
 	KcFound    *found;			/* by slot */
 	KcFound   **nested;			/* by element of nested_path, by slot */
@@ -143,7 +166,7 @@ check_value_shape(KcRecordReader *reader, const KcNode *node, KcJsonKind kind)
 }
 
 static void
-take_value(KcRecordReader *reader, KcJsonKind kind, char *text)
+take_value(KcRecordReader *reader, KcJsonKind kind, const char *text, size_t len)
 {
 	const KcNode *node = reader->at;
 	ListCell   *lc;
@@ -165,6 +188,7 @@ take_value(KcRecordReader *reader, KcJsonKind kind, char *text)
 		{
 			found->kind = kind;
 			found->text = text;
+			found->len = len;
 		}
 	}
 }
@@ -173,32 +197,23 @@ static void
 open_value(KcRecordReader *reader)
 {
 	Assert(reader->level <= KC_MAX_DEPTH);
-	reader->open[reader->level++] = reader->at;
+	reader->open[reader->level++] = (KcOpen) {.node = reader->at};
 }
 
-static KC_JSON_ACTION
-record_close(void *state)
+static void
+take_object(KcRecordReader *reader)
 {
-	((KcRecordReader *) state)->level--;
-	KC_JSON_ACTION_DONE;
+	take_value(reader, KC_JSON_OBJECT, NULL, 0);
+	open_value(reader);
 }
 
-static KC_JSON_ACTION
-record_object(void *state)
+static void
+take_array(KcRecordReader *reader)
 {
-	take_value(state, KC_JSON_OBJECT, NULL);
-	open_value(state);
-	KC_JSON_ACTION_DONE;
-}
-
-static KC_JSON_ACTION
-record_array(void *state)
-{
-	KcRecordReader *reader = state;
 	const KcNode *node = reader->at;
 	ListCell   *lc;
 
-	take_value(reader, KC_JSON_ARRAY, NULL);
+	take_value(reader, KC_JSON_ARRAY, NULL, 0);
 	if (node != NULL && node->element != NULL && node->element->in_list)
 	{
 		foreach(lc, node->element->below)
@@ -210,31 +225,40 @@ record_array(void *state)
 		}
 	}
 	open_value(reader);
-	KC_JSON_ACTION_DONE;
 }
 
-static KC_JSON_ACTION
-record_key(void *state, char *key, bool isnull)
+/* Keys mostly come in the order in which the dialect names them */
+static void
+take_key(KcRecordReader *reader, const char *key, size_t len)
 {
-	KcRecordReader *reader = state;
-	const KcNode *node = reader->open[reader->level - 1];
-	ListCell   *lc;
+	KcOpen	   *open = &reader->open[reader->level - 1];
+	const KcNode *node = open->node;
+	int			count;
+	int			at;
 
 	reader->at = NULL;
 	if (node == NULL)
-		KC_JSON_ACTION_DONE;
-	foreach(lc, node->children)
+		return;
+	count = list_length(node->children);
+	at = open->next_key;
+	for (int i = 0; i < count; i++, at++)
 	{
-		const KcNode *child = lfirst(lc);
+		const KcNode *child;
 
-		if (strcmp(child->key, key) == 0)
+		if (at >= count)
+			at = 0;
+		child = list_nth(node->children, at);
+		if (child->key_len == len && memcmp(child->key, key, len) == 0)
 		{
 			reader->at = child;
-			forget(reader, child);
-			break;
+			open->next_key = at + 1;
+			if (at >= 64 || (open->seen & (UINT64CONST(1) << at)))
+				forget(reader, child);
+			else
+				open->seen |= UINT64CONST(1) << at;
+			return;
 		}
 	}
-	KC_JSON_ACTION_DONE;
 }
 
 static void
@@ -267,16 +291,15 @@ add_item(KcFound *found)
 	memset(&found->items[found->nitems++], 0, sizeof(KcFound));
 }
 
-static KC_JSON_ACTION
-record_element(void *state, bool isnull)
+static void
+take_element(KcRecordReader *reader)
 {
-	KcRecordReader *reader = state;
-	const KcNode *node = reader->open[reader->level - 1];
+	const KcNode *node = reader->open[reader->level - 1].node;
 	ListCell   *lc;
 
 	reader->at = node ? node->element : NULL;
 	if (reader->at == NULL)
-		KC_JSON_ACTION_DONE;
+		return;
 
 	if (!reader->at->in_list)
 		add_nested(reader);
@@ -290,14 +313,300 @@ record_element(void *state, bool isnull)
 				add_item(found);
 		}
 	}
+}
+
+/* The same as PostgreSQL's parser tells it */
+
+static KC_JSON_ACTION
+record_close(void *state)
+{
+	((KcRecordReader *) state)->level--;
+	KC_JSON_ACTION_DONE;
+}
+
+static KC_JSON_ACTION
+record_object(void *state)
+{
+	take_object(state);
+	KC_JSON_ACTION_DONE;
+}
+
+static KC_JSON_ACTION
+record_array(void *state)
+{
+	take_array(state);
+	KC_JSON_ACTION_DONE;
+}
+
+static KC_JSON_ACTION
+record_key(void *state, char *key, bool isnull)
+{
+	take_key(state, key, strlen(key));
+	KC_JSON_ACTION_DONE;
+}
+
+static KC_JSON_ACTION
+record_element(void *state, bool isnull)
+{
+	take_element(state);
 	KC_JSON_ACTION_DONE;
 }
 
 static KC_JSON_ACTION
 record_scalar(void *state, char *token, JsonTokenType type)
 {
-	take_value(state, kc_json_kind(type), token);
+	take_value(state, kc_json_kind(type), token, strlen(token));
 	KC_JSON_ACTION_DONE;
+}
+
+/*
+ * The same, read by ourselves.  PostgreSQL's parser copies and checks each
+ * token by itself, which costs most of the time of a night's lists.  Here a
+ * record that is as records ordinarily are is read where it stands; at the
+ * least doubt nothing is decided, and that parser reads it.
+ */
+
+/* Bytes that stand in a string for themselves, and are ASCII */
+static const bool is_plain[256] = {
+	[0x20 ... 0x21] = true,[0x23 ... 0x5b] = true,[0x5d ... 0x7f] = true
+};
+
+/* Has one of eight bytes the high bit, or is it a quote, backslash or control? */
+static inline bool
+has_special(const char *p)
+{
+	const uint64 ones = UINT64CONST(0x0101010101010101);
+	const uint64 high = UINT64CONST(0x8080808080808080);
+	uint64		w;
+	uint64		quote;
+	uint64		backslash;
+
+	memcpy(&w, p, sizeof(w));
+	quote = w ^ (ones * '"');
+	backslash = w ^ (ones * '\\');
+	return (((quote - ones) | (backslash - ones) | (w - ones * 0x20) | w) & high) != 0;
+}
+
+static inline const char *
+skip_space(const char *p, const char *end)
+{
+	while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+		p++;
+	return p;
+}
+
+static KC_JSON_ACTION
+keep_token(void *state, char *token, JsonTokenType type)
+{
+	*(char **) state = token;
+	KC_JSON_ACTION_DONE;
+}
+
+/*
+ * The string whose first byte after the quote is p; answers the byte after its
+ * closing quote, or NULL.  One with escapes is PostgreSQL's to read.
+ */
+static inline const char *
+read_string(const char *p, const char *end, const char **text, size_t *len)
+{
+	const char *start = p;
+	bool		escaped = false;
+	bool		high = false;
+
+	for (;;)
+	{
+		while (end - p >= 8 && !has_special(p))
+			p += 8;
+		while (p < end && is_plain[(unsigned char) *p])
+			p++;
+		if (p == end || (unsigned char) *p < 0x20)
+			return NULL;
+		if (*p == '"')
+			break;
+		if (*p == '\\')
+		{
+			escaped = true;
+			if (++p == end)
+				return NULL;
+		}
+		else
+			high = true;
+		p++;
+	}
+
+	*text = start;
+	*len = p - start;
+	if (escaped)
+	{
+		char	   *token = NULL;
+		JsonSemAction actions = {.semstate = &token,.scalar = keep_token};
+
+		if (!kc_json_parse(start - 1, p + 1 - (start - 1), &actions))
+			return NULL;
+		*text = token;
+		*len = strlen(token);
+	}
+	else if (high && !pg_verify_mbstr(PG_UTF8, start, p - start, true))
+		return NULL;
+	return p + 1;
+}
+
+static inline bool
+is_digit(const char *p, const char *end)
+{
+	return p < end && *p >= '0' && *p <= '9';
+}
+
+static const char *
+read_number(const char *p, const char *end)
+{
+	if (*p == '-')
+		p++;
+	if (!is_digit(p, end))
+		return NULL;
+	if (*p++ != '0')
+	{
+		while (is_digit(p, end))
+			p++;
+	}
+	if (p < end && *p == '.')
+	{
+		if (!is_digit(++p, end))
+			return NULL;
+		while (is_digit(p, end))
+			p++;
+	}
+	if (p < end && (*p == 'e' || *p == 'E'))
+	{
+		p++;
+		if (p < end && (*p == '+' || *p == '-'))
+			p++;
+		if (!is_digit(p, end))
+			return NULL;
+		while (is_digit(p, end))
+			p++;
+	}
+	return p;
+}
+
+/* A scalar; what follows it is judged by the caller */
+static inline const char *
+read_scalar(KcRecordReader *reader, const char *p, const char *end)
+{
+	static const struct
+	{
+		const char *word;
+		size_t		len;
+		KcJsonKind	kind;
+	}			words[] =
+	{
+		{"null", 4, KC_JSON_NULL},
+		{"true", 4, KC_JSON_BOOLEAN},
+		{"false", 5, KC_JSON_BOOLEAN}
+	};
+	const char *start = p;
+	const char *text;
+	size_t		len;
+
+	if (*p == '"')
+	{
+		p = read_string(p + 1, end, &text, &len);
+		if (p != NULL)
+			take_value(reader, KC_JSON_STRING, text, len);
+		return p;
+	}
+	for (int i = 0; i < lengthof(words); i++)
+	{
+		if (*p == words[i].word[0])
+		{
+			if (end - p < words[i].len || memcmp(p, words[i].word, words[i].len) != 0)
+				return NULL;
+			take_value(reader, words[i].kind, p, words[i].len);
+			return p + words[i].len;
+		}
+	}
+	p = read_number(p, end);
+	if (p != NULL)
+		take_value(reader, KC_JSON_NUMBER, start, p - start);
+	return p;
+}
+
+/*
+ * The object that begins at p; answers the byte after it, or NULL where it does
+ * not end before end, nests deeper, or is anything but plain.
+ */
+static const char *
+read_record(KcRecordReader *reader, const char *p, const char *end, int max_depth)
+{
+	uint64		objects = 0;	/* which of the open ones are */
+
+	for (;;)
+	{
+		/* a value */
+		if (p == end)
+			return NULL;
+		if (*p == '{' || *p == '[')
+		{
+			bool		is_object = *p == '{';
+
+			if (reader->level == max_depth)
+				return NULL;
+			if (is_object)
+				take_object(reader);
+			else
+				take_array(reader);
+			objects = (objects << 1) | is_object;
+			p = skip_space(p + 1, end);
+			if (p == end)
+				return NULL;
+			if (*p == (is_object ? '}' : ']'))
+				goto close;
+			goto member;
+		}
+		p = read_scalar(reader, p, end);
+		if (p == NULL)
+			return NULL;
+
+		/* what follows a value */
+next:
+		p = skip_space(p, end);
+		if (p == end)
+			return NULL;
+		if (*p == ',')
+		{
+			p = skip_space(p + 1, end);
+			goto member;
+		}
+		if (*p != ((objects & 1) ? '}' : ']'))
+			return NULL;
+close:
+		p++;
+		objects >>= 1;
+		if (--reader->level == 0)
+			return p;
+		goto next;
+
+		/* a key, or the next element */
+member:
+		if (objects & 1)
+		{
+			const char *key;
+			size_t		len;
+
+			if (p == end || *p != '"')
+				return NULL;
+			p = read_string(p + 1, end, &key, &len);
+			if (p == NULL)
+				return NULL;
+			p = skip_space(p, end);
+			if (p == end || *p != ':')
+				return NULL;
+			p = skip_space(p + 1, end);
+			take_key(reader, key, len);
+		}
+		else
+			take_element(reader);
+	}
 }
 
 /*
@@ -315,7 +624,13 @@ static bool
 is_there(const KcFound *found)
 {
 	return found != NULL && found->kind != KC_JSON_ABSENT && found->kind != KC_JSON_NULL &&
-		!(found->kind == KC_JSON_STRING && found->text[0] == '\0');
+		!(found->kind == KC_JSON_STRING && found->len == 0);
+}
+
+static inline bool
+is_text(const KcFound *found, const char *text)
+{
+	return strlen(text) == found->len && memcmp(text, found->text, found->len) == 0;
 }
 
 static const char *
@@ -326,79 +641,115 @@ our_value(const KcField *field, const KcFound *found)
 		const KcJson *wire = &field->codes[i].wire;
 
 		if (wire->kind == found->kind &&
-			(wire->kind == KC_JSON_OBJECT || strcmp(wire->text, found->text) == 0))
+			(wire->kind == KC_JSON_OBJECT || is_text(found, wire->text)))
 			return field->codes[i].ours;
 	}
 	return NULL;
 }
 
+static bool
+is_all_digits(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+	{
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+	}
+	return true;
+}
+
+/* As cstring_to_text_with_len(), until the row is put */
+static text *
+make_text(KcRecordReader *reader, const char *data, size_t len)
+{
+	size_t		size = INTALIGN(VARHDRSZ + len);
+	text	   *result;
+
+	if (reader->texts_used + size <= KC_TEXTS)
+	{
+		result = (text *) (reader->texts + reader->texts_used);
+		reader->texts_used += size;
+	}
+	else
+		result = palloc(size);
+	SET_VARSIZE(result, VARHDRSZ + len);
+	memcpy(VARDATA(result), data, len);
+	return result;
+}
+
 static KcTaken
-take_text(const KcField *field, const KcFound *found, StringInfo problem, Datum *value)
+take_text(KcRecordReader *reader, const KcField *field, const KcFound *found, Datum *value)
 {
 	const char *text = found->text;
-	size_t		len = strlen(text);
+	size_t		len = found->len;
 
 	if (found->kind == KC_JSON_BOOLEAN && field->ncodes == 0)
-		add_problem(problem, "key \"%s\" is not a string", field->path);
+		add_problem(&reader->row_problem, "key \"%s\" is not a string", field->path);
 	else if (found->kind == KC_JSON_NUMBER && len > KC_MAX_ID)
-		add_problem(problem, "key \"%s\" is a number of more than %d digits", field->path, KC_MAX_ID);
+		add_problem(&reader->row_problem, "key \"%s\" is a number of more than %d digits", field->path, KC_MAX_ID);
 	else if (found->kind == KC_JSON_NUMBER && field->column->is_id &&
-			 strspn(text, "0123456789") != len)
-		add_problem(problem, "key \"%s\" is neither a string nor a whole number", field->path);
-	else if (field->column->is_id && pg_mbstrlen_with_len(text, len) > KC_MAX_ID)
-		add_problem(problem, "key \"%s\" is longer than %d characters", field->path, KC_MAX_ID);
+			 !is_all_digits(text, len))
+		add_problem(&reader->row_problem, "key \"%s\" is neither a string nor a whole number", field->path);
+	else if (field->column->is_id && len > KC_MAX_ID && pg_mbstrlen_with_len(text, len) > KC_MAX_ID)
+		add_problem(&reader->row_problem, "key \"%s\" is longer than %d characters", field->path, KC_MAX_ID);
 	else if (len > KC_MAX_TEXT)
-		add_problem(problem, "key \"%s\" is longer than %d bytes", field->path, KC_MAX_TEXT);
+		add_problem(&reader->row_problem, "key \"%s\" is longer than %d bytes", field->path, KC_MAX_TEXT);
 	else
 	{
-		*value = PointerGetDatum(cstring_to_text_with_len(text, len));
+		*value = PointerGetDatum(make_text(reader, text, len));
 		return KC_TAKEN;
 	}
 	return KC_WRONG;
 }
 
 static KcTaken
-take_moment(const KcField *field, const KcFound *found, StringInfo problem, Datum *value)
+take_moment(KcRecordReader *reader, const KcField *field, const KcFound *found, Datum *value)
 {
 	DateADT		date;
 	TimeADT		time;
 	TimestampTz instant;
-	bool		is_string = (found->kind == KC_JSON_STRING);
+	char		text[KC_MAX_MOMENT + 1];
+	bool		is_string = (found->kind == KC_JSON_STRING && found->len <= KC_MAX_MOMENT);
 
+	if (is_string)
+	{
+		memcpy(text, found->text, found->len);
+		text[found->len] = '\0';
+	}
 	switch (field->column->type)
 	{
 		case KC_TYPE_DATE:
-			if (is_string && kc_format_read_date(field->format, found->text, &date))
+			if (is_string && kc_format_read_date(field->format, text, &date))
 			{
 				*value = DateADTGetDatum(date);
 				return KC_TAKEN;
 			}
-			add_problem(problem, "key \"%s\" is not a date in format %s", field->path,
+			add_problem(&reader->row_problem, "key \"%s\" is not a date in format %s", field->path,
 						kc_format_pattern(field->format));
 			break;
 		case KC_TYPE_TIME:
-			if (is_string && kc_format_read_time(field->format, found->text, &time))
+			if (is_string && kc_format_read_time(field->format, text, &time))
 			{
 				*value = TimeADTGetDatum(time);
 				return KC_TAKEN;
 			}
-			add_problem(problem, "key \"%s\" is not a time in format %s", field->path,
+			add_problem(&reader->row_problem, "key \"%s\" is not a time in format %s", field->path,
 						kc_format_pattern(field->format));
 			break;
 		default:
-			if (is_string && kc_read_timestamptz(found->text, &instant))
+			if (is_string && kc_read_timestamptz(text, &instant))
 			{
 				*value = TimestampTzGetDatum(instant);
 				return KC_TAKEN;
 			}
-			add_problem(problem, "key \"%s\" is not a timestamp in ISO 8601 with a zone", field->path);
+			add_problem(&reader->row_problem, "key \"%s\" is not a timestamp in ISO 8601 with a zone", field->path);
 			break;
 	}
 	return KC_WRONG;
 }
 
 static KcTaken
-take_scalar(const KcField *field, const KcFound *found, StringInfo problem, Datum *value)
+take_scalar(KcRecordReader *reader, const KcField *field, const KcFound *found, Datum *value)
 {
 	const char *ours;
 
@@ -416,24 +767,24 @@ take_scalar(const KcField *field, const KcFound *found, StringInfo problem, Datu
 	{
 		if (field->ncodes > 0)
 			return KC_NOTHING;
-		add_problem(problem, "key \"%s\" is not a single value", field->path);
+		add_problem(&reader->row_problem, "key \"%s\" is not a single value", field->path);
 		return KC_WRONG;
 	}
 
 	switch (field->column->type)
 	{
 		case KC_TYPE_TEXT:
-			return take_text(field, found, problem, value);
+			return take_text(reader, field, found, value);
 		case KC_TYPE_BOOLEAN:
 			if (found->kind == KC_JSON_BOOLEAN)
 			{
-				*value = BoolGetDatum(strcmp(found->text, "true") == 0);
+				*value = BoolGetDatum(is_text(found, "true"));
 				return KC_TAKEN;
 			}
-			add_problem(problem, "key \"%s\" is neither true nor false", field->path);
+			add_problem(&reader->row_problem, "key \"%s\" is neither true nor false", field->path);
 			return KC_WRONG;
 		default:
-			return take_moment(field, found, problem, value);
+			return take_moment(reader, field, found, value);
 	}
 }
 
@@ -451,11 +802,12 @@ make_array(const KcColumn *column, Datum *values, bool *nulls, int count)
 
 /* A column that is one array on the wire; of bad items one problem is told */
 static KcTaken
-take_list(const KcField *field, const KcFound *found, StringInfo problem, Datum *value)
+take_list(KcRecordReader *reader, const KcField *field, const KcFound *found, Datum *value)
 {
 	Datum	   *values;
 	bool	   *nulls;
 	bool		wrong = false;
+	StringInfo	problem = &reader->row_problem;
 
 	if (found == NULL || found->kind != KC_JSON_ARRAY)
 		return KC_NOTHING;
@@ -465,7 +817,7 @@ take_list(const KcField *field, const KcFound *found, StringInfo problem, Datum 
 	for (int i = 0; i < found->nitems; i++)
 	{
 		int			len = problem->len;
-		KcTaken		taken = take_scalar(field, &found->items[i], problem, &values[i]);
+		KcTaken		taken = take_scalar(reader, field, &found->items[i], &values[i]);
 
 		nulls[i] = (taken != KC_TAKEN);
 		if (taken == KC_WRONG && wrong)
@@ -481,8 +833,8 @@ take_list(const KcField *field, const KcFound *found, StringInfo problem, Datum 
 
 /* Columns spread over keys are as long as the longest: they run in parallel */
 static KcTaken
-take_elements(const List *fields, const KcFound *found, int count,
-			  StringInfo problem, Datum *value)
+take_elements(KcRecordReader *reader, const List *fields, const KcFound *found, int count,
+			  Datum *value)
 {
 	Datum		values[KC_MAX_ELEMENT] = {0};
 	bool		nulls[KC_MAX_ELEMENT];
@@ -497,7 +849,7 @@ take_elements(const List *fields, const KcFound *found, int count,
 		const KcField *field = lfirst(lc);
 		int			i = field->element - 1;
 
-		if (nulls[i] && take_scalar(field, &found[field->slot], problem, &values[i]) == KC_TAKEN)
+		if (nulls[i] && take_scalar(reader, field, &found[field->slot], &values[i]) == KC_TAKEN)
 			nulls[i] = false;
 	}
 	*value = make_array(((KcField *) linitial(fields))->column, values, nulls, count);
@@ -523,8 +875,7 @@ count_elements(const KcRecordReader *reader, const KcFound *nested)
 
 /* The first of a column's fields that has a value */
 static KcTaken
-take_column(const KcRecordReader *reader, const List *fields, const KcFound *nested,
-			StringInfo problem, Datum *value)
+take_column(KcRecordReader *reader, const List *fields, const KcFound *nested, Datum *value)
 {
 	ListCell   *lc;
 
@@ -542,11 +893,11 @@ take_column(const KcRecordReader *reader, const List *fields, const KcFound *nes
 		if (found == NULL)
 			continue;
 		if (field->element != 0)
-			return take_elements(fields, found, count_elements(reader, nested), problem, value);
+			return take_elements(reader, fields, found, count_elements(reader, nested), value);
 		if (field->column->is_array)
-			taken = take_list(field, &found[field->slot], problem, value);
+			taken = take_list(reader, field, &found[field->slot], value);
 		else
-			taken = take_scalar(field, &found[field->slot], problem, value);
+			taken = take_scalar(reader, field, &found[field->slot], value);
 		if (taken != KC_NOTHING)
 			return taken;
 	}
@@ -554,8 +905,7 @@ take_column(const KcRecordReader *reader, const List *fields, const KcFound *nes
 }
 
 static void
-check_required(const KcRecordReader *reader, const List *fields, const KcFound *nested,
-			   StringInfo problem)
+check_required(KcRecordReader *reader, const List *fields, const KcFound *nested)
 {
 	ListCell   *lc;
 
@@ -565,7 +915,7 @@ check_required(const KcRecordReader *reader, const List *fields, const KcFound *
 		const KcFound *found = field->nested ? nested : reader->found;
 
 		if (field->required && found != NULL && !is_there(&found[field->slot]))
-			add_problem(problem, "missing key \"%s\"", field->path);
+			add_problem(&reader->row_problem, "missing key \"%s\"", field->path);
 	}
 }
 
@@ -576,27 +926,31 @@ put_row(KcRecordReader *reader, const KcFound *nested, bool whole)
 	const KcPlan *plan = reader->plan;
 	TupleDesc	desc = plan->info.reply_desc;
 	MemoryContext old = MemoryContextSwitchTo(reader->row_context);
-	Datum	   *values = palloc0(sizeof(Datum) * desc->natts);
-	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
-	StringInfoData problem;
+	Datum	   *values = reader->values;
+	bool	   *nulls = reader->nulls;
+	StringInfo	problem = &reader->row_problem;
 
-	initStringInfo(&problem);
-	appendBinaryStringInfo(&problem, reader->problem.data, reader->problem.len);
+	reader->texts_used = 0;
+	resetStringInfo(problem);
+	if (reader->problem.len > 0)
+		appendBinaryStringInfo(problem, reader->problem.data, reader->problem.len);
 
 	for (int i = 0; i < desc->natts; i++)
 	{
-		nulls[i] = take_column(reader, plan->reply_fields[i], nested, &problem,
-							   &values[i]) != KC_TAKEN;
+		const List *fields = plan->reply_fields[i];
+
+		values[i] = (Datum) 0;
+		nulls[i] = take_column(reader, fields, nested, &values[i]) != KC_TAKEN;
 		if (whole)
-			check_required(reader, plan->reply_fields[i], nested, &problem);
+			check_required(reader, fields, nested);
 	}
 
 	values[plan->ordinal_index] = Int32GetDatum(reader->ordinal);
 	nulls[plan->ordinal_index] = false;
-	if (problem.len > 0)
+	if (problem->len > 0)
 	{
 		values[plan->problem_index] =
-			PointerGetDatum(cstring_to_text_with_len(problem.data, problem.len));
+			PointerGetDatum(cstring_to_text_with_len(problem->data, problem->len));
 		nulls[plan->problem_index] = false;
 		reader->problems++;
 	}
@@ -604,6 +958,26 @@ put_row(KcRecordReader *reader, const KcFound *nested, bool whole)
 
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(reader->row_context);
+}
+
+static void
+put_rows(KcRecordReader *reader, bool whole)
+{
+	if (reader->nnested == 0)
+		put_row(reader, NULL, whole);
+	for (int i = 0; i < reader->nnested; i++)
+		put_row(reader, reader->nested[i], whole);
+}
+
+static void
+begin_record(KcRecordReader *reader)
+{
+	reader->level = 0;
+	reader->at = reader->plan->roots[KC_PART_REPLY];
+	memset(reader->found, 0, sizeof(KcFound) * reader->plan->nslots);
+	reader->nested = NULL;
+	reader->nnested = reader->nested_room = 0;
+	resetStringInfo(&reader->problem);
 }
 
 /* Fills found, nested and problem; false where the record is not whole */
@@ -621,13 +995,7 @@ parse_record(KcRecordReader *reader, const char *json, size_t len)
 		.scalar = record_scalar
 	};
 
-	reader->level = 0;
-	reader->at = reader->plan->roots[KC_PART_REPLY];
-	reader->found = palloc0(sizeof(KcFound) * Max(reader->plan->nslots, 1));
-	reader->nested = NULL;
-	reader->nnested = reader->nested_room = 0;
-	initStringInfo(&reader->problem);
-
+	begin_record(reader);
 	if (json == NULL)
 		add_problem(&reader->problem, "the record is larger than %d kB", KC_MAX_RECORD / 1024);
 	else if (!kc_json_parse(json, len, &actions))
@@ -647,31 +1015,58 @@ parse_record(KcRecordReader *reader, const char *json, size_t len)
 KcRecordReader *
 kc_record_reader_create(const KcPlan *plan, Tuplestorestate *store, MemoryContext context)
 {
-	KcRecordReader *reader = MemoryContextAllocZero(context, sizeof(KcRecordReader));
+	MemoryContext old = MemoryContextSwitchTo(context);
+	KcRecordReader *reader = palloc0(sizeof(KcRecordReader));
+	int			natts = plan->info.reply_desc->natts;
 
 	reader->plan = plan;
 	reader->store = store;
+	reader->found = palloc(sizeof(KcFound) * Max(plan->nslots, 1));
+	reader->values = palloc(sizeof(Datum) * natts);
+	reader->nulls = palloc(sizeof(bool) * natts);
+	reader->texts = palloc(KC_TEXTS);
+	initStringInfo(&reader->problem);
+	initStringInfo(&reader->row_problem);
 	reader->record_context = AllocSetContextCreate(context, "kinderconnect record",
 												   ALLOCSET_DEFAULT_SIZES);
 	reader->row_context = AllocSetContextCreate(context, "kinderconnect row",
 												ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(old);
 	return reader;
+}
+
+const char *
+kc_record_try(KcRecordReader *reader, const char *json, const char *end, int max_depth,
+			  int64 *problems)
+{
+	MemoryContext old = MemoryContextSwitchTo(reader->record_context);
+	const char *after;
+
+	begin_record(reader);
+	after = *json == '{' && KC_QUICK ? read_record(reader, json, end, max_depth) : NULL;
+	if (after != NULL && after - json <= KC_MAX_RECORD)
+	{
+		reader->ordinal++;
+		reader->problems = 0;
+		put_rows(reader, true);
+		*problems += reader->problems;
+	}
+	else
+		after = NULL;
+
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(reader->record_context);
+	return after;
 }
 
 int64
 kc_record_take(KcRecordReader *reader, const char *json, size_t len)
 {
 	MemoryContext old = MemoryContextSwitchTo(reader->record_context);
-	bool		whole;
 
 	reader->ordinal++;
 	reader->problems = 0;
-	whole = parse_record(reader, json, len);
-
-	if (reader->nnested == 0)
-		put_row(reader, NULL, whole);
-	for (int i = 0; i < reader->nnested; i++)
-		put_row(reader, reader->nested[i], whole);
+	put_rows(reader, parse_record(reader, json, len));
 
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(reader->record_context);

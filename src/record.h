@@ -18,6 +18,15 @@ extern KcRecordReader *kc_record_reader_create(const KcPlan *plan, Tuplestoresta
 											   MemoryContext context);
 
 /*
+ * The next record, where all of it stands between json and end and it is as
+ * records ordinarily are, nesting no deeper than max_depth: its rows are put
+ * into the store, those with a problem added to *problems, and the byte after
+ * it answered.  NULL where nothing was done: kc_record_take() is for it.
+ */
+extern const char *kc_record_try(KcRecordReader *reader, const char *json, const char *end,
+								 int max_depth, int64 *problems);
+
+/*
  * Puts the rows of the next record into the store, and answers how many of
  * them have a problem.  json is NULL for a record that is larger than
  * KC_MAX_RECORD; else it nests no deeper than KC_MAX_DEPTH.

@@ -7,6 +7,7 @@
 #include "fuzz.h"
 
 #include <dirent.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "access/xact.h"
@@ -27,6 +28,7 @@ PG_MODULE_MAGIC;
 PG_FUNCTION_INFO_V1(fuzz);
 PG_FUNCTION_INFO_V1(replay);
 PG_FUNCTION_INFO_V1(decode);
+PG_FUNCTION_INFO_V1(decode_peak);
 PG_FUNCTION_INFO_V1(parse);
 
 static const KcFuzzTarget *const targets[] = {
@@ -184,8 +186,51 @@ decode(PG_FUNCTION_ARGS)
 
 	result->returnMode = SFRM_Materialize;
 	result->setResult = store;
-	result->setDesc = kc_plan_info(plan)->reply_desc;
+	/* the executor frees what it is given */
+	result->setDesc = CreateTupleDescCopy(kc_plan_info(plan)->reply_desc);
 	return (Datum) 0;
+}
+
+/* The most memory that this process has ever had, in kB */
+static int64
+peak(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_maxrss;
+}
+
+/*
+ * decode_peak(mb integer): what the peak of the backend grows by when a reply
+ * of so many MB, which never is in memory, is decoded into a file.
+ */
+Datum
+decode_peak(PG_FUNCTION_ARGS)
+{
+	static const char record[] = "{\"childId\": \"1234567\", \"firstName\": \"Maria\", \"lastName\": \"van der Berg\","
+		" \"dateOfBirth\": \"2021-05-06\", \"subsidized\": true, \"authorizations\": [{\"authorizationId\": \"A-1\","
+		" \"beginDate\": \"2026-01-05\", \"endDate\": null, \"unitsOfCare\": \"FULL\", \"days\": [\"MO\", \"TU\"]}]},";
+	int64		records = (int64) PG_GETARG_INT32(0) * 1024 * 1024 / (sizeof(record) - 1);
+	const KcPlan *plan = kc_fuzz_plan('k');
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, 1024);
+	KcDecoder  *decoder = kc_decoder_create(plan, store, CurrentMemoryContext);
+	KcReply		reply;
+	int64		start = peak();
+
+	kc_decoder_begin(decoder, true);
+	kc_decoder_feed(decoder, "{\"children\": [", 14);
+	for (int64 i = 0; i < records; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		kc_decoder_feed(decoder, record, sizeof(record) - 1 - (i == records - 1));
+	}
+	kc_decoder_feed(decoder, "]}", 2);
+	kc_decoder_end(decoder, &reply);
+	if (!reply.understood || reply.entries != records)
+		elog(ERROR, "the reply was not understood");
+	tuplestore_end(store);
+	PG_RETURN_INT64(peak() - start);
 }
 
 /* parse(body bytea): PostgreSQL's parser over the whole, with empty actions */

@@ -147,6 +147,10 @@ void
 kc_fault_from_curl(KcFault *fault, int curl_code, bool sent,
 				   const char *host, const char *curl_text)
 {
+	/* of an answer that is no HTTP, libcurl says the same as of an odd address */
+	if (sent && curl_code == CURLE_UNSUPPORTED_PROTOCOL)
+		curl_code = CURLE_WEIRD_SERVER_REPLY;
+
 	switch (curl_code)
 	{
 		case CURLE_UNSUPPORTED_PROTOCOL:
@@ -237,7 +241,8 @@ kc_fault_from_curl(KcFault *fault, int curl_code, bool sent,
 
 	if (curl_text == NULL || curl_text[0] == '\0')
 		curl_text = curl_easy_strerror(curl_code);
-	kc_fault_detail(fault, "libcurl says: %s.", curl_text);
+	/* some of its sentences end with a full stop, some do not */
+	kc_fault_detail(fault, "libcurl says: %.*s.", (int) (strlen(curl_text) - (curl_text[strlen(curl_text) - 1] == '.')), curl_text);
 }
 
 /*

@@ -658,6 +658,17 @@ is_all_digits(const char *text, size_t len)
 	return true;
 }
 
+static bool
+has_control(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+	{
+		if ((unsigned char) text[i] < 0x20 || text[i] == 0x7f)
+			return true;
+	}
+	return false;
+}
+
 /* As cstring_to_text_with_len(), until the row is put */
 static text *
 make_text(KcRecordReader *reader, const char *data, size_t len)
@@ -692,6 +703,8 @@ take_text(KcRecordReader *reader, const KcField *field, const KcFound *found, Da
 		add_problem(&reader->row_problem, "key \"%s\" is neither a string nor a whole number", field->path);
 	else if (field->column->is_id && len > KC_MAX_ID && pg_mbstrlen_with_len(text, len) > KC_MAX_ID)
 		add_problem(&reader->row_problem, "key \"%s\" is longer than %d characters", field->path, KC_MAX_ID);
+	else if (field->column->is_id && has_control(text, len))
+		add_problem(&reader->row_problem, "key \"%s\" has a control character", field->path);
 	else if (len > KC_MAX_TEXT)
 		add_problem(&reader->row_problem, "key \"%s\" is longer than %d bytes", field->path, KC_MAX_TEXT);
 	else

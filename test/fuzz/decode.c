@@ -124,8 +124,11 @@ check_text(const char *text, size_t len, bool is_id)
 {
 	KC_HOLDS(pg_verify_mbstr(PG_UTF8, text, len, true));
 	KC_HOLDS(memchr(text, '\0', len) == NULL);
-	if (is_id)
-		KC_HOLDS(pg_mbstrlen_with_len(text, len) <= 64);
+	if (!is_id)
+		return;
+	KC_HOLDS(pg_mbstrlen_with_len(text, len) <= 64);
+	for (size_t i = 0; i < len; i++)
+		KC_HOLDS((unsigned char) text[i] >= 0x20 && text[i] != 0x7f);
 }
 
 /* Ours are ASCII: a problem that quotes a reply may hold anything */

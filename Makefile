@@ -37,6 +37,7 @@ SQL = \
 	sql/manage.sql \
 	sql/setup.sql \
 	sql/run.sql \
+	sql/stop.sql \
 	sql/lists.sql \
 	sql/children.sql \
 	sql/nickname.sql \
@@ -46,6 +47,7 @@ SQL = \
 	sql/rule.sql \
 	sql/state_rules.sql \
 	sql/plan.sql \
+	sql/due.sql \
 	sql/bind.sql \
 	sql/transfer.sql \
 	sql/nightly.sql \
@@ -77,6 +79,7 @@ REGRESS = \
 	engine \
 	analyst \
 	limits \
+	due \
 	dialect \
 	api \
 	hostile \

@@ -105,7 +105,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._give_up(bigint, text, text, text, kinderconnect.call_outcome),
 	kinderconnect._acquit(bigint, text, text, text),
 	kinderconnect._repeat_unknown(bigint, text, text, text), kinderconnect._take_readback(bigint, kinderconnect.call_outcome),
-	kinderconnect._begin_run(text, text, text, date, date), kinderconnect._step(bigint, text), kinderconnect._locked(bigint),
+	kinderconnect._begin_run(text, text, text, date, date, boolean), kinderconnect._step(bigint, text), kinderconnect._locked(bigint),
 	kinderconnect._at_work(bigint), kinderconnect._has_unknown(bigint),
 	kinderconnect._ask(bigint, text, text, text, text, text, date, date, date), kinderconnect._dispatch(bigint, text, text, text, text),
 	kinderconnect._prepare(bigint, text, text, text, date, date),
@@ -141,4 +141,30 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect.check_dialect(text), kinderconnect._compile_dialect(text, text),
 	kinderconnect.restrict_analyst(regrole, text[]), kinderconnect.unrestrict_analyst(regrole),
 	kinderconnect._attendance_problems(text), kinderconnect._location_zones(text), kinderconnect._location_candidates(text)
+	TO kinderconnect_admin;
+
+-- The clock and its health.
+GRANT SELECT ON kinderconnect.stop_switch, kinderconnect.timetable, kinderconnect.provider_clock, kinderconnect.due
+	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect._instant(timestamp, text), kinderconnect._runs_on(date, text, text[], date, integer[]),
+	kinderconnect._scheduled(text, time, text[], date, integer[], text, timestamptz, boolean),
+	kinderconnect._retry_after(integer, text), kinderconnect._due_at(timestamptz, timestamptz, timestamptz, timestamptz, integer, text),
+	kinderconnect._due_as_of(timestamptz)
+	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
+GRANT INSERT (reason), UPDATE (resumed_at, resumed_by) ON kinderconnect.stop_switch TO kinderconnect_operator, kinderconnect_admin;
+GRANT USAGE ON SEQUENCE kinderconnect.stop_switch_stop_id_seq TO kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION kinderconnect.stop(text), kinderconnect.resume(), kinderconnect._stopped_because()
+	TO kinderconnect_operator, kinderconnect_admin;
+GRANT INSERT, UPDATE ON kinderconnect.provider_clock TO kinderconnect_operator;
+GRANT UPDATE ON SEQUENCE kinderconnect.last_tick TO kinderconnect_operator;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect._require_not_stopped(), kinderconnect._goes_on(bigint), kinderconnect._due_now(), kinderconnect._tick(),
+	kinderconnect._take_part(bigint, text), kinderconnect._set_clocks(text), kinderconnect._keep_time(bigint),
+	kinderconnect._drop_waiting(text, text, text), kinderconnect._cron_settings()
+	TO kinderconnect_operator;
+GRANT EXECUTE ON PROCEDURE kinderconnect._night(text, text, text, date, date, boolean), kinderconnect.tick() TO kinderconnect_operator;
+GRANT INSERT, UPDATE, DELETE ON kinderconnect.timetable TO kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect.set_schedule(text, text, time, text[], date, integer[], text, text), kinderconnect.clear_schedule(text, text, text)
 	TO kinderconnect_admin;

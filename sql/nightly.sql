@@ -3,7 +3,7 @@
 -- a step is done by functions, each the error boundary of an organization, a
 -- provider or a batch.
 
-CREATE FUNCTION kinderconnect._begin_run(organization text, agency text, provider text, from_date date, to_date date) RETURNS bigint
+CREATE FUNCTION kinderconnect._begin_run(organization text, agency text, provider text, from_date date, to_date date, only_due boolean) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -31,7 +31,7 @@ BEGIN
 
 	INSERT INTO kinderconnect.run (scope)
 	VALUES (jsonb_strip_nulls(jsonb_build_object('organization_id', organization, 'agency_id', agency, 'provider_id', provider,
-		'from_date', from_date, 'to_date', to_date)))
+		'from_date', from_date, 'to_date', to_date, 'due', nullif(only_due, false))))
 	RETURNING run_id INTO run;
 
 	INSERT INTO kinderconnect.run_organization (organization_id, run_id, locked, halted, sqlstate, error, hint)
@@ -45,6 +45,7 @@ BEGIN
 		CASE WHEN NOT l.locked THEN 'Let it end; it does all that this one would have done.' END
 	FROM (SELECT o.* FROM kinderconnect.organization o
 		WHERE o.enabled AND (organization IS NULL OR o.organization_id = organization)
+			AND (NOT only_due OR o.organization_id IN (SELECT d.organization_id FROM kinderconnect._due_now() d))
 		ORDER BY o.organization_id) o
 	CROSS JOIN LATERAL (SELECT kinderconnect._lock(o.organization_id) AS locked) l;
 
@@ -55,16 +56,18 @@ BEGIN
 			OR EXISTS (SELECT FROM kinderconnect.run_organization theirs
 				JOIN kinderconnect.run_organization ours ON ours.organization_id = theirs.organization_id AND ours.run_id = run
 				WHERE theirs.run_id = r.run_id AND theirs.locked AND ours.locked));
+
+	PERFORM kinderconnect._take_part(run, o.organization_id) FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked;
 	RETURN run;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._begin_run(text, text, text, date, date) IS
+COMMENT ON FUNCTION kinderconnect._begin_run(text, text, text, date, date, boolean) IS
 'checks the scope, writes the run down and takes the lock of each of its organizations; answers its id';
 
 CREATE FUNCTION kinderconnect._step(run bigint, step text) RETURNS void
 	LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
-	UPDATE kinderconnect.run r SET step = _step.step WHERE r.run_id = run;
+	UPDATE kinderconnect.run r SET step = _step.step, step_at = clock_timestamp() WHERE r.run_id = run;
 END;
 COMMENT ON FUNCTION kinderconnect._step(bigint, text) IS 'notes where a run is';
 
@@ -188,12 +191,19 @@ DECLARE
 BEGIN
 	CASE step
 		WHEN 'recover' THEN PERFORM kinderconnect._recover(organization);
-		WHEN 'providers' THEN PERFORM kinderconnect._match_providers(organization);
+		WHEN 'providers' THEN
+			PERFORM kinderconnect._match_providers(organization);
+			PERFORM kinderconnect._take_part(run, organization);
+			PERFORM kinderconnect._set_clocks(organization);
 		WHEN 'vanished' THEN PERFORM kinderconnect._close_vanished(run, organization, from_date, to_date);
 		WHEN 'match' THEN PERFORM kinderconnect._match(organization);
 		WHEN 'repeat' THEN PERFORM kinderconnect._repeat_unknown(run, organization, agency, provider);
 		WHEN 'plan' THEN PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
 	END CASE;
+	IF step IN ('match', 'plan') THEN
+		UPDATE kinderconnect.run_organization o SET step = _guarded.step, step_ended_at = clock_timestamp()
+		WHERE (o.organization_id, o.run_id) = (organization, run);
+	END IF;
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 	-- without a plan of tonight nothing may be sent
@@ -224,6 +234,7 @@ BEGIN ATOMIC
 	SELECT p.organization_id, p.agency_id, p.provider_id, m.month
 	FROM kinderconnect._at_work(run) w(organization_id)
 	JOIN kinderconnect.provider_standing p ON p.organization_id = w.organization_id AND p.barred IS NULL
+	JOIN kinderconnect.provider_clock k ON (k.organization_id, k.agency_id, k.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND k.run_id = run
 	CROSS JOIN LATERAL kinderconnect._months(p.organization_id, from_date, to_date) m(month)
 	WHERE (agency IS NULL OR p.agency_id = agency) AND (provider IS NULL OR p.provider_id = provider)
 	ORDER BY p.organization_id, p.agency_id, p.provider_id, m.month;
@@ -251,6 +262,7 @@ BEGIN ATOMIC
 	SELECT p.organization_id, p.agency_id, p.provider_id
 	FROM kinderconnect._at_work(run) w(organization_id)
 	JOIN kinderconnect.provider_standing p ON p.organization_id = w.organization_id AND p.barred IS NULL
+	JOIN kinderconnect.provider_clock k ON (k.organization_id, k.agency_id, k.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND k.run_id = run
 	WHERE (agency IS NULL OR p.agency_id = agency) AND (provider IS NULL OR p.provider_id = provider)
 		AND (EXISTS (SELECT FROM kinderconnect.child_day d
 				WHERE (d.organization_id, d.agency_id, d.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND d.state = 'ready'
@@ -308,7 +320,9 @@ BEGIN
 			ELSIF outcome.operation = 'readback' THEN
 				PERFORM kinderconnect._take_readback(run, outcome);
 			END IF;
-			IF outcome.sqlstate IN ('KC001', 'KC002', 'KC201', 'KC202') THEN
+			IF outcome.sqlstate = 'KC104' THEN
+				UPDATE kinderconnect.run r SET sqlstate = 'KC104', error = 'deadline' WHERE r.run_id = run AND r.sqlstate IS NULL;
+			ELSIF outcome.sqlstate IN ('KC001', 'KC002', 'KC201', 'KC202') THEN
 				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, true, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
 			ELSIF kinderconnect._is_refused_alike(run, outcome) THEN
 				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, true, outcome.sqlstate,
@@ -345,6 +359,8 @@ BEGIN
 		coalesce(d.held, 0), coalesce(d.ready, 0)
 	FROM kinderconnect.provider_standing s
 	JOIN kinderconnect.run_organization o ON o.organization_id = s.organization_id AND o.run_id = run AND o.locked
+	JOIN kinderconnect.run r ON r.run_id = run AND (NOT r.scope ? 'due' OR EXISTS (SELECT FROM kinderconnect.provider_clock k
+		WHERE (k.organization_id, k.agency_id, k.provider_id, k.run_id) = (s.organization_id, s.agency_id, s.provider_id, run)))
 	LEFT JOIN (SELECT a.organization_id, a.agency_id, a.provider_id, count(DISTINCT a.kinderconnect_child_id) AS children,
 			count(DISTINCT k.kinderconnect_child_id) AS matched
 		FROM kinderconnect.authorization a
@@ -374,7 +390,10 @@ BEGIN
 	SELECT (SELECT count(*) FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.sqlstate IS NOT NULL)
 		+ (SELECT count(*) FROM kinderconnect.run_provider p WHERE p.run_id = run AND p.sqlstate IS NOT NULL)
 	INTO failures;
-	UPDATE kinderconnect.run r SET status = CASE WHEN failures = 0 THEN 'succeeded' ELSE 'failed' END, ended_at = clock_timestamp()
+	PERFORM kinderconnect._keep_time(run);
+	UPDATE kinderconnect.run r
+	SET status = CASE WHEN r.sqlstate = 'KC403' THEN 'stopped' WHEN r.sqlstate IS NOT NULL OR failures > 0 THEN 'failed' ELSE 'succeeded' END,
+		ended_at = clock_timestamp()
 	WHERE r.run_id = run;
 	RETURN failures;
 END;
@@ -390,8 +409,10 @@ CREATE FUNCTION kinderconnect._report(run bigint, failures bigint) RETURNS void
 AS $$
 DECLARE
 	first record;
+	ended kinderconnect.run;
 BEGIN
-	IF failures = 0 THEN
+	SELECT * INTO STRICT ended FROM kinderconnect.run r WHERE r.run_id = run;
+	IF ended.status IN ('succeeded', 'stopped') THEN
 		RETURN;
 	END IF;
 	SELECT f.*, count(*) FILTER (WHERE f.sqlstate <> 'KC401') OVER () = 0 AS all_busy INTO first FROM (
@@ -401,11 +422,14 @@ BEGIN
 		SELECT 2, p.organization_id, format('organization "%s", agency "%s", provider "%s"', p.organization_id, p.agency_id, p.provider_id), p.sqlstate, p.error, p.hint
 		FROM kinderconnect.run_provider p WHERE p.run_id = run AND p.sqlstate IS NOT NULL) f
 	ORDER BY f.rank, f.who LIMIT 1;
-	RAISE EXCEPTION 'run % had % failures', run, failures
-		USING ERRCODE = CASE WHEN first.all_busy THEN 'KC401' ELSE 'KC402' END,
-			DETAIL = format('First: %s: %s (%s).', first.who,
-				CASE WHEN starts_with(first.sqlstate, 'KC') THEN first.error ELSE 'an error of the database' END, first.sqlstate),
-			HINT = concat_ws(' ', nullif(first.hint, ''), 'All else is done and committed; see kinderconnect.run_organization and run_provider.');
+	RAISE EXCEPTION USING
+		ERRCODE = CASE WHEN ended.sqlstate IS NOT NULL THEN ended.sqlstate WHEN first.all_busy THEN 'KC401' ELSE 'KC402' END,
+		MESSAGE = format(CASE ended.sqlstate WHEN 'KC104' THEN 'run %s ended at its deadline, with %s failures' ELSE 'run %s had %s failures' END, run, failures),
+		DETAIL = CASE WHEN first.who IS NULL THEN 'No part of it failed.' ELSE format('First: %s: %s (%s).', first.who,
+			CASE WHEN starts_with(first.sqlstate, 'KC') THEN first.error ELSE 'an error of the database' END, first.sqlstate) END,
+		HINT = concat_ws(' ', CASE WHEN ended.sqlstate IS NULL THEN nullif(first.hint, '') END,
+			CASE ended.sqlstate WHEN 'KC104' THEN 'What was not done is done by the next run. The limit is the setting kinderconnect.run_deadline.'
+				ELSE 'All else is done and committed; see kinderconnect.run_organization and run_provider.' END);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._report(bigint, bigint) IS 'an error that tells the first of a run''s failures, if there were any';
@@ -434,8 +458,9 @@ END;
 $$;
 COMMENT ON PROCEDURE kinderconnect._drain(bigint) IS 'takes in calls that end, until none is left; commits';
 
-CREATE PROCEDURE kinderconnect.nightly(organization_id text DEFAULT NULL, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL,
-		from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+-- Walked as far as sending is not stopped and the deadline has not come. What
+-- is under way then is waited for, and what waits its turn is ready again.
+CREATE PROCEDURE kinderconnect._night(organization_id text, agency_id text, provider_id text, from_date date, to_date date, only_due boolean)
 	LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -446,96 +471,127 @@ DECLARE
 	started  pg_catalog.bool;
 	failures pg_catalog.int8;
 BEGIN
-	-- Inside a caller's transaction this fails, before anything is done.
-	COMMIT;
 	PERFORM kinderconnect._require_armed();
 	PERFORM kinderconnect._require_ordinary_rights();
+	PERFORM kinderconnect._require_not_stopped();
 	PERFORM kinderconnect._open(NULL);
-	run := kinderconnect._begin_run(organization_id, agency_id, provider_id, from_date, to_date);
+	run := kinderconnect._begin_run(organization_id, agency_id, provider_id, from_date, to_date, only_due);
 	COMMIT;
 	FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
 		PERFORM kinderconnect._guarded(run, item.organization, 'recover', NULL, NULL, NULL, NULL);
 		COMMIT;
 	END LOOP;
 
-	PERFORM kinderconnect._step(run, 'lists');
-	FOR item IN SELECT w AS organization FROM kinderconnect._at_work(run) w WHERE kinderconnect._speaks(w, 'customers') LOOP
-		PERFORM kinderconnect._ask(run, 'customers', item.organization);
-		CALL kinderconnect._make_room(run);
-	END LOOP;
-	CALL kinderconnect._drain(run);
-	FOR item IN SELECT * FROM kinderconnect._customers_to_ask(run) LOOP
-		PERFORM kinderconnect._ask(run, item.operation, item.organization_id, customer => item.customer_id);
-		CALL kinderconnect._make_room(run);
-	END LOOP;
-	CALL kinderconnect._drain(run);
-	FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
-		PERFORM kinderconnect._guarded(run, item.organization, 'providers', NULL, NULL, NULL, NULL);
+	<<steps>>
+	BEGIN
+		PERFORM kinderconnect._step(run, 'lists');
 		COMMIT;
-	END LOOP;
+		FOR item IN SELECT w AS organization FROM kinderconnect._at_work(run) w WHERE kinderconnect._speaks(w, 'customers') LOOP
+			EXIT steps WHEN NOT kinderconnect._goes_on(run);
+			PERFORM kinderconnect._ask(run, 'customers', item.organization);
+			CALL kinderconnect._make_room(run);
+		END LOOP;
+		CALL kinderconnect._drain(run);
+		FOR item IN SELECT * FROM kinderconnect._customers_to_ask(run) LOOP
+			EXIT steps WHEN NOT kinderconnect._goes_on(run);
+			PERFORM kinderconnect._ask(run, item.operation, item.organization_id, customer => item.customer_id);
+			CALL kinderconnect._make_room(run);
+		END LOOP;
+		CALL kinderconnect._drain(run);
+		EXIT steps WHEN NOT kinderconnect._goes_on(run);
+		FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
+			PERFORM kinderconnect._guarded(run, item.organization, 'providers', NULL, NULL, NULL, NULL);
+			COMMIT;
+		END LOOP;
 
-	PERFORM kinderconnect._step(run, 'children');
-	FOR item IN SELECT * FROM kinderconnect._months_to_ask(run, agency_id, provider_id, from_date, to_date) LOOP
-		PERFORM kinderconnect._ask(run, 'children', item.organization_id, item.agency_id, item.provider_id, month => item.month);
-		CALL kinderconnect._make_room(run);
-	END LOOP;
-	CALL kinderconnect._drain(run);
-
-	PERFORM kinderconnect._step(run, 'match');
-	FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
-		PERFORM kinderconnect._guarded(run, item.organization, 'vanished', NULL, NULL, from_date, to_date);
-		PERFORM kinderconnect._guarded(run, item.organization, 'match', NULL, NULL, NULL, NULL);
+		PERFORM kinderconnect._step(run, 'children');
 		COMMIT;
-	END LOOP;
-
-	-- Unknown days are resolved before the plan, and once more after the
-	-- transfer, so that an answer lost tonight is found tonight.
-	FOR pass IN 1..2 LOOP
-		PERFORM kinderconnect._step(run, 'resolve');
-		FOR item IN SELECT * FROM kinderconnect._unknown_to_resolve(run) LOOP
-			IF item.can_ask THEN
-				PERFORM kinderconnect._ask(run, 'readback', item.organization_id, item.agency_id, item.provider_id,
-					from_date => item.from_date, to_date => item.to_date);
-			ELSIF (agency_id OPERATOR(pg_catalog.<>) item.agency_id OR provider_id OPERATOR(pg_catalog.<>) item.provider_id) IS NOT TRUE THEN
-				PERFORM kinderconnect._guarded(run, item.organization_id, 'repeat', item.agency_id, item.provider_id, NULL, NULL);
-				COMMIT;
-			END IF;
+		FOR item IN SELECT * FROM kinderconnect._months_to_ask(run, agency_id, provider_id, from_date, to_date) LOOP
+			EXIT steps WHEN NOT kinderconnect._goes_on(run);
+			PERFORM kinderconnect._ask(run, 'children', item.organization_id, item.agency_id, item.provider_id, month => item.month);
 			CALL kinderconnect._make_room(run);
 		END LOOP;
 		CALL kinderconnect._drain(run);
 
-		PERFORM kinderconnect._step(run, 'plan');
+		PERFORM kinderconnect._step(run, 'match');
+		COMMIT;
 		FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
-			PERFORM kinderconnect._guarded(run, item.organization, 'plan', agency_id, provider_id, from_date, to_date);
+			EXIT steps WHEN NOT kinderconnect._goes_on(run);
+			PERFORM kinderconnect._guarded(run, item.organization, 'vanished', NULL, NULL, from_date, to_date);
+			PERFORM kinderconnect._guarded(run, item.organization, 'match', NULL, NULL, NULL, NULL);
 			COMMIT;
 		END LOOP;
 
-		PERFORM kinderconnect._step(run, 'transfer');
-		LOOP
-			-- providers take turns: each has one batch under way at most
-			started := false;
-			FOR item IN SELECT * FROM kinderconnect._providers_to_send(run, agency_id, provider_id, from_date, to_date) LOOP
-				batch := kinderconnect._prepare(run, item.organization_id, item.agency_id, item.provider_id, from_date, to_date);
-				COMMIT;
-				CONTINUE WHEN batch IS NULL;
-				started := true;
-				PERFORM kinderconnect._dispatch(run, item.organization_id, item.agency_id, item.provider_id, batch);
+		-- Unknown days are resolved before the plan, and once more after the
+		-- transfer, so that an answer lost tonight is found tonight.
+		FOR pass IN 1..2 LOOP
+			PERFORM kinderconnect._step(run, 'resolve');
+			COMMIT;
+			FOR item IN SELECT * FROM kinderconnect._unknown_to_resolve(run) LOOP
+				EXIT steps WHEN NOT kinderconnect._goes_on(run);
+				IF item.can_ask THEN
+					PERFORM kinderconnect._ask(run, 'readback', item.organization_id, item.agency_id, item.provider_id,
+						from_date => item.from_date, to_date => item.to_date);
+				ELSIF (agency_id OPERATOR(pg_catalog.<>) item.agency_id OR provider_id OPERATOR(pg_catalog.<>) item.provider_id) IS NOT TRUE THEN
+					PERFORM kinderconnect._guarded(run, item.organization_id, 'repeat', item.agency_id, item.provider_id, NULL, NULL);
+					COMMIT;
+				END IF;
 				CALL kinderconnect._make_room(run);
 			END LOOP;
-			-- making room may have taken in the last one, and left halves of it
-			EXIT WHEN NOT started AND NOT kinderconnect._is_busy();
-			PERFORM kinderconnect._take(run);
-			COMMIT;
-		END LOOP;
-		EXIT WHEN NOT kinderconnect._has_unknown(run);
-	END LOOP;
+			CALL kinderconnect._drain(run);
 
+			PERFORM kinderconnect._step(run, 'plan');
+			COMMIT;
+			FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
+				EXIT steps WHEN NOT kinderconnect._goes_on(run);
+				PERFORM kinderconnect._guarded(run, item.organization, 'plan', agency_id, provider_id, from_date, to_date);
+				COMMIT;
+			END LOOP;
+
+			PERFORM kinderconnect._step(run, 'transfer');
+			COMMIT;
+			LOOP
+				-- providers take turns: each has one batch under way at most
+				started := false;
+				FOR item IN SELECT * FROM kinderconnect._providers_to_send(run, agency_id, provider_id, from_date, to_date) LOOP
+					EXIT steps WHEN NOT kinderconnect._goes_on(run);
+					batch := kinderconnect._prepare(run, item.organization_id, item.agency_id, item.provider_id, from_date, to_date);
+					COMMIT;
+					CONTINUE WHEN batch IS NULL;
+					started := true;
+					PERFORM kinderconnect._dispatch(run, item.organization_id, item.agency_id, item.provider_id, batch);
+					CALL kinderconnect._make_room(run);
+				END LOOP;
+				-- making room may have taken in the last one, and left halves of it
+				EXIT WHEN NOT started AND NOT kinderconnect._is_busy();
+				PERFORM kinderconnect._take(run);
+				COMMIT;
+			END LOOP;
+			EXIT WHEN NOT kinderconnect._has_unknown(run);
+		END LOOP;
+	END steps;
+
+	CALL kinderconnect._drain(run);
 	PERFORM kinderconnect._step(run, 'account');
+	PERFORM kinderconnect._drop_waiting(w, NULL, NULL) FROM kinderconnect._locked(run) w;
 	failures := kinderconnect._account(run);
 	COMMIT;
 	PERFORM kinderconnect._close();
 	PERFORM kinderconnect._report(run, failures);
 END;
 $$;
+COMMENT ON PROCEDURE kinderconnect._night(text, text, text, date, date, boolean) IS
+'a whole run, of nightly() or, only_due, of tick()';
+
+CREATE PROCEDURE kinderconnect.nightly(organization_id text DEFAULT NULL, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL,
+		from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+	LANGUAGE plpgsql
+AS $$
+BEGIN
+	-- Inside a caller's transaction this fails, before anything is done.
+	COMMIT;
+	CALL kinderconnect._night(organization_id, agency_id, provider_id, from_date, to_date, false);
+END;
+$$;
 COMMENT ON PROCEDURE kinderconnect.nightly(text, text, text, date, date) IS
-'the night: lists, children, match, resolve, plan, transfer, account, for all enabled organizations or for the one, the agency, the provider and the service dates given. To be called by itself, not inside a transaction: it commits as it goes. Ends with an error (KC402; KC401 another run is busy) when a part failed, after everything good is done';
+'the night: lists, children, match, resolve, plan, transfer, account, for all enabled organizations or for the one, the agency, the provider and the service dates given. To be called by itself, not inside a transaction: it commits as it goes. Ends with an error (KC402; KC401 another run is busy; KC104 at its deadline) when a part failed, after everything good is done';

@@ -488,18 +488,18 @@ $$;
 COMMENT ON FUNCTION kinderconnect._acquit(bigint, text, text, text) IS
 'records of a run that were rejected because their batch of one was refused are as if they had not been sent';
 
-CREATE FUNCTION kinderconnect._give_up(run bigint, organization text, agency text, provider text, outcome kinderconnect.call_outcome) RETURNS void
+CREATE FUNCTION kinderconnect._drop_waiting(organization text, agency text, provider text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	unsent record;
 BEGIN
-	PERFORM kinderconnect._fail_provider(run, organization, agency, provider, true, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
 	FOR unsent IN
 		WITH dropped AS (
 			UPDATE kinderconnect.batch b SET state = 'dropped', ended_at = clock_timestamp()
-			WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'waiting'
+			WHERE b.organization_id = organization AND b.state = 'waiting'
+				AND (agency IS NULL OR b.agency_id = agency) AND (provider IS NULL OR b.provider_id = provider)
 			RETURNING b.batch_id, b.repeats
 		)
 		SELECT dropped.repeats, array_agg(r.record_id) AS record_ids
@@ -509,6 +509,18 @@ BEGIN
 	LOOP
 		PERFORM kinderconnect._settle(organization, unsent.record_ids, CASE WHEN unsent.repeats THEN 'unknown' ELSE 'not_taken' END, NULL, NULL);
 	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._drop_waiting(text, text, text) IS
+'drops the batches that wait, of an organization or of one provider; their days are ready again, or unknown if they were sent before';
+
+CREATE FUNCTION kinderconnect._give_up(run bigint, organization text, agency text, provider text, outcome kinderconnect.call_outcome) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM kinderconnect._fail_provider(run, organization, agency, provider, true, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
+	PERFORM kinderconnect._drop_waiting(organization, agency, provider);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._give_up(bigint, text, text, text, kinderconnect.call_outcome) IS

@@ -1,4 +1,5 @@
-# pg_cron wakes the night, as a role that may run it and nothing else.
+# pg_cron wakes the night, in both of its modes, as a role that may run it and
+# nothing else.
 use strict;
 use warnings;
 
@@ -8,12 +9,16 @@ use Test::More;
 my $night = ready_night('cron', seed => made_seed(providers => 2, children => 2), days => 3);
 my @operator = (extra_params => [ '-U', 'night_operator' ]);
 
+# What an operator gets, or is told: (stdout, stderr)
 sub operator
 {
-	return $night->node->safe_psql('postgres', $_[0], @operator);
+	my ($status, $stdout, $stderr) = $night->node->psql('postgres', "\\set VERBOSITY verbose\n$_[0]", @operator);
+
+	return wantarray ? ($stdout, $stderr) : $stdout;
 }
 
-sub wait_for_run
+# Waits for the end of pg_cron's n-th job
+sub wait_for_job
 {
 	my ($n) = @_;
 
@@ -21,27 +26,67 @@ sub wait_for_run
 	return $night->sql(q{SELECT status, username, command FROM cron.job_run_details ORDER BY runid DESC LIMIT 1});
 }
 
+sub uncover { return $night->sql('UPDATE kinderconnect.provider_clock SET attempted_at = NULL, ended_at = NULL, covered_at = NULL'); }
+
+sub reconfigure
+{
+	my ($lines) = @_;
+
+	$night->node->append_conf('postgresql.conf', $lines);
+	$night->node->restart;
+	return;
+}
+
+# What stands in the way is said, and how to move it
 $night->sql('CREATE ROLE night_operator LOGIN IN ROLE kinderconnect_operator');
 my $end = $night->try_sql('SET ROLE kinderconnect_operator; SELECT kinderconnect.schedule()');
 like($end->{stderr}, qr/role "kinderconnect_operator" cannot log in/, 'a role that cannot log in is refused');
+$end = $night->try_sql('SELECT kinderconnect.schedule()');
+like($end->{stderr}, qr/superuser/, 'and a superuser');
+like((operator('SELECT kinderconnect.schedule()'))[1], qr/role "night_operator" may not use pg_cron.*GRANT USAGE ON SCHEMA cron TO night_operator/s, 'and who may not use pg_cron');
+$night->sql('GRANT USAGE ON SCHEMA cron TO night_operator; REVOKE CONNECT ON DATABASE postgres FROM PUBLIC');
+$end = $night->try_sql('SET ROLE night_operator; SELECT kinderconnect.schedule()');
+like($end->{stderr}, qr/role "night_operator" cannot connect to database "postgres".*GRANT CONNECT ON DATABASE postgres TO night_operator/s, 'and who may not connect');
+$night->sql('GRANT CONNECT ON DATABASE postgres TO PUBLIC');
+$night->sql('CREATE DATABASE elsewhere');
+my $elsewhere = $night->node->psql('elsewhere', 'CREATE EXTENSION kinderconnect CASCADE; GRANT USAGE ON SCHEMA kinderconnect TO night_operator; SET ROLE night_operator; SELECT kinderconnect.schedule()',
+	stderr => \my $stderr);
+like($stderr, qr/pg_cron is not installed in database "elsewhere"/, 'and another database than pg_cron\'s');
+my ($command) = $stderr =~ /In database "postgres" run as a superuser: (SELECT cron\.schedule_in_database.*\))\./;
+$night->sql($command // 'SELECT no_command');
+is($night->sql('SELECT jobname, schedule, command, database, username FROM cron.job'), 'kinderconnect|*/15 * * * *|CALL kinderconnect.tick()|elsewhere|night_operator',
+	'with the statement that works there') or diag $stderr;
+$night->sql('SELECT cron.unschedule(jobid) FROM cron.job; DROP DATABASE elsewhere (FORCE)');
 
-$night->sql('GRANT USAGE ON SCHEMA cron TO night_operator');
-operator('SELECT kinderconnect.schedule()');
+# Over connections
+my ($job, $notice) = operator('SELECT kinderconnect.schedule()');
+like($notice, qr/pg_cron will connect to "\S+" as role "night_operator".*pg_hba\.conf/s, 'how it will connect is said');
 is($night->sql('SELECT jobname, schedule, command, username, active FROM cron.job'),
-	'kinderconnect|15 8 * * *|CALL kinderconnect.nightly()|night_operator|t', 'the default is past midnight in every state');
+	'kinderconnect|*/15 * * * *|CALL kinderconnect.tick()|night_operator|t', 'by default it ticks each quarter of an hour');
 $night->admin('faults', { faults => [ { kind => 'status', status => 404, operation => 'submit', match => { providerId => 'P1' } } ] });
-operator(q{SELECT kinderconnect.schedule('* * * * *')});
-is($night->sql('SELECT schedule FROM cron.job'), '* * * * *', 'scheduled again it is the same job at another time');
-
-is(wait_for_run(1), 'failed|night_operator|CALL kinderconnect.nightly()', 'a night in which a provider fails is a failed job');
+is((operator(q{SELECT kinderconnect.schedule('* * * * *')}))[0], $job, 'scheduled again it is the same job');
+is($night->sql('SELECT schedule FROM cron.job'), '* * * * *', 'at other times');
+is(wait_for_job(1), 'failed|night_operator|CALL kinderconnect.tick()', 'a night in which a provider fails is a failed job');
 like($night->sql('SELECT return_message FROM cron.job_run_details'), qr/run 1 had 1 failures.*provider "P1"/s, 'that says which');
 is($night->sql(q{SELECT DISTINCT provider_id FROM kinderconnect.child_day WHERE state = 'accepted'}), 'P2', 'the others are done');
+
+# In background workers
 $night->admin('faults', { faults => [] });
-is(wait_for_run(2), 'succeeded|night_operator|CALL kinderconnect.nightly()', 'the next is a job that succeeded');
+uncover();
+reconfigure("cron.use_background_workers = on\ncron.max_running_jobs = 7");
+like((operator(q{SELECT kinderconnect.schedule('* * * * *')}))[1], qr/WARNING:.*max_worker_processes is 8, too few for 7 jobs.*Raise it to at least 9/s, 'too few workers are told of');
+is(wait_for_job(2), 'succeeded|night_operator|CALL kinderconnect.tick()', 'the next is a job that succeeded');
 is(operator('SELECT kinderconnect.unschedule()'), 't', 'unschedule()');
 is($night->sql('SELECT count(*) FROM cron.job'), 0, 'ends it');
 is(operator('SELECT kinderconnect.unschedule()'), 'f', 'once');
 is($night->sql('SELECT status, started_by FROM kinderconnect.run ORDER BY run_id'), "failed|night_operator\nsucceeded|night_operator", 'the runs say who');
 $night->agrees('all is there, once');
+
+# A server that does not load pg_cron
+reconfigure("shared_preload_libraries = ''");
+like((operator('SELECT kinderconnect.schedule()'))[1], qr/pg_cron is not loaded.*shared_preload_libraries/s, 'a pg_cron that is not loaded is told of');
+uncover();
+is($night->try_sql('SET ROLE kinderconnect_operator; CALL kinderconnect.tick()')->{status}, 0, 'any timer can tick');
+is($night->sql('SELECT count(*) FROM kinderconnect.run'), 3, 'and runs the night');
 
 done_testing;

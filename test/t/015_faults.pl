@@ -227,7 +227,7 @@ $night->agrees('all is there all the same');
 change();
 faults({ kind => 'hang', operation => 'submit', match => { providerId => 'P1' }, times => 1 });
 $end = $night->night('', 'SET client_min_messages = warning; SET kinderconnect.run_deadline = 10;');
-is($end->{state}, 'KC402', 'the deadline comes');
+is($end->{state}, 'KC104', 'the deadline comes');
 like($end->{stderr}, qr/\(KC104\)/, 'and that is what is said') or diag $end->{stderr};
 is(states('P1'), sprintf('accepted %d, unknown %d', $days - visits(), visits()), 'what was sent is unknown');
 is($night->night->{state}, '', 'the next night');

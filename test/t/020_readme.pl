@@ -74,7 +74,7 @@ unlike($stdout, qr/\|f\|/, 'the connection works');
 is($night->sql('SELECT string_agg(status, $$ $$ ORDER BY run_id) FROM kinderconnect.run'), 'succeeded', 'one night ran');
 is($night->sql(q{SELECT count(*) FROM kinderconnect.child_day WHERE state = 'accepted'}), '4', 'and was accepted');
 is(scalar @{ $night->admin('store')->{records} }, 4, 'by the service too');
-is($night->sql(q{SELECT username || ' ' || command FROM cron.job}), 'kinderconnect_night CALL kinderconnect.nightly()', 'the job is scheduled');
+is($night->sql(q{SELECT username || ' ' || command FROM cron.job}), 'kinderconnect_night CALL kinderconnect.tick()', 'the job is scheduled');
 
 foreach my $question (join('', @ask) =~ /^((?:SELECT|WITH).*?;)$/msg)
 {

@@ -22,15 +22,15 @@ is($night->sql("SELECT string_agg(p.oid::regprocedure::text, ', ') FROM $members
 
 # A procedure that commits names every schema by itself: of what it calls, of
 # relations, types and operators.
-my %keyword = map { $_ => 1 } qw(if while for loop in not and or select from values coalesce nullif greatest least exists row array returning);
-my $procedures = $night->sql("SELECT p.proname || ':' || regexp_replace(p.prosrc, '\\s+', ' ', 'g') FROM $members WHERE p.prokind = 'p' ORDER BY 1");
+my %keyword = map { $_ => 1 } qw(if elsif operator while for loop in not and or select from values coalesce nullif greatest least exists row array returning);
+my $procedures = $night->sql("SELECT p.proname || ':' || regexp_replace(regexp_replace(p.prosrc, '--[^\\n]*', '', 'g'), '\\s+', ' ', 'g') FROM $members WHERE p.prokind = 'p' ORDER BY 1");
 my @bare;
 foreach my $procedure (split /\n/, $procedures)
 {
 	my ($name, $text) = split /:/, $procedure, 2;
 
 	$text =~ s/'(?:[^']|'')*'//g;
-	$text =~ s/--[^\n]*?(?=COMMIT|PERFORM|FOR|LOOP|BEGIN)//g;
+	$text =~ s/SELECT \* FROM/SELECT FROM/g;
 	push @bare, map { "$name: $_()" } grep { !$keyword{ lc $_ } } $text =~ /(?<![.\w])([A-Za-z_]\w*)\s*\(/g;
 	push @bare, map { "$name: FROM $_" } $text =~ /\b(?:FROM|JOIN|INTO|UPDATE|CALL|PERFORM)\s+(?!kinderconnect\.)(\w+)/g;
 	push @bare, map { "$name: $_" } grep { !/^(?:record|pg_catalog\.)/ } $text =~ /^\s*DECLARE (.*?) BEGIN/ ? map { /^\s*\w+ (.*)/ } split /;/, $1 : ();

@@ -666,4 +666,139 @@ SELECT kinderconnect_child_id AS child, state, reason,
 	extract(epoch FROM session_out[1] - session_in[1])::integer / 60 AS "minutes on the clock", cardinality(session_in) AS sessions
 FROM kinderconnect.child_day WHERE kinderconnect_child_id ~ '^(f?[0-9]|a day)' ORDER BY kinderconnect_child_id COLLATE "C";
 SELECT count(*) AS apart FROM pg_temp.apart;
+ROLLBACK TO nights;
+
+-- A year of any sessions in six zones, and many around each change of their
+-- clocks: the content says the wall minutes, or the day is held for its times.
+SET LOCAL kinderconnect.horizon_days = 366;
+\o /dev/null
+CREATE FUNCTION pg_temp.any(seed text, below integer) RETURNS integer IMMUTABLE LANGUAGE sql AS $$ SELECT (('x' || substr(md5(seed), 1, 7))::bit(28)::integer % below) $$;
+CREATE TABLE regress_plan.zone AS SELECT 'L' || n + 1 AS location, zone, 'Z' || n AS id
+FROM unnest('{America/New_York,America/Chicago,America/Denver,America/Phoenix,America/Los_Angeles,Pacific/Honolulu}'::text[]) WITH ORDINALITY z(zone, n);
+UPDATE regress_plan.location l SET zone = z.zone FROM regress_plan.zone z WHERE z.location = l.location_id;
+SELECT pg_temp.provider(id, location), pg_temp.child(id) FROM regress_plan.zone;
+INSERT INTO kinderconnect.authorization (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date) SELECT 'o', 'A', id, id, 'a', '2020-01-01' FROM regress_plan.zone;
+INSERT INTO regress_plan.visit (location_id, child_id, kind, check_in, check_out)
+SELECT location, id, 'session', a.at, a.at + pg_temp.any(id || n || 'long', 50400) * interval '1 second'
+FROM regress_plan.zone, generate_series(1, 364) n, LATERAL (SELECT (pg_temp.day(n) + pg_temp.any(id || n, 86400) * interval '1 second') AT TIME ZONE zone AS at) a;
+-- a child for each session
+CREATE TABLE regress_plan.near AS
+SELECT z.*, format('%s near %s', z.id, row_number() OVER (ORDER BY z.id, t, n)) AS child, t.t + (pg_temp.any(z.id || n || 'near', 18000) - 9000) * interval '1 second' AS at, n
+FROM regress_plan.zone z,
+	generate_series(date_trunc('hour', now()) - interval '360 days', now() - interval '5 days', interval '1 hour') t, generate_series(1, 25) n
+WHERE (t.t AT TIME ZONE z.zone) - ((t.t - interval '1 second') AT TIME ZONE z.zone) <> interval '1 second';
+SELECT pg_temp.child(child) FROM regress_plan.near;
+INSERT INTO kinderconnect.authorization (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date)
+SELECT 'o', 'A', id, child, 'a', (at AT TIME ZONE zone)::date, (at AT TIME ZONE zone)::date FROM regress_plan.near;
+INSERT INTO regress_plan.visit (location_id, child_id, kind, check_in, check_out)
+SELECT location, child, 'session', at, at + pg_temp.any(child, 12000) * interval '1 second' FROM regress_plan.near;
+SELECT pg_temp.plan();
+-- said another way: a wall time is the first of its kind, or an hour before it was the same
+CREATE VIEW regress_plan.oracle AS
+SELECT v.child_id, (v.check_in AT TIME ZONE z.zone)::date AS day, CASE
+		WHEN to_char(v.check_in, 'YYYY-MM-DD HH24:MI') = to_char(v.check_out, 'YYYY-MM-DD HH24:MI') THEN 'too_short'
+		WHEN (v.check_out AT TIME ZONE z.zone)::date <> (v.check_in AT TIME ZONE z.zone)::date THEN 'over_midnight'
+		WHEN to_char((v.check_in - interval '1 hour') AT TIME ZONE z.zone, 'YYYY-MM-DD HH24:MI') = to_char(v.check_in AT TIME ZONE z.zone, 'YYYY-MM-DD HH24:MI')
+			OR to_char((v.check_out - interval '1 hour') AT TIME ZONE z.zone, 'YYYY-MM-DD HH24:MI') = to_char(v.check_out AT TIME ZONE z.zone, 'YYYY-MM-DD HH24:MI') THEN 'clock_change'
+		ELSE to_char(v.check_in AT TIME ZONE z.zone, 'HH24:MI-') || to_char(v.check_out AT TIME ZONE z.zone, 'HH24:MI') END AS said
+FROM regress_plan.visit v JOIN regress_plan.zone z ON z.location = v.location_id;
+\o
+SELECT count(*) > 2000 AS many, count(*) FILTER (WHERE coalesce(d.content, d.reason) IS DISTINCT FROM o.said) AS other,
+	count(*) FILTER (WHERE o.said = 'over_midnight') > 0 AS some_over, count(*) FILTER (WHERE o.said = 'clock_change') > 0 AS some_changed
+FROM regress_plan.oracle o LEFT JOIN kinderconnect.child_day d ON (d.kinderconnect_child_id, d.service_date) = (o.child_id, o.day)
+WHERE (o.day > pg_temp.day(364));
+-- a day is over when it is over there, and each is in one state with one reason
+SELECT count(*) FILTER (WHERE newest <> today - 1) AS wrong, count(*) AS zones
+FROM (SELECT z.zone, (now() AT TIME ZONE z.zone)::date AS today, max(d.service_date) AS newest FROM kinderconnect.child_day d JOIN regress_plan.zone z ON z.location = d.location_id GROUP BY z.zone) n;
+SELECT sum(n) = (SELECT count(*) FROM kinderconnect.child_day) AS "adds up", sum(n) FILTER (WHERE reason = 'nothing_recorded') > 0 AS silent,
+	array_agg(DISTINCT state ORDER BY state) AS states, sum(n) = (SELECT sum(days) FROM kinderconnect.provider_summary) AND sum(n) = (SELECT sum(accepted + ready + held + rejected + unknown + voided + not_due) FROM kinderconnect.provider_summary) AS "in the views too"
+FROM (SELECT state, reason, count(*) AS n FROM kinderconnect.child_day GROUP BY state, reason) s;
+ROLLBACK TO nights;
+
+-- Care past midnight, split: at the end of a month too, and to a day that is
+-- not authorized, and today.
+INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'overnight', '(,)', 'split', true, 'test');
+\o /dev/null
+SELECT pg_temp.one('the next day', '20:00', '30:00'), pg_temp.authorize('the next day', 2, 2, name => 'b');
+SELECT pg_temp.one('and more there', '20:00', '30:00'), pg_temp.authorize('and more there', 2, 2, name => 'b'), pg_temp.visit('and more there', 2, '8:00', '9:00');
+SELECT pg_temp.one('overlaps there', '20:00', '32:00'), pg_temp.authorize('overlaps there', 2, 2, name => 'b'), pg_temp.visit('overlaps there', 2, '7:00', '9:00');
+SELECT pg_temp.one('not authorized there', '20:00', '30:00');
+SELECT pg_temp.one('midnight sharp', '20:00', '24:00:59');
+SELECT pg_temp.one('too long', '8:00', '33:00');
+SELECT pg_temp.one('no check-out', '20:00', NULL);
+SELECT pg_temp.child('into today'), pg_temp.authorize('into today', 1, 0), pg_temp.visit('into today', 1, '20:00', '25:00');
+SELECT pg_temp.child('over the end of a month'), pg_temp.authorize('over the end of a month', 45, 1);
+INSERT INTO regress_plan.visit (location_id, child_id, kind, check_in, check_out)
+SELECT 'L1', 'over the end of a month', 'session', (m - interval '2 hours') AT TIME ZONE 'America/Phoenix', (m + interval '3 hours') AT TIME ZONE 'America/Phoenix'
+FROM date_trunc('month', pg_temp.day(5)::timestamp) m;
+SELECT pg_temp.plan();
+\o
+SELECT child, day, state, reason, detail, content FROM pg_temp.planned() WHERE child <> 'over the end of a month';
+SELECT service_date = date_trunc('month', pg_temp.day(5))::date AS first_of_month, state, content FROM kinderconnect.child_day
+WHERE kinderconnect_child_id = 'over the end of a month' AND content IS NOT NULL ORDER BY service_date;
+SELECT content FROM kinderconnect.preview('o') WHERE kinderconnect_child_id = 'into today' AND NOT finished;
+SELECT count(*) AS apart FROM pg_temp.apart;
+ROLLBACK TO nights;
+
+-- A site that moves to another zone: what was planned there keeps its wall
+-- times, is neither sent again nor taken back; what comes is read in the new one.
+\o /dev/null
+SELECT pg_temp.child('c'), pg_temp.authorize('c', 4, -9), pg_temp.visit('c', 4, '23:30', '23:45'), pg_temp.visit('c', 3, '8:00', '9:00'), pg_temp.visit('c', 2, '0:10', '0:20');
+SELECT pg_temp.night('accepted');
+\o
+UPDATE regress_plan.location SET zone = 'Pacific/Honolulu' WHERE location_id = 'L1';
+-- entered late, on a day that was planned before; and today
+SELECT pg_temp.visit('c', 2, '20:00', '21:00');
+UPDATE regress_plan.visit SET check_in = check_in - interval '3 hours', check_out = check_out - interval '3 hours' WHERE id = (SELECT max(id) FROM regress_plan.visit);
+SELECT pg_temp.night('accepted') AS "the late one alone";
+SELECT child, day, state, reason, content FROM pg_temp.planned() WHERE reason IS DISTINCT FROM 'nothing_recorded';
+INSERT INTO regress_plan.visit (location_id, child_id, kind, check_in, check_out)
+SELECT 'L1', 'c', 'session', (pg_temp.day(0) + time '11:00') AT TIME ZONE 'America/Phoenix', (pg_temp.day(0) + time '12:00') AT TIME ZONE 'America/Phoenix';
+SELECT t.content, t.zone FROM kinderconnect._attendance('o', pg_temp.day(0)) a, LATERAL (SELECT to_char(a.check_in AT TIME ZONE a.zone, 'HH24:MI') AS content, a.zone) t WHERE a.check_in >= pg_temp.day(0)::timestamp AT TIME ZONE 'America/Phoenix';
+SELECT zone, valid_from = '-infinity' AS "from ever", valid_until = 'infinity' AS still, (valid_from = pg_temp.day(0)::timestamp AT TIME ZONE 'America/Phoenix') AS "from today" FROM kinderconnect.location_zone ORDER BY location_zone.valid_from;
+-- no zone for a night, and there again: nothing
+UPDATE regress_plan.location SET zone = NULL WHERE location_id = 'L1';
+SELECT pg_temp.night('accepted');
+UPDATE regress_plan.location SET zone = 'Pacific/Honolulu' WHERE location_id = 'L1';
+SELECT pg_temp.night('accepted') AS nothing;
+-- it was the wrong zone all along
+DELETE FROM kinderconnect.location_zone;
+SELECT pg_temp.plan();
+SELECT count(*) FILTER (WHERE content <> accepted_content) > 0 AS "corrected" FROM kinderconnect.child_day;
+ROLLBACK TO nights;
+
+-- Entered late, and moved to another day.
+\o /dev/null
+SELECT pg_temp.child('late'), pg_temp.authorize('late', 40, 1);
+SELECT pg_temp.night('accepted');
+SELECT pg_temp.visit('late', 40, '8:00', '9:00');
+\o
+SELECT pg_temp.night('accepted');
+UPDATE regress_plan.visit SET check_in = check_in + interval '2 days', check_out = check_out + interval '2 days';
+SELECT pg_temp.night('accepted');
+UPDATE kinderconnect.dialect_field SET codes = codes - 'void' WHERE operation = 'submit' AND column_name = 'kind';
+UPDATE regress_plan.visit SET check_in = check_in + interval '1 day', check_out = check_out + interval '1 day';
+SELECT pg_temp.night('accepted');
+SELECT child, day, state, reason FROM pg_temp.planned() WHERE reason IS DISTINCT FROM 'nothing_recorded';
+ROLLBACK TO nights;
+
+-- A fifth state is rows.
+INSERT INTO kinderconnect.agency (agency_id, state, time_zone) VALUES ('F', 'QQ', 'America/Phoenix');
+INSERT INTO kinderconnect.agency_rule (state, rule, valid, value, enforced, source)
+SELECT 'QQ', r.rule, daterange(pg_temp.day(3), NULL), r.value, true, 'QQ code' FROM (VALUES ('entry_window_days', '3'), ('sessions_per_day', '1'), ('lone_punch', 'send'), ('closures', 'omit'), ('overnight', 'whole')) r(rule, value);
+INSERT INTO kinderconnect.agency_rule (state, rule, valid, value, enforced, source) VALUES ('QQ', 'sessions_per_day', daterange(NULL, pg_temp.day(3)), '2', true, 'QQ code, until then');
+INSERT INTO kinderconnect.absence_limit (state, limit_name, valid, counts, period_months, at_most, enforced, source) VALUES ('QQ', 'two', '(,)', 'absence', 12, 2, true, 'QQ code');
+INSERT INTO kinderconnect.unit_band (state, unit, valid, minutes, enforced, source) VALUES ('QQ', 'short', '(,)', '[1,61)', true, 'QQ code'), ('QQ', 'long', '(,)', '[61,1441)', true, 'QQ code');
+INSERT INTO kinderconnect.absence_reason VALUES ('F', 'Sick', '17');
+\o /dev/null
+SELECT pg_temp.provider('PF', 'L1', 'F'), pg_temp.child('f', agency => 'F'), pg_temp.authorize('f', 10, 1, provider => 'PF', agency => 'F');
+SELECT pg_temp.visit('f', 4, '8:00', '9:00'), pg_temp.visit('f', 4, '10:00', '11:00'), pg_temp.visit('f', 3, '8:00', '9:00'), pg_temp.visit('f', 3, '10:00', '11:00'), pg_temp.visit('f', 2, '18:00', '30:00'), pg_temp.visit('f', 1, '8:00', NULL);
+SELECT pg_temp.note('f', n, 'absence', 'Sick') FROM generate_series(5, 7) n;
+SELECT pg_temp.note('f', 8, 'closure');
+SELECT pg_temp.plan();
+\o
+SELECT day, state, reason, content FROM pg_temp.planned() WHERE day < 9 ORDER BY day;
+SELECT used, at_most, warning FROM kinderconnect.absence_use WHERE agency_id = 'F';
+SELECT sum(minutes) AS minutes, sum((units ->> 'long')::integer) AS long, sum((units ->> 'short')::integer) AS short, sum(units_used) AS units_used FROM kinderconnect.unit_use WHERE agency_id = 'F';
+SELECT pg_temp.day(0) - service_date AS day, days_left, closes_by FROM kinderconnect.about_to_be_lost WHERE agency_id = 'F' AND closes_by = 'enforced';
 ROLLBACK;

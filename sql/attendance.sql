@@ -6,6 +6,7 @@ CREATE FUNCTION kinderconnect._attendance_problems(organization text)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
+	SET enable_mergejoin = off
 	SET jit = off
 AS $$
 #variable_conflict use_column

@@ -297,8 +297,10 @@ COMMENT ON FUNCTION kinderconnect._note_zones(text) IS 'remembers the zone of ea
 -- each is decided in one place, "judged" below, first reason that holds.
 --
 -- Every step joins whole sets of one organization whose sizes the planner
--- cannot know, so it is kept from the one plan that is quadratic; the cost it
--- then reckons with would set off JIT, which takes longer than the query.
+-- cannot know, so it is kept from the plans that are quadratic: nested loops,
+-- and merges by the provider alone that filter all its days for each day. The
+-- cost it then reckons with would set off JIT, which takes longer than the
+-- query.
 CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider text, from_date date, to_date date, foresee boolean)
 	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, authorized boolean,
 		location_id text, child_id text, state text, reason text, detail text,
@@ -307,6 +309,7 @@ CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider 
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
+	SET enable_mergejoin = off
 	SET jit = off
 AS $$
 #variable_conflict use_column

@@ -767,6 +767,15 @@ SELECT pg_temp.plan();
 SELECT count(*) FILTER (WHERE content <> accepted_content) > 0 AS "corrected" FROM kinderconnect.child_day;
 ROLLBACK TO nights;
 
+-- A day that was ready, and is not over any more, is no longer looked at, and is
+-- not sent: whether it is ahead or behind. Both are steps.
+INSERT INTO kinderconnect.child_day (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date, authorized, state, content, basis)
+SELECT 'o', 'A', 'P1', 'c', day, true, 'ready', '08:00-09:00', 'b' FROM unnest(ARRAY[pg_temp.day(-1), pg_temp.day(90)]) day;
+SELECT pg_temp.night('accepted');
+SELECT day, state, reason FROM pg_temp.planned();
+SELECT was_state, state, reason FROM kinderconnect.child_day_step ORDER BY service_date;
+ROLLBACK TO nights;
+
 -- Entered late, and moved to another day.
 \o /dev/null
 SELECT pg_temp.child('late'), pg_temp.authorize('late', 40, 1);

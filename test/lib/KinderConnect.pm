@@ -300,7 +300,8 @@ sub night
 sub run_file
 {
 	my ($self, $file, %variable) = @_;
-	my $text = "SET log_statement = 'none';\nSET log_min_duration_statement = -1;\n";
+	my $text = "SET log_statement = 'none';\nSET log_min_duration_statement = -1;\n"
+	  . "SET auto_explain.log_min_duration = -1;\nSET pg_stat_statements.track = 'none';\n";
 
 	foreach my $name (sort keys %variable)
 	{

@@ -56,7 +56,7 @@ sub certificate
 	return;
 }
 
-my $host = 'DNS:localhost, IP:127.0.0.1, IP:::1';
+my $host = 'DNS:localhost, DNS:several.example, IP:127.0.0.1, IP:::1';
 certificate('root', authority => 1);
 certificate('middle', issuer => 'root', authority => 1);
 certificate('good', issuer => 'middle', names => $host);
@@ -263,7 +263,33 @@ my $proxy = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', Blockin
 	local $ENV{HOME} = $home;
 	local $ENV{CURL_HOME} = $home;
 	delete local @ENV{qw(no_proxy NO_PROXY)};
+	# a name with two addresses, of which the first one refuses
+	my $source = "$home/several.c";
+	append_to_file($source, q{
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <string.h>
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+	int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
+		(int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **)) dlsym(RTLD_NEXT, "getaddrinfo");
+	struct addrinfo *last;
+
+	if (node == NULL || strcmp(node, "several.example") != 0)
+		return next(node, service, hints, found);
+	if (next("127.0.0.9", service, hints, found) != 0)
+		return EAI_FAIL;
+	for (last = *found; last->ai_next != NULL; last = last->ai_next)
+		;
+	return next("127.0.0.1", service, hints, &last->ai_next);
+}
+});
+	system_or_bail('cc', '-shared', '-fPIC', '-o', "$source.so", $source, '-ldl');
+	local $ENV{LD_PRELOAD} = "$source.so";
 	$node->restart;
+	is(call("https://several.example:$port{good}"), '', 'the second address of a name is tried where the first is dead');
+	like(call("https://several.example:$port{elsewhere}"), qr/KC102: the certificate of "several\.example:\d+" is not trusted/, '... and verified like any');
 	is(call(at('good')), '', 'a proxy in the environment is not asked');
 	is(call($target), '', '... for http either');
 	like(call(at('strange')), $untrusted, 'nor is an authority of the environment believed');

@@ -44,7 +44,7 @@ SELECT 'bench', agency, 'P1', '2020-01-01', record, '' FROM bench.person WHERE N
 ANALYZE;
 
 SELECT clock_timestamp() AS began \gset
-SELECT kinderconnect._match('bench') \g /dev/null
+SELECT kinderconnect._match('bench'), kinderconnect._score('bench') \g /dev/null
 SELECT clock_timestamp() AS ended \gset
 
 -- A child that was linked has that one as its first and only candidate.

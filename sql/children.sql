@@ -57,11 +57,13 @@ COMMENT ON COLUMN kinderconnect.child.first_key IS 'first word of the first name
 COMMENT ON COLUMN kinderconnect.child.middle_key IS 'the other words of the first name, and the middle name, folded';
 COMMENT ON COLUMN kinderconnect.child.last_key IS 'words of the last name without suffix, folded, in the order of the alphabet';
 COMMENT ON COLUMN kinderconnect.child.suffix_key IS 'Jr, II, ..., wherever it was written, folded';
-COMMENT ON COLUMN kinderconnect.child.unlinked_because IS 'why it has no link to a child of Manage; null where it has one';
+COMMENT ON COLUMN kinderconnect.child.unlinked_because IS 'why it has no link to a child of Manage: views.sql has the words; not_matched_yet: the next match looks. Null where it has one, and before the first match';
 COMMENT ON COLUMN kinderconnect.child.first_listed IS 'when it was first listed';
 COMMENT ON COLUMN kinderconnect.child.changed_at IS 'when the service last changed any of it';
 
 CREATE INDEX child_by_name ON kinderconnect.child (organization_id, date_of_birth, last_key, first_key);
+CREATE INDEX child_changed ON kinderconnect.child (organization_id, changed_at);
+CREATE INDEX child_unlinked ON kinderconnect.child (organization_id, unlinked_because) WHERE unlinked_because IS NOT NULL;
 
 CREATE TABLE kinderconnect.authorization (
 	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
@@ -183,6 +185,22 @@ BEGIN
 	IF NOT kinderconnect._take_list(run, outcome) THEN
 		RETURN;
 	END IF;
+
+	-- Who is new at this site, or no longer there, is matched anew.
+	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+	FROM (SELECT l.kinderconnect_child_id
+		FROM (SELECT l.kinderconnect_child_id, true AS was
+			FROM kinderconnect.listed_authorization l
+			WHERE (l.organization_id, l.agency_id, l.provider_id, l.month) = (org, agency, provider, listed)
+			UNION ALL
+			SELECT r.kinderconnect_child_id, false FROM kinderconnect._children_reply(outcome.ticket) r) l
+		GROUP BY l.kinderconnect_child_id
+		HAVING bool_and(l.was) OR NOT bool_or(l.was)) l
+	WHERE c.unlinked_because IS NOT NULL
+		AND (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (org, agency, l.kinderconnect_child_id)
+		AND NOT EXISTS (SELECT FROM kinderconnect.listed_authorization o
+			WHERE (o.organization_id, o.agency_id, o.provider_id, o.kinderconnect_child_id) = (org, agency, provider, l.kinderconnect_child_id)
+				AND o.month <> listed);
 
 	WITH reply AS MATERIALIZED (
 		SELECT * FROM kinderconnect._children_reply(outcome.ticket)

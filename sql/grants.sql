@@ -25,7 +25,7 @@ GRANT SELECT ON
 	kinderconnect.organization_agency, kinderconnect.listed_location, kinderconnect.list_state, kinderconnect.list_problem,
 	kinderconnect.child, kinderconnect.authorization, kinderconnect.listed_authorization, kinderconnect.child_link,
 	kinderconnect.nickname, kinderconnect.same_name, kinderconnect.known_child, kinderconnect.child_decision, kinderconnect.parted_pair,
-	kinderconnect.scored_child, kinderconnect.match_candidate, kinderconnect.child_match_status,
+	kinderconnect.scored_child, kinderconnect.match_candidate, kinderconnect.child_match_status, kinderconnect.match_state, kinderconnect.score_state,
 	kinderconnect.rule, kinderconnect.agency_rule, kinderconnect.absence_reason, kinderconnect.reason,
 	kinderconnect.child_day, kinderconnect.child_day_step, kinderconnect.location_zone,
 	kinderconnect.ledger, kinderconnect.batch, kinderconnect.batch_record,
@@ -53,7 +53,7 @@ GRANT SELECT ON
 GRANT INSERT, UPDATE, DELETE ON
 	kinderconnect.agency, kinderconnect.customer, kinderconnect.organization_agency, kinderconnect.listed_location,
 	kinderconnect.list_state, kinderconnect.list_problem, kinderconnect.child, kinderconnect.authorization,
-	kinderconnect.listed_authorization, kinderconnect.known_child, kinderconnect.scored_child, kinderconnect.match_candidate
+	kinderconnect.listed_authorization, kinderconnect.known_child, kinderconnect.scored_child, kinderconnect.match_candidate, kinderconnect.match_state, kinderconnect.score_state
 	TO kinderconnect_operator;
 GRANT INSERT ON kinderconnect.child_decision, kinderconnect.child_day_step TO kinderconnect_operator;
 GRANT INSERT, UPDATE ON kinderconnect.location_zone TO kinderconnect_operator;
@@ -89,8 +89,12 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._take_agencies(bigint, kinderconnect.call_outcome), kinderconnect._take_locations(bigint, kinderconnect.call_outcome),
 	kinderconnect._take_children(bigint, kinderconnect.call_outcome), kinderconnect._children_reply(bigint),
 	kinderconnect._location_candidates(text), kinderconnect._match_providers(text), kinderconnect._months(text, date, date),
-	kinderconnect._close_vanished(bigint, text, date, date), kinderconnect._stored_ids(text), kinderconnect._new_links(text, boolean),
-	kinderconnect._links(text, boolean), kinderconnect._match(text), kinderconnect._read_children(text), kinderconnect._manage_now(text),
+	kinderconnect._close_vanished(bigint, text, date, date), kinderconnect._stored_ids(text), kinderconnect._new_links(text, boolean, timestamptz),
+	kinderconnect._links(text), kinderconnect._middle_agrees(text, text),
+	kinderconnect._differing(kinderconnect.child, date, text, text, text, text), kinderconnect._flag(text, text[], text[], boolean, boolean),
+	kinderconnect._flag_links(text, timestamptz, text[]), kinderconnect._end_merged(text), kinderconnect._match(text),
+	kinderconnect._digest(text, text, text, text, date, boolean), kinderconnect._read_children(text, boolean), kinderconnect._manage_now(text),
+	kinderconnect._unscore(text, timestamptz, text[], date[], text[]),
 	kinderconnect._words(text), kinderconnect._sorted(text), kinderconnect._first_key(text), kinderconnect._middle_key(text, text),
 	kinderconnect._last_key(text), kinderconnect._suffix_key(text, text, text), kinderconnect._sound(text),
 	kinderconnect._compare_names(text, text), kinderconnect._compare_dates(text, text), kinderconnect._worth(text),

@@ -1,10 +1,17 @@
 -- Manage's children as the last match read them, with the keys that names are
--- matched by. The keys of a name are made once, when it is first seen or has
--- changed; the night compares and joins them.
+-- matched by. Manage tells nobody what changed: it is read once a night, and
+-- what differs from here is what changed. The keys of a name are made once.
 --
--- On the first night no table here has statistics, and whole sets are joined
--- every night: so here, in review.sql and in match.sql the planner is kept
--- from the one plan that is quadratic, and from JIT, as in plan.sql.
+-- On the first night no table here has statistics, and whole sets are joined:
+-- so here, in review.sql and in match.sql the planner is kept from the one
+-- plan that is quadratic, and from JIT, as in plan.sql.
+
+-- Rows of one child are told apart by this: a row that is as it was has the
+-- row it had.
+CREATE FUNCTION kinderconnect._digest(first_name text, middle_name text, last_name text, suffix text, date_of_birth date, active boolean) RETURNS bigint
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN hash_record_extended(ROW(first_name, middle_name, last_name, suffix, date_of_birth, active), 0);
+COMMENT ON FUNCTION kinderconnect._digest(text, text, text, text, date, boolean) IS 'of what Manage says about a child, to tell whether it still does';
 
 CREATE TABLE kinderconnect.known_child (
 	organization_id text NOT NULL REFERENCES kinderconnect.organization,
@@ -16,64 +23,77 @@ CREATE TABLE kinderconnect.known_child (
 	suffix          text,
 	date_of_birth   date,
 	active          boolean NOT NULL,
+	digest          bigint GENERATED ALWAYS AS (kinderconnect._digest(first_name, middle_name, last_name, suffix, date_of_birth, active)) STORED,
 	first_key       text GENERATED ALWAYS AS (kinderconnect._first_key(first_name)) STORED,
 	middle_key      text GENERATED ALWAYS AS (kinderconnect._middle_key(first_name, middle_name)) STORED,
 	last_key        text GENERATED ALWAYS AS (kinderconnect._last_key(last_name)) STORED,
 	suffix_key      text GENERATED ALWAYS AS (kinderconnect._suffix_key(first_name, last_name, suffix)) STORED,
-	changed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
-	PRIMARY KEY (organization_id, child_id, location_id)
+	changed_at      timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (organization_id, child_id, location_id, digest)
 );
 COMMENT ON TABLE kinderconnect.known_child IS
 'Manage''s children as the last match read them, with folded keys; made again from manage_child where it is missing';
 COMMENT ON COLUMN kinderconnect.known_child.organization_id IS 'the organization';
 COMMENT ON COLUMN kinderconnect.known_child.child_id IS 'the child in Manage';
-COMMENT ON COLUMN kinderconnect.known_child.location_id IS 'as in Manage, empty where it has none; a child may have a row at several sites';
+COMMENT ON COLUMN kinderconnect.known_child.location_id IS 'as in Manage, empty where it has none; a child may have a row at several sites, or two that differ at one';
 COMMENT ON COLUMN kinderconnect.known_child.first_name IS 'as in Manage';
 COMMENT ON COLUMN kinderconnect.known_child.middle_name IS 'as in Manage';
 COMMENT ON COLUMN kinderconnect.known_child.last_name IS 'as in Manage';
 COMMENT ON COLUMN kinderconnect.known_child.suffix IS 'as in Manage';
 COMMENT ON COLUMN kinderconnect.known_child.date_of_birth IS 'as in Manage';
 COMMENT ON COLUMN kinderconnect.known_child.active IS 'as in Manage; true where it does not say';
+COMMENT ON COLUMN kinderconnect.known_child.digest IS 'of the names, birth date and active';
 COMMENT ON COLUMN kinderconnect.known_child.first_key IS 'first word of the first name, folded';
 COMMENT ON COLUMN kinderconnect.known_child.middle_key IS 'the other words of the first name, and the middle name, folded';
 COMMENT ON COLUMN kinderconnect.known_child.last_key IS 'words of the last name without suffix, folded, in the order of the alphabet';
 COMMENT ON COLUMN kinderconnect.known_child.suffix_key IS 'Jr, II, ..., wherever it was written, folded';
-COMMENT ON COLUMN kinderconnect.known_child.changed_at IS 'when it was first read, or read differently';
+COMMENT ON COLUMN kinderconnect.known_child.changed_at IS 'when it was first read so; infinity: a person''s decision has it looked at again';
 
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.known_child', '');
 
 CREATE INDEX known_child_by_name ON kinderconnect.known_child (organization_id, date_of_birth, last_key, first_key);
 
--- Neither a child that is as it was is written, nor its key made again.
-CREATE FUNCTION kinderconnect._read_children(organization text) RETURNS void
+CREATE INDEX known_child_changed ON kinderconnect.known_child (organization_id, changed_at);
+
+-- A row that changed is one that is gone and one that has come, and concerns
+-- whoever has the keys of either.
+CREATE FUNCTION kinderconnect._read_children(organization text, tell boolean DEFAULT true)
+	RETURNS TABLE (child_id text, date_of_birth date, last_key text, first_key text)
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
 	SET enable_nestloop = off
 	SET jit = off
 AS $$
+#variable_conflict use_column
 BEGIN
-	INSERT INTO kinderconnect.known_child AS k
-		(organization_id, child_id, location_id, first_name, middle_name, last_name, suffix, date_of_birth, active)
-	SELECT DISTINCT ON (m.child_id, m.location_id) organization, m.child_id, coalesce(m.location_id, ''), m.first_name, m.middle_name, m.last_name, m.suffix,
-		m.date_of_birth, coalesce(m.active, true)
-	FROM kinderconnect.manage_child m
-	LEFT JOIN kinderconnect.known_child k ON (k.organization_id, k.child_id, k.location_id) = (organization, m.child_id, coalesce(m.location_id, ''))
-	WHERE m.organization_id = organization
-		AND (k.child_id IS NULL
-			OR (k.first_name, k.middle_name, k.last_name, k.suffix, k.date_of_birth, k.active) IS DISTINCT FROM
-				(m.first_name, m.middle_name, m.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)))
-	ORDER BY m.child_id, m.location_id, m.active DESC NULLS FIRST, m.last_name, m.first_name
-	ON CONFLICT (organization_id, child_id, location_id) DO UPDATE
-	SET first_name = excluded.first_name, middle_name = excluded.middle_name,
-		last_name = excluded.last_name, suffix = excluded.suffix, date_of_birth = excluded.date_of_birth, active = excluded.active,
-		changed_at = clock_timestamp();
-
-	DELETE FROM kinderconnect.known_child k
-	WHERE k.organization_id = organization
-		AND NOT EXISTS (SELECT FROM kinderconnect.manage_child m WHERE (m.organization_id, m.child_id, coalesce(m.location_id, '')) = (organization, k.child_id, k.location_id));
+	RETURN QUERY
+	WITH difference AS MATERIALIZED (
+		SELECT m.*, k.child_id AS gone_child_id, k.location_id AS gone_location_id, k.digest AS gone_digest
+		FROM (SELECT m.child_id, coalesce(m.location_id, '') AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
+				m.date_of_birth, coalesce(m.active, true) AS active,
+				kinderconnect._digest(m.first_name, m.middle_name, m.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
+			FROM kinderconnect.manage_child m WHERE m.organization_id = organization) m
+		FULL JOIN (SELECT k.child_id, k.location_id, k.digest FROM kinderconnect.known_child k WHERE k.organization_id = organization) k
+			ON (k.child_id, k.location_id, k.digest) = (m.child_id, m.location_id, m.digest)
+		WHERE m.child_id IS NULL OR k.child_id IS NULL
+	), gone AS (
+		DELETE FROM kinderconnect.known_child k USING difference d
+		WHERE (k.organization_id, k.child_id, k.location_id, k.digest) = (organization, d.gone_child_id, d.gone_location_id, d.gone_digest)
+		RETURNING k.child_id, k.date_of_birth, k.last_key, k.first_key
+	), come AS (
+		INSERT INTO kinderconnect.known_child AS k
+			(organization_id, child_id, location_id, first_name, middle_name, last_name, suffix, date_of_birth, active)
+		SELECT organization, d.child_id, d.location_id, d.first_name, d.middle_name, d.last_name, d.suffix, d.date_of_birth, d.active
+		FROM difference d WHERE d.child_id IS NOT NULL
+		ON CONFLICT DO NOTHING
+		RETURNING k.child_id, k.date_of_birth, k.last_key, k.first_key
+	)
+	SELECT * FROM gone WHERE tell UNION ALL SELECT * FROM come WHERE tell;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._read_children(text) IS 'brings known_child of an organization up to what Manage says';
+COMMENT ON FUNCTION kinderconnect._read_children(text, boolean) IS
+'brings known_child of an organization up to what Manage says; with tell, answers what it removed and what it added';
 
 CREATE FUNCTION kinderconnect._manage_now(organization text)
 	RETURNS TABLE (child_id text, location_id text, date_of_birth date, active boolean, first_key text, middle_key text, last_key text, suffix_key text)
@@ -84,15 +104,16 @@ CREATE FUNCTION kinderconnect._manage_now(organization text)
 AS $$
 BEGIN
 	RETURN QUERY
-	SELECT m.child_id, m.location_id, m.date_of_birth, coalesce(m.active, true),
+	SELECT m.child_id, m.location_id, m.date_of_birth, m.active,
 		CASE WHEN k.child_id IS NOT NULL THEN k.first_key ELSE kinderconnect._first_key(m.first_name) END,
 		CASE WHEN k.child_id IS NOT NULL THEN k.middle_key ELSE kinderconnect._middle_key(m.first_name, m.middle_name) END,
 		CASE WHEN k.child_id IS NOT NULL THEN k.last_key ELSE kinderconnect._last_key(m.last_name) END,
 		CASE WHEN k.child_id IS NOT NULL THEN k.suffix_key ELSE kinderconnect._suffix_key(m.first_name, m.last_name, m.suffix) END
-	FROM kinderconnect.manage_child m
-	LEFT JOIN kinderconnect.known_child k ON (k.organization_id, k.child_id, k.location_id) = (organization, m.child_id, coalesce(m.location_id, ''))
-		AND (k.first_name, k.middle_name, k.last_name, k.suffix) IS NOT DISTINCT FROM (m.first_name, m.middle_name, m.last_name, m.suffix)
-	WHERE m.organization_id = organization;
+	FROM (SELECT m.child_id, coalesce(m.location_id, '') AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
+			m.date_of_birth, coalesce(m.active, true) AS active,
+			kinderconnect._digest(m.first_name, m.middle_name, m.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
+		FROM kinderconnect.manage_child m WHERE m.organization_id = organization) m
+	LEFT JOIN kinderconnect.known_child k ON (k.organization_id, k.child_id, k.location_id, k.digest) = (organization, m.child_id, m.location_id, m.digest);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._manage_now(text) IS

@@ -9,6 +9,7 @@ CREATE TABLE kinderconnect.child_link (
 	method                 text NOT NULL CHECK (method IN ('stored_id', 'exact_location', 'exact_organization', 'person')),
 	linked_at              timestamptz NOT NULL DEFAULT now(),
 	linked_by              text NOT NULL DEFAULT session_user,
+	differing              text[],
 	flag                   text,
 	ended_at               timestamptz,
 	ended_by               text,
@@ -26,15 +27,35 @@ COMMENT ON COLUMN kinderconnect.child_link.child_id IS 'the child in Manage';
 COMMENT ON COLUMN kinderconnect.child_link.method IS 'stored_id: Manage stores the id; exact_location, exact_organization: first and last name and birth date, within the site or the organization; person: link_child()';
 COMMENT ON COLUMN kinderconnect.child_link.linked_at IS 'when';
 COMMENT ON COLUMN kinderconnect.child_link.linked_by IS 'login role';
-COMMENT ON COLUMN kinderconnect.child_link.flag IS 'why a person should look at it. Its days are held for link_disagrees, birth date or both names no longer agree, and child_gone, Manage no longer has the child; they go on for name_changed, one name no longer agrees. Null: it stands';
+COMMENT ON COLUMN kinderconnect.child_link.differing IS 'what spoke against it and was known when it was made: first_name, middle_name, last_name, suffix, date_of_birth; null: the next match looks';
+COMMENT ON COLUMN kinderconnect.child_link.flag IS 'why a person should look at it. Its days are held for link_disagrees, birth date or both names no longer agree, and child_gone, Manage no longer has the child; they go on for name_changed, a name differs that did not when the link was made. Null: it stands';
 COMMENT ON COLUMN kinderconnect.child_link.ended_at IS 'when it ended; null: in force';
 COMMENT ON COLUMN kinderconnect.child_link.ended_by IS 'login role';
 COMMENT ON COLUMN kinderconnect.child_link.end_reason IS 'why';
 
 CREATE UNIQUE INDEX child_link_in_force ON kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id) WHERE ended_at IS NULL;
+CREATE INDEX child_link_new ON kinderconnect.child_link (organization_id) WHERE ended_at IS NULL AND differing IS NULL;
 CREATE UNIQUE INDEX child_link_in_force_in_manage ON kinderconnect.child_link (organization_id, agency_id, child_id) WHERE ended_at IS NULL;
 
+-- What the last match rested on besides the two sides' children. Where it is
+-- no longer so, or there was none, more children are due than have changed.
+CREATE TABLE kinderconnect.match_state (
+	organization_id text PRIMARY KEY REFERENCES kinderconnect.organization,
+	matched_at      timestamptz NOT NULL,
+	version         text NOT NULL,
+	sites           numeric NOT NULL,
+	stored_ids      numeric NOT NULL
+);
+COMMENT ON TABLE kinderconnect.match_state IS
+'the last match of each organization; DELETE has the next one look at every child again';
+COMMENT ON COLUMN kinderconnect.match_state.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.match_state.matched_at IS 'when; children that the service changed since are due';
+COMMENT ON COLUMN kinderconnect.match_state.version IS 'version of the extension; another one may match by other rules: all children are due';
+COMMENT ON COLUMN kinderconnect.match_state.sites IS 'digest of the providers'' locations; another: unlinked children are due';
+COMMENT ON COLUMN kinderconnect.match_state.stored_ids IS 'digest of manage_child_id; another: unlinked children are due';
+
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child_link', '');
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.match_state', '');
 
 CREATE FUNCTION kinderconnect._stored_ids(organization text)
 	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text)
@@ -50,18 +71,32 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._stored_ids(text) IS 'the ids of the service that Manage already stores, where that is bound';
 
+-- An initial is a middle name too; of two words and one the first is compared.
+CREATE FUNCTION kinderconnect._middle_agrees(a text, b text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN a = b OR NOT EXISTS (SELECT FROM unnest(string_to_array(a, ' '), string_to_array(b, ' ')) w(a, b)
+		WHERE w.a <> w.b AND NOT (length(w.a) = 1 AND starts_with(w.b, w.a) OR length(w.b) = 1 AND starts_with(w.a, w.b)));
+COMMENT ON FUNCTION kinderconnect._middle_agrees(text, text) IS 'whether two middle names, folded, may be one child''s; null where a side has none';
+
 -- Read-only, so that preview() sees tonight's links without making them.
+--
+-- Due is a child that the service has changed, whom something has marked as
+-- not_matched_yet, and whose verdict depends on other children of the
+-- service: these few are judged every night. Who may be the same child of
+-- Manage as a due one is looked at along with it, and keeps the verdict, for
+-- that rests on Manage alone.
 --
 -- A stored id is taken when two of first name, last name and birth date agree.
 -- Else the names and the birth date must be equal, folded; middle name and
--- suffix speak only where both sides have one, and an initial is a middle name
--- too. The site's active children come first (rank 0), then the site's
--- inactive and the organization's active ones together, for a child who moved
--- has both, then the rest. A pair that a person has parted stays parted.
-CREATE FUNCTION kinderconnect._new_links(organization text, read boolean DEFAULT false)
+-- suffix speak only where both sides have one. The site's active children come
+-- first (rank 0), then the site's inactive and the organization's active ones
+-- together, for a child who moved has both, then the rest. A pair that a
+-- person has parted stays parted.
+CREATE FUNCTION kinderconnect._new_links(organization text, read boolean DEFAULT false, since timestamptz DEFAULT '-infinity')
 	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, method text, unlinked_because text)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
 	SET enable_nestloop = off
 	SET enable_mergejoin = off
 	SET jit = off
@@ -69,13 +104,28 @@ AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	WITH wanted AS MATERIALIZED (
-		SELECT c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth,
-			c.middle_key, c.suffix_key
+	WITH near AS (
+		-- names and birth dates of whom a due one may be, in each of their rows
+		SELECT DISTINCT o.date_of_birth, o.last_key, o.first_key
+		FROM kinderconnect.child c
+		JOIN kinderconnect.known_child m ON (m.organization_id, m.date_of_birth, m.last_key, m.first_key)
+			= (organization, c.date_of_birth, c.last_key, c.first_key)
+		JOIN kinderconnect.known_child o ON (o.organization_id, o.child_id) = (organization, m.child_id)
+		WHERE since > '-infinity' AND c.organization_id = organization
+			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
+	), wanted AS MATERIALIZED (
+		SELECT true AS due, c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth, c.middle_key, c.suffix_key
 		FROM kinderconnect.child c
 		WHERE c.organization_id = organization
+			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
 			AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
 				AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id))
+		UNION ALL
+		SELECT false, c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth, c.middle_key, c.suffix_key
+		FROM kinderconnect.child c
+		WHERE since > '-infinity' AND c.organization_id = organization AND c.changed_at < since
+			AND c.unlinked_because NOT IN ('not_matched_yet', 'several_at_service', 'already_linked')
+			AND (c.date_of_birth, c.last_key, c.first_key) IN (SELECT * FROM near)
 	), manage AS MATERIALIZED (
 		SELECT m.child_id, m.location_id, m.date_of_birth, m.active, m.first_key, m.middle_key, m.last_key, m.suffix_key
 		FROM kinderconnect.known_child m
@@ -83,11 +133,11 @@ BEGIN
 		UNION ALL
 		SELECT * FROM kinderconnect._manage_now(organization) WHERE NOT read AND EXISTS (SELECT FROM wanted)
 	), ended AS (
-		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id
+		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.end_reason LIKE 'merged into %' AS merged
 		FROM kinderconnect.child_link k
 		WHERE k.organization_id = organization AND k.ended_at IS NOT NULL
 		UNION
-		SELECT r.agency_id, r.kinderconnect_child_id, r.child_id
+		SELECT r.agency_id, r.kinderconnect_child_id, r.child_id, false
 		FROM kinderconnect.parted_pair r
 		WHERE r.organization_id = organization
 	), site AS (
@@ -107,7 +157,7 @@ BEGIN
 		GROUP BY s.agency_id, s.kinderconnect_child_id, s.child_id
 	), fitting AS MATERIALIZED (
 		SELECT w.agency_id, w.kinderconnect_child_id, m.child_id,
-			bool_and((starts_with(w.middle_key, m.middle_key) OR starts_with(m.middle_key, w.middle_key)) IS NOT FALSE
+			bool_and(CASE WHEN w.middle_key IS NOT NULL AND m.middle_key IS NOT NULL THEN kinderconnect._middle_agrees(w.middle_key, m.middle_key) ELSE true END
 				AND (w.suffix_key = m.suffix_key) IS NOT FALSE) AS whole,
 			bool_or(s.location_id IS NOT NULL) AS at_site,
 			min(CASE WHEN s.location_id IS NOT NULL AND m.active THEN 0 WHEN s.location_id IS NOT NULL OR m.active THEN 1 ELSE 2 END) AS rank
@@ -148,8 +198,15 @@ BEGIN
 		LEFT JOIN counted c ON (c.agency_id, c.kinderconnect_child_id) = (o.agency_id, o.kinderconnect_child_id)
 		WHERE NOT o.alone
 		ORDER BY o.agency_id, o.kinderconnect_child_id, c.at_service DESC)
+	), apart AS (
+		-- whose own child is in Manage, but is not theirs to have
+		SELECT w.agency_id, w.kinderconnect_child_id, bool_and(e.merged) AS merged
+		FROM wanted w
+		JOIN ended e ON (e.agency_id, e.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
+		JOIN manage m ON m.child_id = e.child_id AND (m.date_of_birth, m.last_key, m.first_key) = (w.date_of_birth, w.last_key, w.first_key)
+		GROUP BY w.agency_id, w.kinderconnect_child_id
 	), verdict AS (
-		SELECT w.agency_id, w.kinderconnect_child_id,
+		SELECT w.due, w.agency_id, w.kinderconnect_child_id,
 			CASE
 				WHEN st.n = 1 AND st.agrees THEN st.child_id
 				WHEN st.n IS NULL AND c.in_manage = 1 AND c.at_service = 1 THEN c.child_id
@@ -164,6 +221,8 @@ BEGIN
 				WHEN NOT st.agrees THEN 'id_disagrees'
 				WHEN w.date_of_birth IS NULL THEN 'no_birth_date'
 				WHEN coalesce(w.first_key, '') = '' OR coalesce(w.last_key, '') = '' THEN 'no_name'
+				WHEN c.kinderconnect_child_id IS NULL AND a.merged THEN 'merged'
+				WHEN c.kinderconnect_child_id IS NULL AND NOT a.merged THEN 'parted'
 				WHEN c.kinderconnect_child_id IS NULL THEN 'not_in_manage'
 				WHEN c.child_id IS NULL THEN 'middle_name_or_suffix'
 				WHEN c.in_manage > 1 THEN 'several_in_manage'
@@ -174,6 +233,7 @@ BEGIN
 			FROM stored s GROUP BY s.agency_id, s.kinderconnect_child_id) st
 			ON (st.agency_id, st.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
 		LEFT JOIN fit c ON (c.agency_id, c.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
+		LEFT JOIN apart a ON (a.agency_id, a.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
 	), clash AS (
 		-- A stored id and an exact fit, or two stored ids, may still claim one
 		-- child of Manage between them.
@@ -196,15 +256,40 @@ BEGIN
 		CASE WHEN a.child_id IS NULL THEN a.because
 			WHEN a.taken THEN 'already_linked'
 			WHEN a.clashes THEN 'several_at_service' END
-	FROM agreed a;
+	FROM agreed a
+	WHERE a.due;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._new_links(text, boolean) IS
-'every KinderConnect child of an organization without a link: the child of Manage it is, or why that cannot be told. Changes nothing. With read, known_child is what Manage says; else Manage itself is asked';
+COMMENT ON FUNCTION kinderconnect._new_links(text, boolean, timestamptz) IS
+'the KinderConnect children of an organization without a link that are due since then, by default all: the child of Manage each is, or why that cannot be told. Changes nothing. With read, known_child is what Manage says; else Manage itself is asked';
 
--- An exact link stands while the birth date and at least one name agree; one
--- that a stored id or a person made, also where a birth date is missing.
-CREATE FUNCTION kinderconnect._links(organization text, with_new boolean)
+CREATE FUNCTION kinderconnect._differing(c kinderconnect.child, date_of_birth date, first_key text, middle_key text, last_key text, suffix_key text) RETURNS text[]
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN array_remove(ARRAY[
+		CASE WHEN (c.first_key = _differing.first_key) IS NOT TRUE THEN 'first_name' END,
+		CASE WHEN NOT kinderconnect._middle_agrees(c.middle_key, _differing.middle_key) THEN 'middle_name' END,
+		CASE WHEN (c.last_key = _differing.last_key) IS NOT TRUE THEN 'last_name' END,
+		CASE WHEN c.suffix_key <> _differing.suffix_key THEN 'suffix' END,
+		CASE WHEN c.date_of_birth <> _differing.date_of_birth THEN 'date_of_birth' END], NULL);
+COMMENT ON FUNCTION kinderconnect._differing(kinderconnect.child, date, text, text, text, text) IS
+'what speaks against a child''s being one of Manage: names of columns';
+
+-- A link stands while the birth date and at least one name agree; one that a
+-- stored id or a person made, also where a birth date is missing. What a
+-- person saw and linked all the same is no news. Where Manage has a child in
+-- several rows, one that agrees is enough.
+CREATE FUNCTION kinderconnect._flag(method text, known text[], differing text[], born boolean, gone boolean) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE
+		WHEN gone THEN 'child_gone'
+		WHEN 'date_of_birth' = ANY (differing) OR method LIKE 'exact%' AND NOT born OR differing @> '{first_name,last_name}' THEN 'link_disagrees'
+		WHEN NOT differing <@ known THEN 'name_changed'
+	END;
+COMMENT ON FUNCTION kinderconnect._flag(text, text[], text[], boolean, boolean) IS
+'the flag that a link deserves; known is what spoke against it when it was made, differing what does now, born whether both sides have a birth date, gone that Manage has no such child';
+
+-- preview()'s, for all links there would be.
+CREATE FUNCTION kinderconnect._links(organization text)
 	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, flag text, unlinked_because text)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -215,90 +300,176 @@ AS $$
 BEGIN
 	RETURN QUERY
 	WITH link AS (
-		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.method, NULL::text AS because
+		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.method, k.differing, NULL::text AS because
 		FROM kinderconnect.child_link k
 		WHERE k.organization_id = organization AND k.ended_at IS NULL
 		UNION ALL
-		SELECT n.* FROM kinderconnect._new_links(organization) n WHERE with_new
+		SELECT n.agency_id, n.kinderconnect_child_id, n.child_id, n.method, NULL, n.unlinked_because FROM kinderconnect._new_links(organization) n
 	), manage AS (
-		SELECT m.child_id, m.date_of_birth, m.first_key, m.last_key FROM kinderconnect.known_child m
-		WHERE NOT with_new AND m.organization_id = organization
-		UNION ALL
-		SELECT m.child_id, m.date_of_birth, m.first_key, m.last_key FROM kinderconnect._manage_now(organization) m WHERE with_new
+		SELECT * FROM kinderconnect._manage_now(organization)
 	)
-	SELECT k.agency_id, k.kinderconnect_child_id, k.child_id,
-		min(CASE
-			WHEN k.child_id IS NULL THEN NULL
-			WHEN m.child_id IS NULL THEN 'child_gone'
-			WHEN (c.date_of_birth = m.date_of_birth) IS FALSE
-				OR k.method LIKE 'exact%' AND (c.date_of_birth = m.date_of_birth) IS NULL
-				OR (c.first_key = m.first_key) IS NOT TRUE AND (c.last_key = m.last_key) IS NOT TRUE
-				THEN 'link_disagrees'
-			-- both names agreed when it was made
-			WHEN k.method LIKE 'exact%' AND (c.first_key, c.last_key) IS DISTINCT FROM (m.first_key, m.last_key) THEN 'name_changed'
-		END),
-		min(k.because)
+	SELECT DISTINCT ON (k.agency_id, k.kinderconnect_child_id) k.agency_id, k.kinderconnect_child_id, k.child_id, f.flag, k.because
 	FROM link k
 	JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, k.agency_id, k.kinderconnect_child_id)
 	LEFT JOIN manage m ON m.child_id = k.child_id
-	GROUP BY k.agency_id, k.kinderconnect_child_id, k.child_id;
+	CROSS JOIN LATERAL (SELECT CASE WHEN k.child_id IS NOT NULL THEN kinderconnect._flag(k.method, k.differing,
+		kinderconnect._differing(c, m.date_of_birth, m.first_key, m.middle_key, m.last_key, m.suffix_key),
+		c.date_of_birth = m.date_of_birth IS NOT NULL, m.child_id IS NULL) END AS flag) f
+	ORDER BY k.agency_id, k.kinderconnect_child_id, f.flag DESC NULLS FIRST;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._links(text, boolean) IS
-'the links in force, each with the flag it deserves now; with_new: with those that _match() would make, and the children that stay without one. Changes nothing';
+COMMENT ON FUNCTION kinderconnect._links(text) IS
+'the links in force and those that _match() would make, each with the flag it deserves now, and the children that stay without one. Changes nothing';
 
-CREATE FUNCTION kinderconnect._match(organization text) RETURNS void
+-- changed: the children of Manage that are not as they were.
+CREATE FUNCTION kinderconnect._flag_links(organization text, since timestamptz, changed text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
 	SET enable_nestloop = off
 	SET jit = off
 AS $$
 BEGIN
-	PERFORM kinderconnect._read_children(organization);
-
-	-- The agency merged two ids: the one that is linked is no longer listed in
-	-- any month looked at, another of the same name and birth date is. The new
-	-- one is matched like any other.
-	UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user, end_reason = 'merged into ' || n.kinderconnect_child_id
-	FROM kinderconnect.child o
-	JOIN kinderconnect.child n ON (n.organization_id, n.agency_id, n.date_of_birth, n.last_key, n.first_key)
-			= (o.organization_id, o.agency_id, o.date_of_birth, o.last_key, o.first_key)
-		AND n.kinderconnect_child_id <> o.kinderconnect_child_id
-	WHERE k.organization_id = organization AND k.ended_at IS NULL
-		AND (o.organization_id, o.agency_id, o.kinderconnect_child_id) = (k.organization_id, k.agency_id, k.kinderconnect_child_id)
-		AND NOT EXISTS (SELECT FROM kinderconnect.child_link l WHERE l.ended_at IS NULL
-			AND (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (n.organization_id, n.agency_id, n.kinderconnect_child_id))
-		AND NOT EXISTS (SELECT FROM kinderconnect.parted_pair r WHERE (r.organization_id, r.agency_id, r.kinderconnect_child_id, r.child_id)
-			= (n.organization_id, n.agency_id, n.kinderconnect_child_id, k.child_id))
-		AND EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
-			WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (n.organization_id, n.agency_id, n.kinderconnect_child_id))
-		AND NOT EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
-			WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (o.organization_id, o.agency_id, o.kinderconnect_child_id));
-
-	WITH found AS MATERIALIZED (
-		SELECT * FROM kinderconnect._new_links(organization, true)
-	), linked AS (
-		INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method)
-		SELECT organization, f.agency_id, f.kinderconnect_child_id, f.child_id, f.method
-		FROM found f WHERE f.child_id IS NOT NULL
-	)
-	UPDATE kinderconnect.child c SET unlinked_because = f.unlinked_because
-	FROM found f
-	WHERE c.organization_id = organization
-		AND (c.agency_id, c.kinderconnect_child_id) = (f.agency_id, f.kinderconnect_child_id)
-		AND c.unlinked_because IS DISTINCT FROM f.unlinked_because;
-
-	UPDATE kinderconnect.child_link k SET flag = s.flag
-	FROM kinderconnect._links(organization, false) s
+	UPDATE kinderconnect.child_link k SET flag = s.flag, differing = coalesce(k.differing, s.differing)
+	FROM (
+		SELECT DISTINCT ON (k.agency_id, k.kinderconnect_child_id) k.agency_id, k.kinderconnect_child_id, d.differing, f.flag
+		FROM kinderconnect.child_link k
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (k.organization_id, k.agency_id, k.kinderconnect_child_id)
+		LEFT JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id) = (organization, k.child_id)
+		CROSS JOIN LATERAL (SELECT kinderconnect._differing(c, m.date_of_birth, m.first_key, m.middle_key, m.last_key, m.suffix_key) AS differing) d
+		CROSS JOIN LATERAL (SELECT kinderconnect._flag(k.method, k.differing, d.differing, c.date_of_birth = m.date_of_birth IS NOT NULL, m.child_id IS NULL) AS flag) f
+		WHERE k.organization_id = organization AND k.ended_at IS NULL
+			AND (c.changed_at >= since OR k.differing IS NULL OR k.child_id = ANY (changed))
+		ORDER BY k.agency_id, k.kinderconnect_child_id, f.flag DESC NULLS FIRST, cardinality(d.differing), d.differing) s
 	WHERE k.organization_id = organization AND k.ended_at IS NULL
 		AND (k.agency_id, k.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id)
-		AND k.flag IS DISTINCT FROM s.flag;
+		AND (k.flag IS DISTINCT FROM s.flag OR k.differing IS NULL);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._flag_links(text, timestamptz, text[]) IS
+'flags the links of an organization whose two sides no longer agree, and clears those that agree again: where one of them is new or has changed';
 
-	PERFORM kinderconnect._score(organization);
+-- The agency merged two ids: the one that is linked is no longer listed in any
+-- month looked at, another of the same name and birth date is, and would be
+-- linked but for that. Who fits is settled by then, so these are few.
+CREATE FUNCTION kinderconnect._end_merged(organization text) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET jit = off
+AS $$
+BEGIN
+	WITH listed AS (
+		SELECT n.agency_id, n.kinderconnect_child_id, n.date_of_birth, n.last_key, n.first_key
+		FROM kinderconnect.child n
+		WHERE n.organization_id = organization AND n.unlinked_because = 'already_linked'
+			AND EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
+				WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (n.organization_id, n.agency_id, n.kinderconnect_child_id))
+	), merged AS (
+		SELECT k.agency_id, k.kinderconnect_child_id, min(n.kinderconnect_child_id) AS into_id
+		FROM listed n
+		JOIN kinderconnect.child o ON (o.organization_id, o.agency_id, o.date_of_birth, o.last_key, o.first_key)
+			= (organization, n.agency_id, n.date_of_birth, n.last_key, n.first_key)
+		JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+			AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (organization, o.agency_id, o.kinderconnect_child_id)
+		WHERE NOT EXISTS (SELECT FROM kinderconnect.parted_pair r WHERE (r.organization_id, r.agency_id, r.kinderconnect_child_id, r.child_id)
+				= (organization, n.agency_id, n.kinderconnect_child_id, k.child_id))
+			AND NOT EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
+				WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (organization, o.agency_id, o.kinderconnect_child_id))
+		GROUP BY k.agency_id, k.kinderconnect_child_id
+		-- of two, nobody knows which
+		HAVING count(*) = 1
+	), ended AS (
+		UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user, end_reason = 'merged into ' || m.into_id
+		FROM merged m
+		WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (organization, m.agency_id, m.kinderconnect_child_id)
+		RETURNING k.agency_id, k.kinderconnect_child_id, k.child_id
+	), free AS (
+		UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
+		FROM ended e
+		WHERE (m.organization_id, m.child_id) = (organization, e.child_id)
+	)
+	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+	FROM ended e
+	WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, e.agency_id, e.kinderconnect_child_id);
+	RETURN FOUND;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._end_merged(text) IS 'ends the links of ids that the agency merged into another; answers whether there were any';
+
+CREATE FUNCTION kinderconnect._match(organization text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+DECLARE
+	last    kinderconnect.match_state;
+	present kinderconnect.match_state;
+	since   timestamptz := '-infinity';
+	changed text[];
+	born    date[];
+	lasts   text[];
+	firsts  text[];
+BEGIN
+	SELECT * INTO last FROM kinderconnect.match_state s WHERE s.organization_id = organization;
+	-- of the text: the digests of two records that exchange a value have one sum
+	SELECT organization, now(), e.extversion,
+		(SELECT coalesce(sum(hashtextextended(ROW(p.agency_id, p.provider_id, p.location_id)::text, 0)), 0)
+			FROM kinderconnect.provider p WHERE p.organization_id = organization),
+		(SELECT coalesce(sum(hashtextextended(ROW(i.agency_id, i.kinderconnect_child_id, i.child_id)::text, 0)), 0)
+			FROM kinderconnect._stored_ids(organization) i)
+	INTO STRICT present
+	FROM pg_extension e WHERE e.extname = 'kinderconnect';
+	IF last.version = present.version THEN
+		since := last.matched_at;
+	ELSIF last.version IS NOT NULL THEN
+		-- by its rules the keys may be others
+		DELETE FROM kinderconnect.known_child k WHERE k.organization_id = organization;
+		UPDATE kinderconnect.child c SET first_name = c.first_name WHERE c.organization_id = organization;
+		DELETE FROM kinderconnect.scored_child s WHERE s.organization_id = organization;
+	END IF;
+
+	SELECT array_agg(r.child_id), array_agg(r.date_of_birth), array_agg(r.last_key), array_agg(r.first_key)
+	INTO changed, born, lasts, firsts
+	FROM kinderconnect._read_children(organization, since > '-infinity') r;
+	IF since > '-infinity' THEN
+		UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+		WHERE c.organization_id = organization AND c.unlinked_because <> 'not_matched_yet'
+			AND ((present.sites, present.stored_ids) IS DISTINCT FROM (last.sites, last.stored_ids)
+				OR (c.date_of_birth, c.last_key, c.first_key) IN (SELECT * FROM unnest(born, lasts, firsts))
+				OR (c.agency_id, c.kinderconnect_child_id) IN (SELECT i.agency_id, i.kinderconnect_child_id
+					FROM kinderconnect._stored_ids(organization) i WHERE i.child_id = ANY (changed)));
+		PERFORM kinderconnect._unscore(organization, since, changed, born, lasts);
+	END IF;
+
+	PERFORM kinderconnect._flag_links(organization, since, changed);
+	LOOP
+		WITH found AS MATERIALIZED (
+			SELECT * FROM kinderconnect._new_links(organization, true, since)
+		), linked AS (
+			INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method, differing)
+			SELECT organization, f.agency_id, f.kinderconnect_child_id, f.child_id, f.method, CASE WHEN f.method LIKE 'exact%' THEN '{}'::text[] END
+			FROM found f WHERE f.child_id IS NOT NULL
+		)
+		UPDATE kinderconnect.child c SET unlinked_because = f.unlinked_because
+		FROM found f
+		WHERE c.organization_id = organization
+			AND (c.agency_id, c.kinderconnect_child_id) = (f.agency_id, f.kinderconnect_child_id)
+			AND c.unlinked_because IS DISTINCT FROM f.unlinked_because;
+		since := 'infinity';
+		EXIT WHEN NOT kinderconnect._end_merged(organization);
+	END LOOP;
+	PERFORM kinderconnect._flag_links(organization, since, NULL);
+
+	INSERT INTO kinderconnect.match_state AS s (organization_id, matched_at, version, sites, stored_ids)
+	VALUES (organization, present.matched_at, present.version, present.sites, present.stored_ids)
+	ON CONFLICT (organization_id) DO UPDATE
+	SET matched_at = excluded.matched_at, version = excluded.version, sites = excluded.sites, stored_ids = excluded.stored_ids;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._match(text) IS
-'links the children that can be, notes why the others cannot and who they might be, and flags links whose two sides no longer agree';
+'links the children that can be, notes why the others cannot, and flags links whose two sides no longer agree; looks at what has changed since the last match, at all if there was none';
 
 CREATE FUNCTION kinderconnect.link_child(organization_id text, agency_id text, kinderconnect_child_id text, child_id text, reason text DEFAULT NULL)
 	RETURNS void
@@ -326,9 +497,14 @@ BEGIN
 		RAISE EXCEPTION 'child "%" of Manage is linked to child "%" of agency "%"', link_child.child_id, other, link_child.agency_id
 			USING ERRCODE = 'unique_violation', HINT = 'End that link first: SELECT kinderconnect.unlink_child(organization_id, agency_id, kinderconnect_child_id, reason).';
 	END IF;
-	UPDATE kinderconnect.child_link k SET ended_at = now(), ended_by = session_user, end_reason = 'replaced'
-	WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id)
-		= (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id);
+	WITH replaced AS (
+		UPDATE kinderconnect.child_link k SET ended_at = now(), ended_by = session_user, end_reason = 'replaced'
+		WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id)
+			= (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id)
+		RETURNING k.child_id
+	)
+	UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
+	FROM replaced r WHERE (m.organization_id, m.child_id) = (link_child.organization_id, r.child_id);
 	INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method, linked_at)
 	VALUES (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id, link_child.child_id, 'person', clock_timestamp());
 	INSERT INTO kinderconnect.child_decision (organization_id, agency_id, kinderconnect_child_id, child_id, decision, reason)
@@ -363,7 +539,10 @@ BEGIN
 	INSERT INTO kinderconnect.child_decision (organization_id, agency_id, kinderconnect_child_id, child_id, decision, reason)
 	VALUES (unlink_child.organization_id, unlink_child.agency_id, unlink_child.kinderconnect_child_id, parted, 'unlink', unlink_child.reason);
 	-- whoever it might be instead, and who else the child of Manage might be
-	UPDATE kinderconnect.known_child m SET changed_at = clock_timestamp()
+	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+	WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+		= (unlink_child.organization_id, unlink_child.agency_id, unlink_child.kinderconnect_child_id);
+	UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
 	WHERE (m.organization_id, m.child_id) = (unlink_child.organization_id, parted);
 END;
 $$;

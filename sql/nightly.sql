@@ -197,6 +197,7 @@ BEGIN
 			PERFORM kinderconnect._set_clocks(organization);
 		WHEN 'vanished' THEN PERFORM kinderconnect._close_vanished(run, organization, from_date, to_date);
 		WHEN 'match' THEN PERFORM kinderconnect._match(organization);
+		WHEN 'candidates' THEN PERFORM kinderconnect._score(organization);
 		WHEN 'repeat' THEN PERFORM kinderconnect._repeat_unknown(run, organization, agency, provider);
 		WHEN 'plan' THEN PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
 	END CASE;
@@ -206,13 +207,13 @@ BEGIN
 	END IF;
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	-- without a plan of tonight nothing may be sent
-	PERFORM kinderconnect._fail_organization(run, organization, true, state,
+	-- without a plan of tonight nothing may be sent; candidates are for persons
+	PERFORM kinderconnect._fail_organization(run, organization, step <> 'candidates', state,
 		concat_ws(': ', format('%s failed', step), said, kinderconnect._detail(state, detail)), hint);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._guarded(bigint, text, text, text, text, date, date) IS
-'does one step of one organization; an error halts that organization and is noted';
+'does one step of one organization; an error is noted and halts that organization, but for one of its candidates';
 
 CREATE FUNCTION kinderconnect._customers_to_ask(run bigint) RETURNS TABLE (organization_id text, customer_id text, operation text)
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -519,6 +520,8 @@ BEGIN
 			EXIT steps WHEN NOT kinderconnect._goes_on(run);
 			PERFORM kinderconnect._guarded(run, item.organization, 'vanished', NULL, NULL, from_date, to_date);
 			PERFORM kinderconnect._guarded(run, item.organization, 'match', NULL, NULL, NULL, NULL);
+			COMMIT;
+			PERFORM kinderconnect._guarded(run, item.organization, 'candidates', NULL, NULL, NULL, NULL);
 			COMMIT;
 		END LOOP;
 

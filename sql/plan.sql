@@ -351,7 +351,7 @@ BEGIN
 		FROM kinderconnect.child_link k
 		WHERE k.organization_id = organization AND k.ended_at IS NULL AND NOT foresee
 		UNION ALL
-		SELECT n.* FROM kinderconnect._links(organization, true) n WHERE foresee
+		SELECT n.* FROM kinderconnect._links(organization) n WHERE foresee
 	), merged AS (
 		-- accepted under the id that this one took the place of
 		SELECT DISTINCT k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date AS day

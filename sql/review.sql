@@ -45,6 +45,8 @@ CREATE TABLE kinderconnect.scored_child (
 	agency_id              text NOT NULL,
 	kinderconnect_child_id text NOT NULL,
 	scored_at              timestamptz NOT NULL,
+	date_of_birth          date,
+	last_key               text,
 	PRIMARY KEY (organization_id, agency_id, kinderconnect_child_id)
 );
 COMMENT ON TABLE kinderconnect.scored_child IS 'unlinked children whose candidates are known; those changed since are scored again';
@@ -52,6 +54,23 @@ COMMENT ON COLUMN kinderconnect.scored_child.organization_id IS 'the organizatio
 COMMENT ON COLUMN kinderconnect.scored_child.agency_id IS 'the agency';
 COMMENT ON COLUMN kinderconnect.scored_child.kinderconnect_child_id IS 'the child at KinderConnect';
 COMMENT ON COLUMN kinderconnect.scored_child.scored_at IS 'when; -infinity: due';
+COMMENT ON COLUMN kinderconnect.scored_child.date_of_birth IS 'the child''s, then';
+COMMENT ON COLUMN kinderconnect.scored_child.last_key IS 'the child''s, then';
+
+CREATE INDEX scored_child_by_family ON kinderconnect.scored_child (organization_id, date_of_birth, last_key);
+
+CREATE TABLE kinderconnect.score_state (
+	organization_id text PRIMARY KEY REFERENCES kinderconnect.organization,
+	scored_at       timestamptz NOT NULL,
+	version         text NOT NULL,
+	names           numeric NOT NULL
+);
+COMMENT ON TABLE kinderconnect.score_state IS
+'the last scoring of each organization; DELETE has all unlinked children compared again';
+COMMENT ON COLUMN kinderconnect.score_state.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.score_state.scored_at IS 'when; children of Manage read anew since are compared with all unlinked ones';
+COMMENT ON COLUMN kinderconnect.score_state.version IS 'version of the extension; another one may score by other rules';
+COMMENT ON COLUMN kinderconnect.score_state.names IS 'digest of kinderconnect.nickname';
 
 CREATE TABLE kinderconnect.match_candidate (
 	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
@@ -84,6 +103,7 @@ COMMENT ON COLUMN kinderconnect.match_candidate.location_id IS 'the child''s sit
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child_decision', '');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.scored_child', '');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.match_candidate', '');
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.score_state', '');
 
 -- One word for what comparing two names shows, the best that applies. Keys
 -- longer than any name are cut: levenshtein() refuses more than 255.
@@ -134,6 +154,7 @@ CREATE FUNCTION kinderconnect._pairs(organization text, since timestamptz)
 	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
 	SET enable_nestloop = off
 	SET jit = off
 AS $$
@@ -156,7 +177,7 @@ BEGIN
 		SELECT k.child_id, k.location_id, k.date_of_birth, nullif(k.first_key, '') AS first_key, nullif(k.last_key, '') AS last_key,
 			kinderconnect._sound(k.first_key) AS first_sound, kinderconnect._sound(k.last_key) AS last_sound
 		FROM kinderconnect.known_child k
-		WHERE k.organization_id = organization AND (since IS NULL OR k.changed_at > since)
+		WHERE k.organization_id = organization AND (since IS NULL OR k.changed_at >= since)
 	), at_site AS MATERIALIZED (
 		SELECT DISTINCT c.*, p.location_id
 		FROM c
@@ -277,7 +298,8 @@ COMMENT ON FUNCTION kinderconnect._in_words(text, text, text, text) IS 'a findin
 -- The score: birth date 0.40, last name 0.33, first name 0.27, each times what
 -- its finding is worth.
 CREATE FUNCTION kinderconnect._candidates(organization text)
-	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, location_id text, "position" integer, score numeric, reason text)
+	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, location_id text, "position" integer, score numeric, reason text,
+		first_name text, last_name text, date_of_birth date)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
@@ -289,7 +311,7 @@ BEGIN
 	WITH same_name AS MATERIALIZED (
 		SELECT n.one, n.other FROM kinderconnect.same_name n
 	), compared AS (
-		SELECT p.agency_id, p.kinderconnect_child_id, p.child_id, m.location_id,
+		SELECT p.agency_id, p.kinderconnect_child_id, p.child_id, m.location_id, m.digest,
 			left(c.first_key, 60) AS a_first, left(c.last_key, 60) AS a_last, left(m.first_key, 60) AS b_first, left(m.last_key, 60) AS b_last,
 			kinderconnect._compare_dates(to_char(c.date_of_birth, 'YYYYMMDD'), to_char(m.date_of_birth, 'YYYYMMDD')) AS birth,
 			CASE
@@ -305,7 +327,7 @@ BEGIN
 					THEN 'spaced'
 				ELSE kinderconnect._compare_names(left(c.first_key, 60), left(m.first_key, 60))
 			END AS first,
-			starts_with(c.middle_key, m.middle_key) OR starts_with(m.middle_key, c.middle_key) AS middle_agrees,
+			kinderconnect._middle_agrees(c.middle_key, m.middle_key) AS middle_agrees,
 			c.suffix_key = m.suffix_key AS suffix_agrees, m.active
 		FROM kinderconnect._pairs(organization, NULL) p
 		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, p.agency_id, p.kinderconnect_child_id)
@@ -322,7 +344,7 @@ BEGIN
 		OFFSET 0
 	), scored AS MATERIALIZED (
 		SELECT DISTINCT ON (x.agency_id, x.kinderconnect_child_id, x.child_id)
-			x.agency_id, x.kinderconnect_child_id, x.child_id, x.location_id, x.birth, x.last, x.first, x.middle_agrees, x.suffix_agrees, x.active,
+			x.agency_id, x.kinderconnect_child_id, x.child_id, x.location_id, x.digest, x.birth, x.last, x.first, x.middle_agrees, x.suffix_agrees, x.active,
 			CASE WHEN s.swapped > x.name_points THEN CASE WHEN s.both THEN 'both' ELSE 'one' END END AS swapped,
 			x.birth_points + greatest(x.name_points, s.swapped)
 				-- no fields of their own, but they may speak against
@@ -334,13 +356,13 @@ BEGIN
 			0.85 * (kinderconnect._worth(x.first_as_last) * 0.33 + kinderconnect._worth(x.last_as_first) * 0.27) AS swapped,
 			least(kinderconnect._worth(x.first_as_last), kinderconnect._worth(x.last_as_first)) >= 0.5 AS both) s
 		WHERE x.birth_points + greatest(x.name_points, s.swapped) >= 0.30
-		ORDER BY x.agency_id, x.kinderconnect_child_id, x.child_id, score DESC, x.active DESC, x.location_id
+		ORDER BY x.agency_id, x.kinderconnect_child_id, x.child_id, score DESC, x.active DESC, x.location_id, x.digest
 	), told_apart AS (
 		-- Twins: born one day, of one last name, and for each there is a first
 		-- name on the other side that fits better than this one.
 		SELECT s.*, coalesce(s.fit <= 0.60
 				AND max(s.fit) OVER (PARTITION BY s.agency_id, s.kinderconnect_child_id) > s.fit
-				AND max(s.fit) OVER (PARTITION BY s.child_id) > s.fit, false) AS twin
+				AND max(s.fit) OVER (PARTITION BY s.agency_id, s.child_id) > s.fit, false) AS twin
 		FROM scored s
 	), placed AS (
 		SELECT t.*, row_number() OVER (PARTITION BY t.agency_id, t.kinderconnect_child_id ORDER BY t.score DESC, t.active DESC, t.child_id) AS place
@@ -363,86 +385,123 @@ BEGIN
 				kinderconnect._in_words('first name', f.first, c.first_name, m.first_name)) END,
 			CASE WHEN NOT f.middle_agrees THEN 'middle name different' END,
 			CASE WHEN NOT f.suffix_agrees THEN 'suffix different' END,
-			CASE WHEN NOT f.active THEN 'inactive in Manage' END)
+			CASE WHEN NOT f.active THEN 'inactive in Manage' END),
+		m.first_name, m.last_name, m.date_of_birth
 	FROM placed f
 	JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, f.agency_id, f.kinderconnect_child_id)
-	JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id, m.location_id) = (organization, f.child_id, f.location_id)
+	JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id, m.location_id, m.digest) = (organization, f.child_id, f.location_id, f.digest)
 	WHERE f.place <= 5;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._candidates(text) IS 'the candidates of the children that are due for scoring; changes nothing';
 
--- Due are unlinked children that are new or changed, whose candidates are, or
--- could be, children of Manage that are new, changed or gone, and those that
--- share last name and birth date with one that is due: they may be its twin.
+-- A child is scored again when it, its site, one of its candidates or what
+-- these could be has changed, and with it all of one last name and birth date:
+-- they may be its twin. What a match knows of that it notes here, before it
+-- brings its tables up to date.
+CREATE FUNCTION kinderconnect._unscore(organization text, since timestamptz, changed text[], born date[], last_keys text[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+BEGIN
+	UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
+	WHERE s.organization_id = organization AND s.scored_at <> '-infinity'
+		AND ((s.agency_id, s.kinderconnect_child_id) IN (SELECT c.agency_id, c.kinderconnect_child_id FROM kinderconnect.child c
+				WHERE c.organization_id = organization AND (c.changed_at >= since OR c.unlinked_because = 'not_matched_yet'))
+			OR (s.agency_id, s.kinderconnect_child_id) IN (SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.match_candidate n
+				WHERE n.organization_id = organization AND n.child_id = ANY (changed))
+			OR (s.date_of_birth, s.last_key) IN (SELECT * FROM unnest(born, last_keys)));
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._unscore(text, timestamptz, text[], date[], text[]) IS
+'notes whose candidates are no longer sure: of the children that changed since or are not_matched_yet, and those whom the changed children of Manage concern';
+
 CREATE FUNCTION kinderconnect._score(organization text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
 	SET enable_nestloop = off
 	SET jit = off
 AS $$
 DECLARE
-	last_scored timestamptz;
+	last    kinderconnect.score_state;
+	present kinderconnect.score_state;
 BEGIN
-	SELECT max(s.scored_at) INTO last_scored FROM kinderconnect.scored_child s WHERE s.organization_id = organization;
+	SELECT * INTO last FROM kinderconnect.score_state s WHERE s.organization_id = organization;
+	SELECT organization, now(), e.extversion,
+		(SELECT coalesce(sum(hashtextextended(ROW(n.name, n.nickname)::text, 0)), 0) FROM kinderconnect.nickname n)
+	INTO STRICT present
+	FROM pg_extension e WHERE e.extname = 'kinderconnect';
 
-	-- A link settles it.
-	DELETE FROM kinderconnect.match_candidate n USING kinderconnect.child_link k
-	WHERE n.organization_id = organization AND k.ended_at IS NULL
-		AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (n.organization_id, n.agency_id, n.kinderconnect_child_id);
-	DELETE FROM kinderconnect.scored_child s USING kinderconnect.child_link k
-	WHERE s.organization_id = organization AND k.ended_at IS NULL
-		AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (s.organization_id, s.agency_id, s.kinderconnect_child_id);
-
-	IF EXISTS (SELECT FROM kinderconnect.known_child k WHERE k.organization_id = organization AND k.changed_at > last_scored) THEN
+	IF (last.version, last.names) IS DISTINCT FROM (present.version, present.names) THEN
+		DELETE FROM kinderconnect.scored_child s WHERE s.organization_id = organization;
+		DELETE FROM kinderconnect.match_candidate n WHERE n.organization_id = organization;
+	ELSIF EXISTS (SELECT FROM kinderconnect.known_child k WHERE k.organization_id = organization AND k.changed_at >= last.scored_at) THEN
 		UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
-		FROM (SELECT DISTINCT p.agency_id, p.kinderconnect_child_id FROM kinderconnect._pairs(organization, last_scored) p) p
-		WHERE s.organization_id = organization AND (s.agency_id, s.kinderconnect_child_id) = (p.agency_id, p.kinderconnect_child_id);
+		FROM (SELECT DISTINCT p.agency_id, p.kinderconnect_child_id FROM kinderconnect._pairs(organization, last.scored_at) p) p
+		WHERE s.organization_id = organization AND s.scored_at <> '-infinity'
+			AND (s.agency_id, s.kinderconnect_child_id) = (p.agency_id, p.kinderconnect_child_id);
+		UPDATE kinderconnect.known_child k SET changed_at = now() WHERE k.organization_id = organization AND k.changed_at = 'infinity';
 	END IF;
+
+	-- whose child of Manage is another's by now
 	UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
 	FROM kinderconnect.match_candidate n
+	JOIN kinderconnect.child_link k ON k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.child_id) = (n.organization_id, n.agency_id, n.child_id)
 	WHERE s.organization_id = organization AND s.scored_at <> '-infinity'
-		AND (n.organization_id, n.agency_id, n.kinderconnect_child_id) = (s.organization_id, s.agency_id, s.kinderconnect_child_id)
-		AND (EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
-				AND (k.organization_id, k.agency_id, k.child_id) = (organization, n.agency_id, n.child_id))
-			OR NOT EXISTS (SELECT FROM kinderconnect.known_child m WHERE (m.organization_id, m.child_id) = (organization, n.child_id)));
-	INSERT INTO kinderconnect.scored_child AS s (organization_id, agency_id, kinderconnect_child_id, scored_at)
+		AND (n.organization_id, n.agency_id, n.kinderconnect_child_id) = (s.organization_id, s.agency_id, s.kinderconnect_child_id);
+	-- new ones
+	INSERT INTO kinderconnect.scored_child (organization_id, agency_id, kinderconnect_child_id, scored_at)
 	SELECT organization, c.agency_id, c.kinderconnect_child_id, '-infinity'
 	FROM kinderconnect.child c
-	LEFT JOIN kinderconnect.scored_child d ON (d.organization_id, d.agency_id, d.kinderconnect_child_id)
-		= (c.organization_id, c.agency_id, c.kinderconnect_child_id)
-	WHERE c.organization_id = organization AND (d.scored_at IS NULL OR d.scored_at < c.changed_at)
-		AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
-			AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id))
-	ON CONFLICT (organization_id, agency_id, kinderconnect_child_id) DO UPDATE SET scored_at = '-infinity' WHERE s.scored_at <> '-infinity';
-
-	IF NOT EXISTS (SELECT FROM kinderconnect.scored_child s WHERE s.organization_id = organization AND s.scored_at = '-infinity') THEN
-		RETURN;
-	END IF;
+	WHERE c.organization_id = organization AND c.unlinked_because IS NOT NULL
+	ON CONFLICT (organization_id, agency_id, kinderconnect_child_id) DO NOTHING;
+	-- the families that those had who are due or linked by now, and those that they have
 	UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
-	FROM kinderconnect.child t
-	WHERE s.organization_id = organization AND s.scored_at <> '-infinity'
-		AND (t.organization_id, t.agency_id, t.kinderconnect_child_id) = (s.organization_id, s.agency_id, s.kinderconnect_child_id)
-		AND EXISTS (SELECT FROM kinderconnect.child c
-			JOIN kinderconnect.scored_child d ON d.scored_at = '-infinity' AND (d.organization_id, d.agency_id, d.kinderconnect_child_id)
-				= (c.organization_id, c.agency_id, c.kinderconnect_child_id)
-			WHERE (c.organization_id, c.date_of_birth, c.last_key) = (t.organization_id, t.date_of_birth, t.last_key));
+	FROM (SELECT d.date_of_birth, d.last_key FROM kinderconnect.scored_child d
+			JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+			WHERE d.organization_id = organization AND (d.scored_at = '-infinity' OR c.unlinked_because IS NULL)
+		UNION
+		SELECT c.date_of_birth, c.last_key FROM kinderconnect.scored_child d
+			JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+			WHERE d.organization_id = organization AND d.scored_at = '-infinity') f
+	WHERE s.organization_id = organization AND s.scored_at <> '-infinity' AND (s.date_of_birth, s.last_key) = (f.date_of_birth, f.last_key);
+	-- a link settles it
+	WITH settled AS (
+		DELETE FROM kinderconnect.scored_child s USING kinderconnect.child c
+		WHERE s.organization_id = organization AND c.unlinked_because IS NULL
+			AND (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (s.organization_id, s.agency_id, s.kinderconnect_child_id)
+		RETURNING s.agency_id, s.kinderconnect_child_id
+	)
+	DELETE FROM kinderconnect.match_candidate n USING settled s
+	WHERE n.organization_id = organization AND (n.agency_id, n.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id);
 
-	DELETE FROM kinderconnect.match_candidate n USING kinderconnect.scored_child s
-	WHERE n.organization_id = organization AND s.scored_at = '-infinity'
-		AND (s.organization_id, s.agency_id, s.kinderconnect_child_id) = (n.organization_id, n.agency_id, n.kinderconnect_child_id);
-	INSERT INTO kinderconnect.match_candidate
-		(organization_id, agency_id, kinderconnect_child_id, child_id, position, score, reason, first_name, last_name, date_of_birth, location_id)
-	SELECT organization, n.agency_id, n.kinderconnect_child_id, n.child_id, n.position, n.score, n.reason,
-		m.first_name, m.last_name, m.date_of_birth, nullif(m.location_id, '')
-	FROM kinderconnect._candidates(organization) n
-	JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id, m.location_id) = (organization, n.child_id, n.location_id);
-	UPDATE kinderconnect.scored_child s SET scored_at = clock_timestamp()
-	WHERE s.organization_id = organization AND s.scored_at = '-infinity';
+	IF EXISTS (SELECT FROM kinderconnect.scored_child s WHERE s.organization_id = organization AND s.scored_at = '-infinity') THEN
+		DELETE FROM kinderconnect.match_candidate n USING kinderconnect.scored_child s
+		WHERE n.organization_id = organization AND s.scored_at = '-infinity'
+			AND (s.organization_id, s.agency_id, s.kinderconnect_child_id) = (n.organization_id, n.agency_id, n.kinderconnect_child_id);
+		INSERT INTO kinderconnect.match_candidate
+			(organization_id, agency_id, kinderconnect_child_id, child_id, position, score, reason, first_name, last_name, date_of_birth, location_id)
+		SELECT organization, n.agency_id, n.kinderconnect_child_id, n.child_id, n.position, n.score, n.reason,
+			n.first_name, n.last_name, n.date_of_birth, nullif(n.location_id, '')
+		FROM kinderconnect._candidates(organization) n;
+		UPDATE kinderconnect.scored_child s SET scored_at = now(), date_of_birth = c.date_of_birth, last_key = c.last_key
+		FROM kinderconnect.child c
+		WHERE s.organization_id = organization AND s.scored_at = '-infinity'
+			AND (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (s.organization_id, s.agency_id, s.kinderconnect_child_id);
+	END IF;
+
+	INSERT INTO kinderconnect.score_state AS s (organization_id, scored_at, version, names)
+	VALUES (organization, present.scored_at, present.version, present.names)
+	ON CONFLICT (organization_id) DO UPDATE
+	SET scored_at = excluded.scored_at, version = excluded.version, names = excluded.names;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._score(text) IS
-'finds the candidates of an organization''s unlinked children, where anything changed since it last did';
+'finds the candidates of an organization''s unlinked children, where anything changed since it last did; after _match()';
 
 CREATE FUNCTION kinderconnect.reject_match(organization_id text, agency_id text, kinderconnect_child_id text, child_id text, reason text DEFAULT NULL)
 	RETURNS void
@@ -470,6 +529,9 @@ BEGIN
 	WHERE (n.organization_id, n.agency_id, n.kinderconnect_child_id, n.child_id)
 		= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id, reject_match.child_id);
 	-- another may take its place
+	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+	WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+		= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id) AND c.unlinked_because IS NOT NULL;
 	UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
 	WHERE (s.organization_id, s.agency_id, s.kinderconnect_child_id)
 		= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id);

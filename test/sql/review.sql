@@ -61,7 +61,7 @@ SELECT pg_temp.listed('c18', U&'\5C0F\660E', U&'\738B', '2019-03-19'), pg_temp.i
 SELECT pg_temp.listed('c19', repeat('Ab', 200), 'Longname', '2019-03-20'), pg_temp.in_manage('c19', repeat('Ab', 200) || 'c', 'Longname', '2019-03-20');
 SELECT pg_temp.listed('c20', 'Bo', 'Eternal', 'infinity'), pg_temp.in_manage('c20', 'Bo', 'Eternal', '-infinity');
 \o
-SELECT kinderconnect._match('o');
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT kinderconnect_child_id, child_id, method FROM kinderconnect.child_link ORDER BY kinderconnect_child_id COLLATE "C";
 SELECT listed, child_id, score, reason FROM pg_temp.offered WHERE listed <> 'c19' AND score >= 0.6;
 SELECT listed, child_id, score FROM pg_temp.offered WHERE listed = 'c19';
@@ -78,7 +78,7 @@ SELECT pg_temp.listed('t2 Noah', 'Noah', 'Castor', '2018-05-02'), pg_temp.listed
 	pg_temp.in_manage('t2 Noah', 'Noah', 'Castor', '2018-05-02'), pg_temp.in_manage('t2 Liam', 'Liam', 'Castor', '2018-05-02');
 SELECT pg_temp.listed('t3 Ivy', 'Ivy', 'Pollux', '2018-05-03'), pg_temp.in_manage('t3 Rose', 'Rose', 'Pollux', '2018-05-03');
 \o
-SELECT kinderconnect._match('o');
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT kinderconnect_child_id, child_id FROM kinderconnect.child_link WHERE kinderconnect_child_id LIKE 't%' ORDER BY kinderconnect_child_id COLLATE "C";
 SELECT listed, child_id, score, reason FROM pg_temp.offered WHERE listed LIKE 't%';
 
@@ -87,7 +87,7 @@ SELECT listed, child_id, score, reason FROM pg_temp.offered WHERE listed LIKE 't
 SELECT pg_temp.listed('f', 'Sam', 'Seven', '2018-06-01');
 SELECT pg_temp.in_manage('f' || n, 'Sam', 'Seven', date '2018-06-01' + 30 * n) FROM generate_series(1, 7) n;
 \o
-SELECT kinderconnect._match('o');
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT count(*), max(position), bool_and(n.score <= l.score) AS "in order"
 FROM (SELECT *, lag(score) OVER (ORDER BY position) AS was FROM pg_temp.offered WHERE listed = 'f') n, LATERAL (SELECT coalesce(n.was, 1) AS score) l;
 
@@ -95,7 +95,7 @@ FROM (SELECT *, lag(score) OVER (ORDER BY position) AS was FROM pg_temp.offered 
 SELECT kinderconnect.reject_match('o', 'A', 'c01 nickname', 'c01', 'another family');
 SELECT count(*) AS "still offered" FROM pg_temp.offered WHERE listed LIKE 'c01%';
 UPDATE regress_review.child SET first_name = 'Katie' WHERE child_id = 'c01';
-SELECT kinderconnect._match('o');
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT count(*) AS "offered" FROM pg_temp.offered WHERE listed LIKE 'c01%';
 SELECT count(*) AS "linked" FROM kinderconnect.child_link WHERE kinderconnect_child_id LIKE 'c01%';
 -- the same names and birth date at another id are linked
@@ -104,26 +104,28 @@ SELECT kinderconnect.reject_match('o', 'A', 'a1', 'a1');
 -- a person links, parts, and takes a rejection back
 SELECT kinderconnect.link_child('o', 'A', 'c02 two nicknames', 'c02', 'asked the mother');
 SELECT kinderconnect.unlink_child('o', 'A', 'c02 two nicknames', 'she was wrong');
-SELECT kinderconnect._match('o');
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT count(*) AS "offered after unlink" FROM pg_temp.offered WHERE listed LIKE 'c02%';
 SELECT kinderconnect.link_child('o', 'A', 'c01 nickname', 'c01', 'it is the same family');
-SELECT kinderconnect._match('o');
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT status, method FROM kinderconnect.child_match_status WHERE kinderconnect_child_id LIKE 'c01%';
 SELECT kinderconnect_child_id, child_id, decision, decided_by = session_user AS "by me", decided_at <= clock_timestamp() AS "by now", reason
 FROM kinderconnect.child_decision ORDER BY decided_at;
 
 -- A night in which nothing changed writes nothing; a change is seen.
+UPDATE kinderconnect.child SET changed_at = changed_at - interval '1 day';
+UPDATE kinderconnect.known_child SET changed_at = changed_at - interval '1 day';
 CREATE TEMPORARY TABLE before AS SELECT n.*, n.ctid AS at FROM kinderconnect.match_candidate n;
 CREATE TEMPORARY TABLE scored AS SELECT n.*, n.ctid AS at FROM kinderconnect.scored_child n;
 CREATE TEMPORARY TABLE known AS SELECT child_id, ctid AS at FROM kinderconnect.known_child;
-SELECT kinderconnect._match('o');
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT count(*) AS "candidates written" FROM kinderconnect.match_candidate n WHERE NOT EXISTS (SELECT FROM before b WHERE b.at = n.ctid);
 SELECT count(*) AS "children scored" FROM kinderconnect.scored_child s WHERE NOT EXISTS (SELECT FROM scored b WHERE b.at = s.ctid);
 SELECT count(*) AS "children of Manage written" FROM kinderconnect.known_child k WHERE NOT EXISTS (SELECT FROM known b WHERE b.at = k.ctid);
 UPDATE regress_review.child SET last_name = 'Smithe' WHERE child_id = 'c06';
 DELETE FROM regress_review.child WHERE child_id = 'c12';
 SELECT pg_temp.in_manage('c17', 'Reuben', 'Quebracho', '2017-11-30');
-SELECT kinderconnect._match('o');
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT listed, child_id, score, reason FROM pg_temp.offered WHERE listed LIKE 'c06%' OR listed LIKE 'c12%' OR listed LIKE 'c17%';
 SELECT kinderconnect_child_id AS "scored again" FROM kinderconnect.scored_child s WHERE NOT EXISTS (SELECT FROM scored b WHERE b.at = s.ctid) ORDER BY 1;
 
@@ -131,18 +133,18 @@ SELECT kinderconnect_child_id AS "scored again" FROM kinderconnect.scored_child 
 -- where the birth date, or both names, no longer agree its days are held.
 UPDATE regress_review.child SET last_name = 'Married' WHERE child_id = 'a3';
 UPDATE regress_review.child SET date_of_birth = '2020-03-04' WHERE child_id = 'a4';
-SELECT kinderconnect._match('o');
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT kinderconnect_child_id, status, first_name, last_name, date_of_birth, manage_first_name, manage_last_name, manage_date_of_birth
 FROM kinderconnect.child_match_status WHERE child_id IN ('a3', 'a4') ORDER BY child_id;
 
 -- The agency merges two ids: the new one takes the link over.
 DELETE FROM kinderconnect.listed_authorization WHERE kinderconnect_child_id = 'a1';
 SELECT pg_temp.listed('a1 merged', 'Robert', 'King', '2020-02-01', suffix => 'Jr');
-SELECT kinderconnect._match('o');
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT kinderconnect_child_id, child_id, method, end_reason FROM kinderconnect.child_link WHERE child_id = 'a1' ORDER BY ended_at;
 -- while both are listed, nothing is taken over
 SELECT pg_temp.listed('a2 again', 'Robert', 'Kong III', '2020-02-02');
-SELECT kinderconnect._match('o');
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT kinderconnect_child_id, status FROM kinderconnect.child_match_status WHERE kinderconnect_child_id LIKE 'a2%' ORDER BY 1;
 
 -- Their days: a changed name goes on, a changed birth date is held, and a day
@@ -162,6 +164,6 @@ SELECT kinderconnect_child_id, state, reason FROM kinderconnect.child_day WHERE 
 -- In two organizations, and inactive.
 INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, first_name, last_name, date_of_birth, subsidized) VALUES ('p', 'A', 'a5', 'Mary Ann', 'Stone', '2020-02-05', true);
 UPDATE regress_review.child SET active = false WHERE child_id = 'a5';
-SELECT kinderconnect._match('o');
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT organization_id, status, inactive_in_manage, other_organizations FROM kinderconnect.child_match_status WHERE kinderconnect_child_id = 'a5' ORDER BY 1;
 ROLLBACK;

@@ -99,7 +99,7 @@ foreach my $query (@queries)
 my %told = map { $_ => 1 } map { /`(\w+)`/g } $page =~ /^\| (`.*?) \|/mg;
 my $code = $night->sql(
 	q{SELECT string_agg(pg_get_functiondef(oid), '') FROM pg_proc
-	WHERE pronamespace = 'kinderconnect'::regnamespace AND proname IN ('_new_links', '_links', '_match')});
+	WHERE pronamespace = 'kinderconnect'::regnamespace AND proname IN ('_new_links', '_flag', '_match')});
 my %given = map { $_ => 1 } $code =~ /(?:THEN|ELSE) '(\w+)'/g;
 
 delete @given{qw(stored_id exact_location exact_organization)};

@@ -1,0 +1,32 @@
+# A night looks at what has changed alone, and comes to what a match of
+# everybody would: edits of every kind on both sides, by a seed, and after
+# each few of them both are compared. ROUNDS and SEED in the environment.
+use strict;
+use warnings;
+
+use KinderConnect;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $rounds = $ENV{ROUNDS} // 120;
+my $seed   = $ENV{SEED}   // 7;
+
+my $node = PostgreSQL::Test::Cluster->new('again');
+$node->init(extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
+$node->append_conf('postgresql.conf', "fsync = off\nkinderconnect.shrink_floor = 1000000\n");
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION kinderconnect CASCADE');
+$node->safe_psql('postgres', slurp_file('test/lib/match_again.sql'));
+
+my ($status, $said, $noise) = $node->psql('postgres', "CALL again.run($rounds, $seed / 1000.0)");
+is($status, 0, 'the rounds were done') or diag($noise);
+is($node->safe_psql('postgres', q{SELECT format('%s: %s %s', round, side, what) FROM again.difference ORDER BY round, what LIMIT 10}), '',
+	"$rounds rounds of seed $seed: what changed, and everybody, come to the same");
+my %seen = map { split /\|/ } split /\n/, $node->safe_psql('postgres', 'SELECT what, n FROM again.seen');
+diag(join ', ', map { "$_ $seen{$_}" } sort keys %seen);
+cmp_ok($seen{$_} // 0, '>', 0, "the rounds have seen $_") foreach 'taken over', qw(linked ended merged
+	not_in_manage several_in_manage several_at_service middle_name_or_suffix already_linked id_disagrees several_stored_ids no_birth_date no_name parted
+	name_changed link_disagrees child_gone candidates untouched);
+
+done_testing;

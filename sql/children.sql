@@ -174,6 +174,7 @@ CREATE FUNCTION kinderconnect._take_children(run bigint, outcome kinderconnect.c
 	SET enable_seqscan = off
 	SET enable_hashjoin = off
 	SET enable_mergejoin = off
+	SET jit = off
 AS $$
 DECLARE
 	org      text := outcome.organization_id;

@@ -177,7 +177,9 @@ BEGIN
 		SELECT k.child_id, k.location_id, k.date_of_birth, nullif(k.first_key, '') AS first_key, nullif(k.last_key, '') AS last_key,
 			kinderconnect._sound(k.first_key) AS first_sound, kinderconnect._sound(k.last_key) AS last_sound
 		FROM kinderconnect.known_child k
-		WHERE k.organization_id = organization AND (since IS NULL OR k.changed_at >= since)
+		-- all its rows: one finds the pair, another may score it
+		WHERE k.organization_id = organization AND (since IS NULL OR k.child_id IN (SELECT n.child_id FROM kinderconnect.known_child n
+			WHERE n.organization_id = organization AND n.changed_at >= since))
 	), at_site AS MATERIALIZED (
 		SELECT DISTINCT c.*, p.location_id
 		FROM c

@@ -46,8 +46,8 @@ CREATE FUNCTION again.agency() RETURNS text LANGUAGE sql VOLATILE RETURN again.o
 
 CREATE FUNCTION again.list(agency text, id text) RETURNS void LANGUAGE sql VOLATILE AS $$
 	INSERT INTO again.listing SELECT c.agency_id, c.provider_id, c.month, id FROM again.call c
-	WHERE c.agency_id = agency AND c.provider_id = (SELECT p.provider_id FROM kinderconnect.provider p WHERE p.agency_id = agency ORDER BY random() LIMIT 1)
-		AND (random() < 0.8 OR c.month = (SELECT max(month) FROM again.call))
+	WHERE c.agency_id = agency AND c.provider_id = (SELECT p.provider_id FROM kinderconnect.provider p WHERE p.agency_id = agency ORDER BY md5(p.provider_id || id) LIMIT 1)
+		AND (md5(id) < 'c' OR c.month = (SELECT max(month) FROM again.call))
 	ON CONFLICT DO NOTHING
 $$;
 
@@ -58,10 +58,14 @@ DECLARE
 		'link', 'unlink', 'unlink', 'reject', 'reject', 'id', 'id', 'no id', 'site', 'nickname');
 	person again.person;
 	child  again.child;
+	luck   text := random();
 	fresh  text := 'n' || floor(random() * 1e9)::bigint;
 BEGIN
-	SELECT * INTO person FROM again.person p ORDER BY random() LIMIT 1;
-	SELECT * INTO child FROM again.child c ORDER BY random() LIMIT 1;
+	SELECT * INTO person FROM again.person p ORDER BY md5(p.agency_id || p.id || luck) LIMIT 1;
+	SELECT * INTO child FROM again.child c ORDER BY md5(c::text || luck) LIMIT 1;
+	IF person.id IS NULL OR child.child_id IS NULL THEN
+		what := again.one('listed', 'in Manage');
+	END IF;
 	CASE what
 		WHEN 'listed' THEN
 			INSERT INTO again.person VALUES (again.agency(), fresh, again.first_name(), again.middle_name(), again.last_name(), again.suffix(), again.born()) RETURNING * INTO person;
@@ -74,7 +78,7 @@ BEGIN
 				date_of_birth = CASE WHEN random() < 0.3 THEN again.born() ELSE p.date_of_birth END, last_name = CASE WHEN random() < 0.3 THEN again.last_name() ELSE p.last_name END
 			WHERE (p.agency_id, p.id) = (person.agency_id, person.id);
 		WHEN 'moved at service' THEN
-			DELETE FROM again.listing l WHERE (l.agency_id, l.id) = (person.agency_id, person.id) AND random() < 0.8;
+			DELETE FROM again.listing l WHERE (l.agency_id, l.id) = (person.agency_id, person.id) AND md5(l.provider_id || l.month || luck) < 'c';
 			PERFORM again.list(person.agency_id, person.id);
 		WHEN 'unlisted' THEN
 			DELETE FROM again.listing l WHERE (l.agency_id, l.id) = (person.agency_id, person.id);
@@ -108,20 +112,20 @@ BEGIN
 				AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL AND (k.agency_id, k.child_id) = (c.agency_id, child.child_id));
 		WHEN 'unlink' THEN
 			PERFORM kinderconnect.unlink_child('o', k.agency_id, k.kinderconnect_child_id, 'by chance')
-			FROM (SELECT * FROM kinderconnect.child_link k WHERE k.ended_at IS NULL ORDER BY random() LIMIT 1) k;
+			FROM (SELECT * FROM kinderconnect.child_link k WHERE k.ended_at IS NULL ORDER BY md5(k.agency_id || k.kinderconnect_child_id || luck) LIMIT 1) k;
 		WHEN 'reject' THEN
 			PERFORM kinderconnect.reject_match('o', n.agency_id, n.kinderconnect_child_id, n.child_id)
 			FROM (SELECT n.* FROM kinderconnect.match_candidate n JOIN kinderconnect.child c USING (organization_id, agency_id, kinderconnect_child_id)
 				WHERE c.unlinked_because IS NOT NULL AND c.unlinked_because <> 'not_matched_yet'
-				ORDER BY c.unlinked_because <> 'several_in_manage', random() LIMIT 1) n;
+				ORDER BY c.unlinked_because <> 'several_in_manage', md5(n.agency_id || n.kinderconnect_child_id || n.child_id || luck) LIMIT 1) n;
 		WHEN 'id' THEN
 			INSERT INTO again.stored_id (child_id, agency_id, kinderconnect_child_id) VALUES (child.child_id, person.agency_id, person.id);
 			IF random() < 0.5 THEN
 				INSERT INTO again.stored_id (child_id, agency_id, kinderconnect_child_id)
-				SELECT c.child_id, p.agency_id, p.id FROM again.child c JOIN again.person p USING (date_of_birth, last_name) ORDER BY random() LIMIT 1;
+				SELECT c.child_id, p.agency_id, p.id FROM again.child c JOIN again.person p USING (date_of_birth, last_name) ORDER BY md5(c::text || p.id || luck) LIMIT 1;
 			END IF;
 		WHEN 'no id' THEN
-			DELETE FROM again.stored_id WHERE random() < 0.4;
+			DELETE FROM again.stored_id i WHERE md5(i::text || luck) < '6';
 		WHEN 'site' THEN
 			UPDATE kinderconnect.provider SET configured_location_id = again.one('L1', 'L2', 'L3') WHERE provider_id = again.one('P1', 'P2', 'P3');
 		WHEN 'nickname' THEN
@@ -165,7 +169,7 @@ DECLARE
 	again     boolean;
 BEGIN
 	PERFORM setseed(seed);
-	FOR i IN 1 .. 25 LOOP
+	FOR i IN 1 .. 80 LOOP
 		PERFORM again.edit();
 	END LOOP;
 	FOR round IN 1 .. rounds LOOP

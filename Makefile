@@ -50,10 +50,10 @@ SQL = \
 	sql/due.sql \
 	sql/bind.sql \
 	sql/transfer.sql \
+	sql/reconcile.sql \
 	sql/nightly.sql \
 	sql/attendance.sql \
 	sql/preview.sql \
-	sql/reconcile.sql \
 	sql/schedule.sql \
 	sql/views.sql \
 	sql/analyst.sql \

@@ -30,6 +30,7 @@ GRANT SELECT ON
 	kinderconnect.child_day, kinderconnect.child_day_step, kinderconnect.location_zone,
 	kinderconnect.ledger, kinderconnect.batch, kinderconnect.batch_record,
 	kinderconnect.run, kinderconnect.run_organization, kinderconnect.run_provider,
+	kinderconnect.comparison, kinderconnect.comparison_difference,
 	kinderconnect.provider_standing, kinderconnect.provider_summary, kinderconnect.held_summary, kinderconnect.unlinked_child,
 	kinderconnect.authorized_child, kinderconnect.authorization_history, kinderconnect.unmatched_summary,
 	kinderconnect.unclaimed_day, kinderconnect.provider_month,
@@ -61,7 +62,8 @@ GRANT DELETE ON kinderconnect.location_zone TO kinderconnect_admin;
 GRANT INSERT, UPDATE, DELETE ON kinderconnect.nickname TO kinderconnect_operator, kinderconnect_admin;
 GRANT INSERT, UPDATE ON
 	kinderconnect.child_link, kinderconnect.child_day, kinderconnect.ledger, kinderconnect.batch, kinderconnect.batch_record,
-	kinderconnect.run, kinderconnect.run_organization, kinderconnect.run_provider
+	kinderconnect.run, kinderconnect.run_organization, kinderconnect.run_provider,
+	kinderconnect.comparison, kinderconnect.comparison_difference
 	TO kinderconnect_operator;
 GRANT INSERT (organization_id, agency_id, provider_id, configured), UPDATE (found_location_id) ON kinderconnect.provider TO kinderconnect_operator;
 GRANT USAGE ON SEQUENCE kinderconnect.run_run_id_seq TO kinderconnect_operator;
@@ -103,6 +105,9 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._planned(text, text, text, date, date, boolean), kinderconnect._plan(text, text, text, date, date),
 	kinderconnect._settle(text, text[], text, text[], text[]), kinderconnect._recover(text),
 	kinderconnect._new_batch(bigint, text, text, text, text, boolean, boolean, text[]),
+	kinderconnect._differences(bigint, text, text, text, date, date), kinderconnect._providers_to_compare(text),
+	kinderconnect._ask_comparison(bigint, text, text, text, date, date),
+	kinderconnect._take_comparison(bigint, kinderconnect.call_outcome),
 	kinderconnect._most_records(text, text, text), kinderconnect._next_batch(bigint, text, text, text, date, date), kinderconnect._send(text, text),
 	kinderconnect._listed_tonight(bigint, text, text, text), kinderconnect._is_refused_alike(bigint, kinderconnect.call_outcome),
 	kinderconnect._take_submit(bigint, kinderconnect.call_outcome),

@@ -300,9 +300,16 @@ DECLARE
 	said    text;
 	detail  text;
 	hint    text;
+	compares boolean := EXISTS (SELECT FROM kinderconnect.run r WHERE r.run_id = run AND r.step = 'compare');
 BEGIN
 	FOR outcome IN SELECT * FROM kinderconnect._collect() LOOP
 		BEGIN
+			IF compares THEN
+				-- what it cannot be asked fails no night
+				PERFORM kinderconnect._take_comparison(run, outcome);
+				PERFORM kinderconnect._release(outcome.ticket);
+				CONTINUE;
+			END IF;
 			IF outcome.operation = 'submit' THEN
 				PERFORM kinderconnect._take_submit(run, outcome);
 			ELSIF NOT outcome.ok AND outcome.provider_id IS NULL THEN
@@ -572,6 +579,18 @@ BEGIN
 			END LOOP;
 			EXIT WHEN NOT kinderconnect._has_unknown(run);
 		END LOOP;
+
+		-- what the service holds by now, of a few providers
+		IF pg_catalog.num_nonnulls(agency_id, provider_id, from_date, to_date) OPERATOR(pg_catalog.=) 0 THEN
+			PERFORM kinderconnect._step(run, 'compare');
+			COMMIT;
+			FOR item IN SELECT w AS organization, c.* FROM kinderconnect._at_work(run) w, kinderconnect._providers_to_compare(w) c LOOP
+				EXIT steps WHEN NOT kinderconnect._goes_on(run);
+				PERFORM kinderconnect._ask_comparison(run, item.organization, item.agency_id, item.provider_id, item.from_date, item.to_date);
+				CALL kinderconnect._make_room(run);
+			END LOOP;
+			CALL kinderconnect._drain(run);
+		END IF;
 	END steps;
 
 	CALL kinderconnect._drain(run);
@@ -597,4 +616,4 @@ BEGIN
 END;
 $$;
 COMMENT ON PROCEDURE kinderconnect.nightly(text, text, text, date, date) IS
-'the night: lists, children, match, resolve, plan, transfer, account, for all enabled organizations or for the one, the agency, the provider and the service dates given. To be called by itself, not inside a transaction: it commits as it goes. Ends with an error (KC402; KC401 another run is busy; KC104 at its deadline) when a part failed, after everything good is done';
+'the night: lists, children, match, resolve, plan, transfer, compare, account, for all enabled organizations or for the one, the agency, the provider and the service dates given. To be called by itself, not inside a transaction: it commits as it goes. Ends with an error (KC402; KC401 another run is busy; KC104 at its deadline) when a part failed, after everything good is done';

@@ -20,7 +20,7 @@ COMMENT ON COLUMN kinderconnect.run.run_id IS 'counts up';
 COMMENT ON COLUMN kinderconnect.run.started_at IS 'when it began';
 COMMENT ON COLUMN kinderconnect.run.ended_at IS 'when it ended; of an interrupted one, when that was noticed';
 COMMENT ON COLUMN kinderconnect.run.status IS 'running; succeeded; failed: a part of it failed, the rest is done; stopped: by stop(), what it had begun is done; interrupted: its session died or was cancelled, the next run heals it';
-COMMENT ON COLUMN kinderconnect.run.step IS 'lists, children, match, resolve, plan, transfer, account: where it is, or was when it was interrupted';
+COMMENT ON COLUMN kinderconnect.run.step IS 'lists, children, match, resolve, plan, transfer, compare, account: where it is, or was when it was interrupted';
 COMMENT ON COLUMN kinderconnect.run.step_at IS 'when that step began';
 COMMENT ON COLUMN kinderconnect.run.started_by IS 'login role';
 COMMENT ON COLUMN kinderconnect.run.pid IS 'server process';
@@ -63,6 +63,7 @@ CREATE TABLE kinderconnect.run_provider (
 	rejected        integer NOT NULL DEFAULT 0,
 	voided          integer NOT NULL DEFAULT 0,
 	unanswered      integer NOT NULL DEFAULT 0,
+	differences     integer,
 	held            integer,
 	ready           integer,
 	halted          boolean NOT NULL DEFAULT false,
@@ -83,6 +84,7 @@ COMMENT ON COLUMN kinderconnect.run_provider.accepted IS 'of these, accepted';
 COMMENT ON COLUMN kinderconnect.run_provider.rejected IS 'of these, rejected';
 COMMENT ON COLUMN kinderconnect.run_provider.voided IS 'of these, taken back';
 COMMENT ON COLUMN kinderconnect.run_provider.unanswered IS 'child-days sent whose answer is unknown at the end of the run';
+COMMENT ON COLUMN kinderconnect.run_provider.differences IS 'child-days of which the service holds something else than we say: comparison_difference; null: not compared in this run';
 COMMENT ON COLUMN kinderconnect.run_provider.held IS 'child-days held at the end of the run';
 COMMENT ON COLUMN kinderconnect.run_provider.ready IS 'child-days still to be sent at the end of the run';
 COMMENT ON COLUMN kinderconnect.run_provider.halted IS 'true: nothing more was sent for it in this run';

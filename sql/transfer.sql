@@ -597,30 +597,6 @@ $$;
 COMMENT ON FUNCTION kinderconnect._take_readback(bigint, kinderconnect.call_outcome) IS
 'settles the unknown records of a provider by what the service says it holds';
 
-CREATE FUNCTION kinderconnect.retry(organization_id text, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL,
-		kinderconnect_child_id text DEFAULT NULL, from_date date DEFAULT NULL, to_date date DEFAULT NULL) RETURNS bigint
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-	days bigint;
-BEGIN
-	PERFORM kinderconnect._require_organization(retry.organization_id);
-	UPDATE kinderconnect.child_day d SET sent_basis = NULL
-	WHERE d.organization_id = retry.organization_id AND d.state = 'rejected'
-		AND (retry.agency_id IS NULL OR d.agency_id = retry.agency_id)
-		AND (retry.provider_id IS NULL OR d.provider_id = retry.provider_id)
-		AND (retry.kinderconnect_child_id IS NULL OR d.kinderconnect_child_id = retry.kinderconnect_child_id)
-		AND d.service_date BETWEEN coalesce(retry.from_date, '-infinity') AND coalesce(retry.to_date, 'infinity')
-		AND d.service_date > (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer;
-	GET DIAGNOSTICS days = ROW_COUNT;
-	RETURN days;
-END;
-$$;
-COMMENT ON FUNCTION kinderconnect.retry(text, text, text, text, date, date) IS
-'the next run sends these rejected days again although nothing changed; answers how many. Days older than the horizon are not looked at';
-
 -- The night never takes back by itself what it accepted under an authorization
 -- or link that is gone: that is a person's decision.
 CREATE FUNCTION kinderconnect.void_day(organization_id text, agency_id text, provider_id text, kinderconnect_child_id text, service_date date) RETURNS void

@@ -31,6 +31,7 @@ int			kc_max_response = 256 * KB_PER_MB;
 int			kc_max_attempts = 4;
 int			kc_retry_delay = 500;
 int			kc_horizon_days = 45;
+int			kc_compare_providers = 1;
 int			kc_shrink_floor = 10;
 int			kc_shrink_percent = 50;
 
@@ -150,6 +151,13 @@ kc_settings_init(void)
 							"How many days back attendance is looked at.",
 							NULL,
 							&kc_horizon_days, 45, 1, 366,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kinderconnect.compare_providers",
+							"Providers of each organization that a night compares with what the service holds.",
+							"Those not compared for longest come first; 0 compares none.",
+							&kc_compare_providers, 1, 0, 100000,
 							PGC_USERSET, 0,
 							NULL, NULL, NULL);
 

@@ -20,6 +20,7 @@ extern int	kc_max_response;	/* kB, after decompression */
 extern int	kc_max_attempts;	/* of one call */
 extern int	kc_retry_delay;		/* ms, of the first back-off; doubles */
 extern int	kc_horizon_days;
+extern int	kc_compare_providers;
 extern int	kc_shrink_floor;	/* entries */
 extern int	kc_shrink_percent;
 

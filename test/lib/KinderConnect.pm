@@ -196,10 +196,10 @@ sub build_death
 # 'after' it, or with 0 at none: as night(), and how many commits it had
 sub mortal_night
 {
-	my ($self, $at, $when) = @_;
+	my ($self, $at, $when, $arguments) = @_;
 
 	local $ENV{PGOPTIONS} = "-c session_preload_libraries=$self->{death} -c death.at=$at -c death.after=" . ($when eq 'after' ? 'on' : 'off');
-	my $end = $self->night('', '', 'SHOW death.commits;');
+	my $end = $self->night($arguments, '', 'SHOW death.commits;');
 	($end->{commits}) = $end->{stdout} =~ /^(\d+)$/m;
 	return $end;
 }

@@ -18,8 +18,10 @@ use Test::More;
 
 # every so many rounds nothing is the matter, and all has to agree exactly
 my $clean_every = 5;
-# edits touch the days that ended 1 to so many days ago
+# edits touch the days that ended 1 to so many days ago, and one in three again
+# one of the so many that were edited last
 my $days = 12;
+my $remembered = 12;
 
 my %dialect = (alpha => 'kinderbridge', beta => 'kinderbridge', gamma => 'vendor-interface');
 my %group = (alpha => 'G-1', beta => 'G-2', gamma => 'G-3');
@@ -34,7 +36,7 @@ sub new
 	my $night = KinderConnect::ready_night($name, seed => $seed, days => 5, organizations => \%group,
 		conf => join "\n", 'fsync = off', 'kinderconnect.request_timeout = 1500ms', 'kinderconnect.max_attempts = 2', 'kinderconnect.max_response = 1MB');
 	my $self = bless { night => $night, seed => $option{seed}, state => $option{seed} % 2**32, rounds => 0, compared => 0,
-		differences => 0, seen => 0, secret => {}, mood => {} }, $class;
+		differences => 0, seen => 0, secret => {}, mood => {}, recent => [] }, $class;
 	my $url = $night->url;
 
 	$self->{group}{ $_->{groupId} } = $_ foreach @{ $seed->{groups} };
@@ -42,6 +44,7 @@ sub new
 	$self->{organizations} = [ sort keys %group ];
 	# finished in every zone, however long this runs
 	$self->{today} = $night->sql(q{SELECT (now() AT TIME ZONE 'Pacific/Honolulu')::date});
+	$night->build_death;
 	$night->run_file('soak');
 	$night->sql(join ";\n", "INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('older', 'vendor-interface', '$url/vendor-interface')",
 		q{INSERT INTO kinderconnect.agency (agency_id, name, state, time_zone) VALUES ('MO-1', 'Office', 'MO', 'America/Chicago') ON CONFLICT DO NOTHING},
@@ -103,6 +106,10 @@ sub edit
 	my ($p, $n) = (1 + $self->number(2), 1 + $self->number(4));
 	my $student = 'S' . (($p - 1) * 4 + $n);
 	my $ago = 1 + $self->number($days);
+
+	($o, $student, $ago) = @{ $self->one_of(@{ $self->{recent} }) } if $self->number(3) == 0 && @{ $self->{recent} };
+	push @{ $self->{recent} }, [ $o, $student, $ago ];
+	splice @{ $self->{recent} }, 0, -$remembered if @{ $self->{recent} } > $remembered;
 	my $day = "(date '$self->{today}' - $ago)";
 	my $key = "'$o', '$student', $day";
 	my $late = sprintf '15:%02d', $self->number(60);
@@ -233,7 +240,7 @@ sub fault
 	my %weight = (latency => 1, status => 6, drop_before => 4, drop_after => 5, cut => 2, html => 1, empty => 1, truncated_json => 1, huge => 1, gzip_bomb => 1,
 		deep_json => 1, bad_utf8 => 1, nul_escape => 1, redirect => 1, echo_password => 1, slow => 1, hang => 1, hang_before => 2,
 		$operation eq 'token' ? () : (expire_token => 1),
-		$operation eq 'submit' ? (batch_failed => 4, results_short => 2, results_long => 1, results_shuffled => 1, results_unknown_status => 1) : (),
+		$operation eq 'submit' ? (batch_failed => 4, results_short => 2, results_long => 1, results_shuffled => 1, results_unknown_status => 2, results_contradict => 1) : (),
 		grep({ $operation eq $_ } qw(customers locations agencies children)) ? (short_list => 2, empty_list => 2) : (),
 		grep({ $operation eq $_ } qw(customers locations agencies children readback)) ? (repeat_page => 1, endless_pages => 1) : ());
 	my $kind = $self->weighed(%weight);
@@ -245,6 +252,7 @@ sub fault
 	$fault{bytes} = 1200000 if $kind eq 'huge' || $kind eq 'gzip_bomb';
 	$fault{status} = $self->one_of(200, 400, 401, 403, 404, 409, 413, 413, 422, 429, 500, 502, 503, 504) if $kind eq 'status';
 	$fault{reset} = $self->number(2) ? JSON::PP::true : JSON::PP::false if $kind eq 'drop_after';
+	$fault{stores} = $self->number(2) ? JSON::PP::true : JSON::PP::false if $kind eq 'results_unknown_status';
 	$fault{drop} = 1 + $self->number(3) if $kind eq 'results_short';
 	$fault{keep} = $self->number(4) if $kind eq 'short_list';
 	return \%fault;
@@ -329,6 +337,8 @@ sub calm
 
 	$night->admin('reset', { keepStore => JSON::PP::true, seed => { clients => $self->{clients}, groups => \@groups } });
 	$night->wait_simulator(idle => 1);
+	# what was too large once is not for ever
+	$night->sql(q{UPDATE kinderconnect.batch SET created_at = created_at - interval '31 days' WHERE http_status = 413});
 	return;
 }
 
@@ -347,7 +357,7 @@ sub round
 	my @faults = map { $self->fault } 1 .. $self->weighed(0 => 2, 1 => 4, 2 => 4, 3 => 2);
 	push @{ $self->{told} }, map { "$_->{operation}: $_->{kind}" . ($_->{status} // '') . " x$_->{times}" } @faults;
 	$night->admin('faults', { faults => \@faults });
-	my $how = $self->weighed(night => 26, kill => 2, terminate => 3, cancel => 2, two => 3, edited => 3);
+	my $how = $self->weighed(night => 24, death => 6, kill => 2, terminate => 2, cancel => 2, two => 3, edited => 3);
 	my $arguments = $self->limits;
 	push @{ $self->{told} }, "$how($arguments)";
 	if ($how eq 'night')
@@ -361,6 +371,14 @@ sub round
 		if ($how eq 'two') { $night->night($self->limits); }
 		else { $self->enter($self->edit); }
 		$job->finish;
+	}
+	elsif ($how eq 'death')
+	{
+		my ($at, $when) = (1 + $self->number(60), $self->one_of('before', 'after'));
+
+		push @{ $self->{told} }, "$when commit $at";
+		$killed = $night->mortal_night($at, $when, $arguments)->{status} == 2;
+		$night->await('SELECT true');
 	}
 	else
 	{

@@ -1,7 +1,7 @@
 -- Row by row, what the simulator holds and was ever sent, what the extension
 -- says of it, and what Manage and the seed make of it. Answers a line for each
--- difference. Variables: store, history (replies of the simulator; the history
--- since the last time), whole: whether everything that can be sent should be
+-- difference. Variables: store, history (replies of the simulator; of the
+-- history what is new is enough), whole: whether everything that can be sent should be
 -- there.
 CREATE FUNCTION pg_temp.content(r jsonb) RETURNS text LANGUAGE sql AS $$
 	SELECT CASE
@@ -22,7 +22,8 @@ SELECT o.organization_id AS organization, r ->> 'agencyId' AS agency, r ->> 'pro
 	(r ->> 'serviceDate')::date AS day, pg_temp.content(r) AS content, r ->> 'recordId' AS record,
 	(r ->> 'sequence')::bigint AS n, r ->> 'status' AS status
 FROM jsonb_array_elements(:'history'::jsonb -> 'records') r
-LEFT JOIN kinderconnect.organization o ON o.group_id = r ->> 'groupId';
+LEFT JOIN kinderconnect.organization o ON o.group_id = r ->> 'groupId'
+ON CONFLICT (n) DO NOTHING;
 
 CREATE TEMPORARY VIEW here AS
 SELECT organization_id AS organization, agency_id AS agency, provider_id AS provider, kinderconnect_child_id AS child,

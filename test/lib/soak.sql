@@ -47,17 +47,18 @@ GROUP BY 1, 2, 3, 4, 5;
 
 -- What the service ought to hold of each child-day: exactly this; or what it
 -- held, for what Manage says cannot be sent; or, for a child that the service
--- has lost, whatever Manage has said of it.
+-- has lost or that Manage has at two sites, whatever Manage has said of it.
 CREATE VIEW manage.expected AS
 SELECT d.organization, d.agency, d.provider, d.child, d.day,
 	CASE
-		WHEN m.mood = 'gone' THEN 'loose'
+		WHEN m.mood = 'gone' OR t.sites > 1 THEN 'loose'
 		WHEN m.mood IS NOT NULL OR b.mood IS NOT NULL OR s.bad OR e.entitled IS NOT TRUE OR s.content IS NULL AND h.vendor THEN 'frozen'
 		ELSE 'exact'
 	END AS class, s.content
 FROM (TABLE manage.heard UNION SELECT organization, agency, provider, child, day FROM manage.spoken) d
 JOIN manage.house h USING (organization)
 LEFT JOIN manage.spoken s USING (organization, agency, provider, child, day)
+LEFT JOIN (SELECT organization, child, day, count(*) AS sites FROM manage.spoken GROUP BY 1, 2, 3) t USING (organization, child, day)
 LEFT JOIN manage.mood m ON (m.organization, m.subject) = (d.organization, d.child)
 LEFT JOIN manage.mood b ON (b.organization, b.subject) = (d.organization, d.provider)
 LEFT JOIN LATERAL (SELECT bool_or(d.day >= e.begins AND (d.day <= e.ends) IS NOT FALSE) AS entitled

@@ -33,10 +33,12 @@ SELECT organization, agency, provider, child, day FROM there UNION SELECT organi
 UNION SELECT organization, agency, provider, child, day FROM manage.spoken
 ON CONFLICT DO NOTHING;
 
--- The service took it and said a word that means no; or it was sent again after
--- a lost answer and refused: of these only a person can know what became.
+-- A service that cannot be asked took it and said a word that means no; or it
+-- was sent again after a lost answer and refused: of these only a person can
+-- know what became.
 CREATE TEMPORARY TABLE excused AS
-SELECT DISTINCT organization, agency, provider, child, day FROM manage.posted WHERE fault LIKE '%results_unknown_status%'
+SELECT DISTINCT p.organization, p.agency, p.provider, p.child, p.day FROM manage.posted p JOIN manage.house h USING (organization)
+WHERE p.fault LIKE '%results_unknown_status%' AND h.vendor
 UNION
 SELECT organization_id, agency_id, provider_id, kinderconnect_child_id, service_date FROM kinderconnect.ledger WHERE message LIKE '%so the service may hold it';
 

@@ -144,7 +144,7 @@ for (my $lives = 0; $lives < 2 || $n <= $alive->{commits};)
 cmp_ok($alive->{commits}, '>', 30, 'it has many commits');
 cmp_ok($deaths, '>=', 2 * ($alive->{commits} - 5), 'it died before and after all of them');
 is($night->sql(q{SELECT string_agg(step, ' ' ORDER BY step) FROM (SELECT DISTINCT step FROM kinderconnect.run WHERE status = 'interrupted') s}),
-	'begin children lists match plan resolve transfer', 'in every step');
+	'begin children compare lists match plan resolve transfer', 'in every step');
 note("$alive->{commits} commits, $deaths deaths");
 
 # Every call: cut off before the service takes it, after it has stored it, in

@@ -65,11 +65,14 @@ $night->sql(
 });
 is($night->night->{state}, '', 'a first night');
 
-# Bo's authorization is extended, and ends soon; then the service's list of
-# agencies is empty.
+# Bo's authorization is extended, and ends soon; then somebody deletes a day at
+# the agency, and the service's list of agencies is empty.
 my $end = $night->sql(q{SELECT (now() AT TIME ZONE 'America/Chicago')::date + 10});
 $night->admin('patch', { groupId => 'G', children => [ child('4712', 'Bo', '2021-01-05', 'B', $end) ] });
 is($night->night->{state}, '', 'a second night');
+$night->sql(q{SELECT kinderconnect.api_submit(organization_id, agency_id, provider_id, 'b', ARRAY[
+		ROW('r', kinderconnect_child_id, service_date, 'void', NULL, NULL, NULL)::kinderconnect.wire_record])
+	FROM (SELECT * FROM kinderconnect.child_day WHERE state = 'accepted' ORDER BY service_date LIMIT 1) d});
 $night->admin('faults', { faults => [ { kind => 'empty_list', operation => 'agencies' } ] });
 is($night->night->{state}, 'KC402', 'a third night that has something to report');
 

@@ -100,22 +100,23 @@ CALL bench.run('bare hash join on the keys, the names folded as it goes',
 		ON (m.organization_id, m.date_of_birth, kinderconnect.fold(m.last_name), kinderconnect.fold(m.first_name))
 			= (c.organization_id, c.date_of_birth, kinderconnect.fold(c.last_name), kinderconnect.fold(c.first_name))', 3);
 CALL bench.run('automatic pass: every child''s link or reason', 'SELECT count(child_id) FROM kinderconnect._new_links($1, true)', 5);
-CALL bench.run('the whole step, first night: links written, candidates found', 'SELECT kinderconnect._match($1)');
+CALL bench.run('step match, first night: Manage known, links and reasons written', 'SELECT kinderconnect._match($1)');
 SELECT count(*) FILTER (WHERE ended_at IS NULL) AS linked, (SELECT count(*) FROM kinderconnect.unlinked_child) AS unlinked,
 	count(*) FILTER (WHERE substr(kinderconnect_child_id, 2) <> substr(child_id, 2)) AS wrong
 FROM kinderconnect.child_link;
-TRUNCATE kinderconnect.scored_child, kinderconnect.match_candidate;
 CALL bench.run('candidates of all unlinked children', 'SELECT kinderconnect._score($1)');
 SELECT count(DISTINCT (organization_id, kinderconnect_child_id)) AS with_candidates, count(*) AS candidates FROM kinderconnect.match_candidate;
 VACUUM ANALYZE;
 
 \echo == a night in which nothing changed
-CALL bench.run('no change: the whole step', 'SELECT kinderconnect._match($1)', 3);
+CALL bench.run('no change: step match', 'SELECT kinderconnect._match($1)', 3);
+CALL bench.run('no change: candidates', 'SELECT kinderconnect._score($1)', 3);
 CALL bench.run('of it, comparing Manage with what is known', 'SELECT kinderconnect._read_children($1)', 3);
 
 \echo == a night in which 1 in 10,000 children of Manage changed
 UPDATE bench.manage SET last_name = last_name || 's' WHERE substr(child_id, 2)::integer % 10000 = 7;
-CALL bench.run('1 in 10,000 changed: the whole step', 'SELECT kinderconnect._match($1)');
+CALL bench.run('1 in 10,000 changed: step match', 'SELECT kinderconnect._match($1)');
+CALL bench.run('1 in 10,000 changed: candidates', 'SELECT kinderconnect._score($1)');
 
 SELECT what, round(percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds)::numeric, 2) AS "median s", count(*) AS runs,
 	round((percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) / (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds)

@@ -21,8 +21,13 @@ UPDATE kinderconnect.organization SET first_enabled = (now() AT TIME ZONE 'Ameri
 SELECT kinderconnect.arm();
 \o
 
--- when each step of a run began; the extension itself only notes where it is
-CREATE TABLE bench.step (run_id bigint, step text, at timestamptz DEFAULT clock_timestamp(), wal pg_lsn DEFAULT pg_current_wal_insert_lsn());
+-- When each step of a run began, for the extension itself only notes where it
+-- is; and the processor time of the backend until then, which tells more than
+-- the clock on a machine that others use.
+CREATE FUNCTION bench.cpu() RETURNS double precision LANGUAGE sql VOLATILE
+	RETURN (SELECT (f[12]::integer + f[13]::integer) / 100.0 FROM string_to_array(split_part(pg_read_file('/proc/self/stat'), ') ', 2), ' ') f);
+CREATE TABLE bench.step (run_id bigint, step text, at timestamptz DEFAULT clock_timestamp(), wal pg_lsn DEFAULT pg_current_wal_insert_lsn(),
+	cpu double precision DEFAULT bench.cpu());
 CREATE FUNCTION bench.note_step() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
 	INSERT INTO bench.step (run_id, step) VALUES (NEW.run_id, CASE WHEN NEW.ended_at IS NULL THEN NEW.step ELSE 'end' END);
@@ -31,9 +36,9 @@ END $$;
 CREATE TRIGGER note_step AFTER INSERT OR UPDATE ON kinderconnect.run FOR EACH ROW EXECUTE FUNCTION bench.note_step();
 
 CREATE VIEW bench.step_time AS
-SELECT run_id, step, sum(seconds) AS seconds, sum(wal_bytes) AS wal_bytes
+SELECT run_id, step, sum(seconds) AS seconds, sum(wal_bytes) AS wal_bytes, sum(cpu) AS cpu
 FROM (SELECT run_id, coalesce(step, 'begin') AS step, extract(epoch FROM lead(at) OVER later - at) AS seconds,
-		lead(wal) OVER later - wal AS wal_bytes
+		lead(wal) OVER later - wal AS wal_bytes, lead(cpu) OVER later - cpu AS cpu
 	FROM bench.step WINDOW later AS (PARTITION BY run_id ORDER BY at)) s
 WHERE step <> 'end'
 GROUP BY run_id, step;

@@ -81,7 +81,9 @@ CREATE TABLE kinderconnect.authorization (
 	PRIMARY KEY (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, known_from),
 	CHECK (known_from < known_until),
 	CHECK ((known_until = 'infinity') = (closed_as IS NULL)),
-	EXCLUDE USING gist (organization_id WITH =, agency_id WITH =, provider_id WITH =, kinderconnect_child_id WITH =,
+	-- the hash first, or each insert compares five texts all the way down
+	EXCLUDE USING gist (hashtextextended(kinderconnect_child_id || ' ' || authorization_id, 0) WITH =,
+		organization_id WITH =, agency_id WITH =, provider_id WITH =, kinderconnect_child_id WITH =,
 		authorization_id WITH =, tstzrange(known_from, known_until) WITH &&)
 );
 COMMENT ON TABLE kinderconnect.authorization IS
@@ -147,8 +149,12 @@ CREATE FUNCTION kinderconnect._children_reply(ticket bigint)
 	RETURNS TABLE (ordinal integer, part integer, kinderconnect_child_id text, first_name text, middle_name text, last_name text,
 		suffix text, date_of_birth date, subsidized boolean, authorization_id text, begin_date date, end_date date,
 		units_of_care text, days text[], trouble text, sound boolean)
-	LANGUAGE sql VOLATILE PARALLEL UNSAFE
-BEGIN ATOMIC
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT r.ordinal, (row_number() OVER (PARTITION BY r.ordinal))::integer, r.kinderconnect_child_id, r.first_name, r.middle_name,
 		r.last_name, r.suffix, r.date_of_birth, coalesce(r.subsidized, true),
 		CASE WHEN r.authorization_id IS NULL AND r.begin_date IS NULL THEN ''
@@ -156,13 +162,14 @@ BEGIN ATOMIC
 		r.begin_date, r.end_date, r.units_of_care, d.days,
 		CASE WHEN r.problem IS NULL THEN t.trouble ELSE concat_ws('; ', r.problem, t.trouble) END,
 		r.kinderconnect_child_id IS NOT NULL AND r.begin_date IS NOT NULL AND t.trouble IS NULL
-	FROM kinderconnect._rows(ticket, NULL::kinderconnect.reply_child) r
+	FROM kinderconnect._rows(_children_reply.ticket, NULL::kinderconnect.reply_child) r
 	CROSS JOIN LATERAL (SELECT array_agg(DISTINCT upper(btrim(u))) AS days FROM unnest(r.days) u) d
 	CROSS JOIN LATERAL (SELECT CASE
 		WHEN r.end_date < r.begin_date THEN 'authorization ends before it begins'
 		WHEN NOT d.days <@ ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'] THEN 'authorization has an unknown weekday'
 		END AS trouble) t;
 END;
+$$;
 COMMENT ON FUNCTION kinderconnect._children_reply(bigint) IS
 'the rows of a children call as they are taken in: authorization_id filled in (empty: none), weekdays in upper case without repeats, trouble in words, sound where the authorization counts';
 
@@ -186,6 +193,7 @@ BEGIN
 	IF NOT kinderconnect._take_list(run, outcome) THEN
 		RETURN;
 	END IF;
+	PERFORM kinderconnect._know_sizes();
 
 	-- Who is new at this site, or no longer there, is matched anew.
 	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'

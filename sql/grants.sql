@@ -85,7 +85,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._collect(interval), kinderconnect._rows(bigint, anyelement), kinderconnect._release(bigint),
 	kinderconnect._said(kinderconnect.call_outcome), kinderconnect._is_bound(text), kinderconnect._require_manage(),
 	kinderconnect._require_organization(text), kinderconnect._speaks(text, text), kinderconnect._zone(text),
-	kinderconnect._fail_organization(bigint, text, boolean, text, text, text),
+	kinderconnect._know_sizes(), kinderconnect._fail_organization(bigint, text, boolean, text, text, text),
 	kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text),
 	kinderconnect._take_list(bigint, kinderconnect.call_outcome), kinderconnect._take_customers(bigint, kinderconnect.call_outcome),
 	kinderconnect._take_agencies(bigint, kinderconnect.call_outcome), kinderconnect._take_locations(bigint, kinderconnect.call_outcome),

@@ -127,3 +127,28 @@ CREATE FUNCTION kinderconnect._said(outcome kinderconnect.call_outcome) RETURNS 
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN concat_ws(': ', (outcome).message, nullif((outcome).detail, ''));
 COMMENT ON FUNCTION kinderconnect._said(kinderconnect.call_outcome) IS 'message and detail of a failed call in one line';
+
+-- The first night fills empty tables, and its session keeps the plans it made
+-- for them; the server itself looks after them once a minute at best.
+-- ANALYZE makes plans anew, and each time a table is eight times as large as
+-- the last count is seldom enough to cost nothing.
+CREATE FUNCTION kinderconnect._know_sizes() RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	grown text;
+BEGIN
+	FOR grown IN
+		SELECT format('%I.%I', n.nspname, c.relname)
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = 'kinderconnect' AND c.relname IN ('child', 'authorization', 'listed_authorization', 'child_link', 'known_child',
+				'child_day', 'ledger', 'batch', 'batch_record') AND c.relkind = 'r'
+			AND pg_relation_size(c.oid) > 8 * current_setting('block_size')::integer * greatest(c.relpages, 2)
+	LOOP
+		EXECUTE 'ANALYZE (SKIP_LOCKED) ' || grown;
+	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._know_sizes() IS
+'counts anew the tables that have outgrown what the planner knows of them, with the owner''s rights: only an owner may';

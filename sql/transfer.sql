@@ -44,9 +44,12 @@ COMMENT ON COLUMN kinderconnect.ledger.run_id IS 'the run that sent it last';
 COMMENT ON COLUMN kinderconnect.ledger.created_at IS 'when it was made';
 COMMENT ON COLUMN kinderconnect.ledger.answered_at IS 'when its outcome was known';
 
-CREATE INDEX ledger_by_day ON kinderconnect.ledger (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date, created_at);
-CREATE INDEX ledger_under_way ON kinderconnect.ledger (organization_id, agency_id, provider_id) WHERE state IN ('sending', 'unknown');
-CREATE INDEX ledger_by_run ON kinderconnect.ledger (organization_id, run_id);
+-- None is led by the organization: where the table was empty when a plan was
+-- made, the primary key would seem no better than another index by it, and
+-- each record would be sought among all of the organization's.
+CREATE INDEX ledger_by_day ON kinderconnect.ledger (kinderconnect_child_id, service_date, organization_id, agency_id, provider_id, created_at);
+CREATE INDEX ledger_under_way ON kinderconnect.ledger (provider_id, agency_id, organization_id) WHERE state IN ('sending', 'unknown');
+CREATE INDEX ledger_by_run ON kinderconnect.ledger (run_id, organization_id);
 
 CREATE TABLE kinderconnect.batch (
 	organization_id text NOT NULL REFERENCES kinderconnect.organization,
@@ -248,6 +251,7 @@ BEGIN
 	ORDER BY b.first_half DESC, b.records DESC, b.created_at LIMIT 1;
 
 	IF id IS NULL THEN
+		PERFORM kinderconnect._know_sizes();
 		IF EXISTS (SELECT FROM kinderconnect.ledger l
 				WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
 			RETURN NULL;
@@ -263,13 +267,15 @@ BEGIN
 		-- A record that is certainly not stored keeps its id if its content
 		-- still stands; whatever else is new gets a new one.
 		WITH claimed AS (
-			SELECT d.kinderconnect_child_id, d.service_date, coalesce(d.child_id, a.child_id) AS child_id, coalesce(d.kind, 'void') AS kind,
+			SELECT d.ctid AS tid, d.kinderconnect_child_id, d.service_date, coalesce(d.kind, 'void') AS kind,
 				d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis,
-				coalesce(l.record_id, gen_random_uuid()::text) AS record_id
+				coalesce(d.child_id, (SELECT a.child_id FROM kinderconnect.ledger a
+					WHERE (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id))) AS child_id,
+				coalesce(CASE WHEN d.record_id IS NOT NULL THEN (SELECT l.record_id FROM kinderconnect.ledger l
+					WHERE (l.organization_id, l.record_id) = (d.organization_id, d.record_id) AND l.state = 'not_taken'
+						AND l.content = coalesce(d.content, 'void') AND (l.child_id = d.child_id) IS NOT FALSE) END,
+					gen_random_uuid()::text) AS record_id
 			FROM kinderconnect.child_day d
-			LEFT JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (d.organization_id, d.record_id)
-				AND l.state = 'not_taken' AND l.content = coalesce(d.content, 'void') AND (l.child_id = d.child_id) IS NOT FALSE
-			LEFT JOIN kinderconnect.ledger a ON (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id)
 			WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider) AND d.state = 'ready'
 				AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
 			ORDER BY d.service_date, d.kinderconnect_child_id
@@ -287,8 +293,7 @@ BEGIN
 			UPDATE kinderconnect.child_day d
 			SET state = 'sending', record_id = c.record_id, sent_content = c.content, sent_basis = c.basis, changed_at = now()
 			FROM claimed c
-			WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
-				= (organization, agency, provider, c.kinderconnect_child_id, c.service_date)
+			WHERE d.organization_id = organization AND d.ctid = c.tid
 		)
 		SELECT array_agg(w.record_id) INTO chosen FROM written w;
 		IF chosen IS NULL THEN
@@ -306,17 +311,23 @@ COMMENT ON FUNCTION kinderconnect._next_batch(bigint, text, text, text, date, da
 'marks the next batch of a provider as sending; null where there is none to send now. The caller commits, then calls _dispatch()';
 
 CREATE FUNCTION kinderconnect._send(organization text, batch text) RETURNS bigint
-	LANGUAGE sql VOLATILE PARALLEL UNSAFE
-BEGIN ATOMIC
-	SELECT kinderconnect._start_submit(b.organization_id, b.agency_id, b.provider_id, b.batch_id,
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
+AS $$
+BEGIN
+	RETURN kinderconnect._start_submit(b.organization_id, b.agency_id, b.provider_id, b.batch_id,
 		(SELECT array_agg(ROW(l.record_id, l.kinderconnect_child_id, l.service_date, l.kind, l.session_in, l.session_out, l.absence_reason)::kinderconnect.wire_record
 				ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id)
 			FROM kinderconnect.batch_record r
 			JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (r.organization_id, r.record_id)
 			WHERE (r.organization_id, r.batch_id) = (b.organization_id, b.batch_id)))
 	FROM kinderconnect.batch b
-	WHERE b.organization_id = organization AND b.batch_id = _send.batch AND b.state = 'sending';
+	WHERE b.organization_id = organization AND b.batch_id = batch AND b.state = 'sending';
 END;
+$$;
 COMMENT ON FUNCTION kinderconnect._send(text, text) IS 'starts the call for a batch that is committed as sending; answers its ticket';
 
 -- A service that tells errors in the body of a success has one word for all

@@ -200,10 +200,11 @@ kc_bench_sid_end() {
 kc_bench_watched() {
 	local most=0 first= pid now
 
+	rm -f "$KC_TEMP/watched.out"
 	kc_psql -q -At -c "SELECT pg_backend_pid()" -c "SET ROLE kinderconnect_operator" -c "SELECT pg_sleep(0.5)" -c "$1" >"$KC_TEMP/watched.out" 2>>"$KC_LOG" &
 	until [ -s "$KC_TEMP/watched.out" ]; do sleep 0.02; done
 	pid=$(head -n 1 "$KC_TEMP/watched.out")
-	while now=$(awk '/^Private_Dirty|^Private_Clean/ { kb += $2 } /^Pss_Anon|^Anonymous/ && !anon { anon = $2 } END { print int((anon ? anon : kb) / 1024) }' \
+	while now=$(awk '/^Anonymous/ { print int($2 / 1024) }' \
 		"/proc/$pid/smaps_rollup" 2>/dev/null) && [ -n "$now" ] && [ -d "/proc/$pid" ]; do
 		first=${first:-$now}
 		[ "$now" -le "$most" ] || most=$now

@@ -43,6 +43,7 @@ static long children;
 
 static long requests;
 static long records;
+static double first;			/* request, in milliseconds since 1970 */
 
 /* all wait equally long, so the first to wait is the first to be due */
 static Request *waiting;
@@ -182,7 +183,13 @@ answer(Request *request, const char *path)
 	const char *body = request->body.data != NULL ? request->body.data : "";
 	Buffer	   *reply = &request->reply;
 
-	requests++;
+	if (requests++ == 0)
+	{
+		struct timespec t;
+
+		clock_gettime(CLOCK_REALTIME, &t);
+		first = t.tv_sec * 1000.0 + t.tv_nsec / 1000000.0;
+	}
 	if (strcmp(path, "/oauth2/token") == 0)
 		say(reply, "{\"access_token\":\"bench\",\"token_type\":\"Bearer\",\"expires_in\":86400}");
 	else if (strcmp(path, "/v1/customers") == 0)
@@ -199,7 +206,7 @@ answer(Request *request, const char *path)
 	else
 	{
 		requests--;
-		say(reply, "{\"requests\":%ld,\"records\":%ld}", requests, records);
+		say(reply, "{\"requests\":%ld,\"records\":%ld,\"first\":%.3f}", requests, records, first);
 	}
 }
 

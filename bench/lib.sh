@@ -116,7 +116,7 @@ kc_bench_median() {
 }
 
 kc_bench_spread() {
-	sort -g | awk '{ v[NR] = $1 } END { printf "%.2f\n", v[1] > 0 ? v[NR] / v[1] : 0 }'
+	sort -g | awk '{ v[NR] = $1 } END { printf "%.2f\n", (v[1] > 0 ? v[NR] / v[1] : 0) }'
 }
 
 kc_bench_machine() {

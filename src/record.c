@@ -11,8 +11,13 @@
  */
 #include "postgres.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "json.h"
 #include "mb/pg_wchar.h"
+#include "port/pg_bitutils.h"
 #include "record.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -371,20 +376,46 @@ static const bool is_plain[256] = {
 	[0x20 ... 0x21] = true,[0x23 ... 0x5b] = true,[0x5d ... 0x7f] = true
 };
 
-/* Has one of eight bytes the high bit, or is it a quote, backslash or control? */
-static inline bool
-has_special(const char *p)
+/*
+ * To the first byte that is not plain, or to less than a word before the end;
+ * what follows is looked at byte by byte.
+ */
+static inline const char *
+skip_plain(const char *p, const char *end)
 {
+#ifdef __SSE2__
+	const __m128i quote = _mm_set1_epi8('"');
+	const __m128i backslash = _mm_set1_epi8('\\');
+	const __m128i control = _mm_set1_epi8(0x1f);
+
+	for (; end - p >= 16; p += 16)
+	{
+		__m128i		v = _mm_loadu_si128((const __m128i *) p);
+		__m128i		odd = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)),
+									   _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
+		int			mask = _mm_movemask_epi8(_mm_or_si128(odd, v));
+
+		if (mask != 0)
+			return p + pg_rightmost_one_pos32(mask);
+	}
+#else
 	const uint64 ones = UINT64CONST(0x0101010101010101);
 	const uint64 high = UINT64CONST(0x8080808080808080);
-	uint64		w;
-	uint64		quote;
-	uint64		backslash;
 
-	memcpy(&w, p, sizeof(w));
-	quote = w ^ (ones * '"');
-	backslash = w ^ (ones * '\\');
-	return (((quote - ones) | (backslash - ones) | (w - ones * 0x20) | w) & high) != 0;
+	for (; end - p >= 8; p += 8)
+	{
+		uint64		w;
+		uint64		quote;
+		uint64		backslash;
+
+		memcpy(&w, p, sizeof(w));
+		quote = w ^ (ones * '"');
+		backslash = w ^ (ones * '\\');
+		if (((quote - ones) | (backslash - ones) | (w - ones * 0x20) | w) & high)
+			break;
+	}
+#endif
+	return p;
 }
 
 static inline const char *
@@ -415,8 +446,7 @@ read_string(const char *p, const char *end, const char **text, size_t *len)
 
 	for (;;)
 	{
-		while (end - p >= 8 && !has_special(p))
-			p += 8;
+		p = skip_plain(p, end);
 		while (p < end && is_plain[(unsigned char) *p])
 			p++;
 		if (p == end || (unsigned char) *p < 0x20)

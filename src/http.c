@@ -110,10 +110,11 @@ kc_curl_malloc(size_t size)
 static void
 kc_curl_free(void *pointer)
 {
-	char	   *block = (char *) pointer - KC_BLOCK_HEADER;
+	char	   *block;
 
 	if (pointer == NULL)
 		return;
+	block = (char *) pointer - KC_BLOCK_HEADER;
 	explicit_bzero(pointer, *(size_t *) block);
 	free(block);
 }

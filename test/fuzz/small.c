@@ -16,6 +16,7 @@
 char	   *kc_secrets_file = "/nowhere";
 char	   *kc_ca_file = "";
 int			kc_connect_timeout = 10000;
+int			kc_retry_delay = 500;
 int			kc_request_timeout = 60000;
 int			kc_max_response = 256 * 1024;
 

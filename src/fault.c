@@ -321,8 +321,12 @@ kc_fault_from_http(KcFault *fault, int http_status,
 		kc_fault_hint(fault, "Try again later. If it stays so, ask the service's support.");
 	}
 	else
+	{
 		kc_fault_set(fault, KC_FAULT_REFUSED, sent,
 					 "the service refused the request (HTTP status %d)", http_status);
+		if (sent)
+			kc_fault_hint(fault, "The service failed at it; whether it acted on the request is not known. If it stays so, ask the service's support.");
+	}
 
 	fault->http_status = http_status;
 	copy_clean(fault->code, sizeof(fault->code), code);

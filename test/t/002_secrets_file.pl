@@ -112,6 +112,8 @@ is($here->finish->{status}, 0, 'both have written');
 is(scalar(() = slurp_file($file) =~ /\n/g), 100, 'and nothing was lost');
 
 # places
+named('/etc/passwd');
+refused(qr/belongs to another operating system user/, 'a file of root');
 named('relative/path');
 refused(qr/is not an absolute path/, 'a relative path');
 named($node->data_dir . '/base/secrets');

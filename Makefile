@@ -51,6 +51,7 @@ SQL = \
 	sql/bind.sql \
 	sql/transfer.sql \
 	sql/reconcile.sql \
+	sql/purge.sql \
 	sql/nightly.sql \
 	sql/attendance.sql \
 	sql/preview.sql \

@@ -127,6 +127,12 @@ GRANT EXECUTE ON PROCEDURE
 	kinderconnect._make_room(bigint), kinderconnect._drain(bigint), kinderconnect.nightly(text, text, text, date, date)
 	TO kinderconnect_operator;
 
+GRANT EXECUTE ON FUNCTION
+	kinderconnect.purgeable(), kinderconnect._old_calls(text), kinderconnect._old_lists(text), kinderconnect._old_runs(),
+	kinderconnect._purge_calls(text, integer), kinderconnect._purge_lists(text), kinderconnect._purge_runs(integer)
+	TO kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON PROCEDURE kinderconnect.purge(integer) TO kinderconnect_operator, kinderconnect_admin;
+
 -- Admins configure, and hold the secrets file's pen; what they cannot do is
 -- read a secret.
 GRANT INSERT, UPDATE, DELETE ON

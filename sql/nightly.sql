@@ -599,6 +599,9 @@ BEGIN
 	failures := kinderconnect._account(run);
 	COMMIT;
 	PERFORM kinderconnect._close();
+	IF num_nonnulls(organization_id, agency_id, provider_id, from_date, to_date) OPERATOR(pg_catalog.=) 0 THEN
+		CALL kinderconnect.purge();
+	END IF;
 	PERFORM kinderconnect._report(run, failures);
 END;
 $$;

@@ -18,6 +18,7 @@
 #define MS_PER_S 1000
 #define S_PER_HOUR 3600
 #define KB_PER_MB 1024
+#define KC_MIN_AGE_DAYS 367	/* the most that horizon_days can be, and one */
 
 char	   *kc_secrets_file = NULL;
 char	   *kc_ca_file = NULL;
@@ -32,6 +33,9 @@ int			kc_max_attempts = 4;
 int			kc_retry_delay = 500;
 int			kc_horizon_days = 45;
 int			kc_compare_providers = 1;
+int			kc_keep_attempts_days = 400;
+int			kc_keep_lists_days = 400;
+int			kc_keep_runs_days = 400;
 int			kc_shrink_floor = 10;
 int			kc_shrink_percent = 50;
 
@@ -58,6 +62,18 @@ kc_refuse_client_value(const char *name)
 					 errmsg("setting \"%s\" can be made in the server's configuration only", name),
 					 errhint("Connect without it: see PGOPTIONS, ALTER ROLE and ALTER DATABASE.")));
 	}
+}
+
+/* What a year's nights may look at is kept, or all of it */
+static bool
+kc_check_age(int *newval, void **extra, GucSource source)
+{
+	if (*newval >= 0 && *newval < KC_MIN_AGE_DAYS)
+	{
+		GUC_check_errdetail("It is at least %d days, or -1 for ever.", KC_MIN_AGE_DAYS);
+		return false;
+	}
+	return true;
 }
 
 void
@@ -160,6 +176,27 @@ kc_settings_init(void)
 							&kc_compare_providers, 1, 0, 100000,
 							PGC_USERSET, 0,
 							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("kinderconnect.keep_attempts_days",
+							"How many days purge() keeps the calls that carried records.",
+							"-1 keeps them for ever; days that a night may still look at keep theirs.",
+							&kc_keep_attempts_days, 400, -1, 36500,
+							PGC_SIGHUP, 0,
+							kc_check_age, NULL, NULL);
+
+	DefineCustomIntVariable("kinderconnect.keep_lists_days",
+							"How many days after its end purge() keeps what was listed of a month.",
+							"-1 keeps it for ever; it is at least what horizon_days can be.",
+							&kc_keep_lists_days, 400, -1, 36500,
+							PGC_SIGHUP, 0,
+							kc_check_age, NULL, NULL);
+
+	DefineCustomIntVariable("kinderconnect.keep_runs_days",
+							"How many days purge() keeps the account of a run.",
+							"-1 keeps it for ever; the last of each provider stays.",
+							&kc_keep_runs_days, 400, -1, 36500,
+							PGC_SIGHUP, 0,
+							kc_check_age, NULL, NULL);
 
 	DefineCustomIntVariable("kinderconnect.shrink_floor",
 							"Entries a list must have had for its shrinking to be noticed.",

@@ -21,6 +21,9 @@ extern int	kc_max_attempts;	/* of one call */
 extern int	kc_retry_delay;		/* ms, of the first back-off; doubles */
 extern int	kc_horizon_days;
 extern int	kc_compare_providers;
+extern int	kc_keep_attempts_days;
+extern int	kc_keep_lists_days;
+extern int	kc_keep_runs_days;
 extern int	kc_shrink_floor;	/* entries */
 extern int	kc_shrink_percent;
 

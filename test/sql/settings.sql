@@ -1,7 +1,7 @@
 -- Settings: checked values in base units, bounds, and no others.
 SELECT name, CASE WHEN name = 'secrets_file' THEN '...' ELSE kinderconnect.setting(name) END AS value
 FROM unnest(ARRAY['secrets_file', 'ca_file', 'client_certificate', 'client_key', 'max_in_flight', 'connect_timeout', 'request_timeout', 'run_deadline',
-	'max_response', 'max_attempts', 'retry_delay', 'horizon_days', 'compare_providers', 'shrink_floor', 'shrink_percent']) AS name;
+	'max_response', 'max_attempts', 'retry_delay', 'horizon_days', 'compare_providers', 'keep_attempts_days', 'keep_lists_days', 'keep_runs_days', 'shrink_floor', 'shrink_percent']) AS name;
 
 SELECT name, unit, context, min_val, max_val FROM pg_settings WHERE name LIKE 'kinderconnect.%' ORDER BY name;
 SELECT name FROM pg_settings WHERE name LIKE 'kinderconnect.%' AND short_desc = '';

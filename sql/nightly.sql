@@ -274,16 +274,20 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._providers_to_send(bigint, text, text, date, date) IS 'providers that have something to send';
 
--- Where errors have no code, a wrong password is told by this alone.
+-- Where errors have no code, a wrong password is told by this alone. PL/pgSQL
+-- keeps its plan; it is asked of every answer.
 CREATE FUNCTION kinderconnect._is_refused_alike(run bigint, outcome kinderconnect.call_outcome) RETURNS boolean
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT (outcome).operation = 'children' AND NOT (outcome).ok AND (outcome).http_status BETWEEN 200 AND 299 AND (outcome).sqlstate = 'KC204'
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (outcome).operation = 'children' AND NOT (outcome).ok AND (outcome).http_status BETWEEN 200 AND 299 AND (outcome).sqlstate = 'KC204'
 		AND NOT kinderconnect._listed_tonight(run, (outcome).organization_id, NULL, NULL)
 		AND (SELECT count(*) > 1 FROM kinderconnect.run_provider p
 			WHERE (p.organization_id, p.run_id, p.sqlstate, p.error)
 				= ((outcome).organization_id, run, (outcome).sqlstate, kinderconnect._said(outcome)));
 END;
+$$;
 COMMENT ON FUNCTION kinderconnect._is_refused_alike(bigint, kinderconnect.call_outcome) IS
 'whether a service that tells errors in the body has refused two providers of an organization in the same words, and listed none, in this run';
 
@@ -389,6 +393,7 @@ BEGIN
 	LEFT JOIN (SELECT d.organization_id, d.agency_id, d.provider_id,
 			count(*) FILTER (WHERE d.state = 'held') AS held, count(*) FILTER (WHERE d.state = 'ready') AS ready
 		FROM kinderconnect.child_day d
+		WHERE d.state IN ('held', 'ready')
 		GROUP BY d.organization_id, d.agency_id, d.provider_id) d
 		ON (d.organization_id, d.agency_id, d.provider_id) = (s.organization_id, s.agency_id, s.provider_id)
 	ON CONFLICT (organization_id, run_id, agency_id, provider_id) DO UPDATE

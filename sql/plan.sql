@@ -79,8 +79,9 @@ COMMENT ON COLUMN kinderconnect.child_day.void_wanted IS 'void_day() asked for i
 COMMENT ON COLUMN kinderconnect.child_day.planned_at IS 'when the day was first planned';
 COMMENT ON COLUMN kinderconnect.child_day.changed_at IS 'when anything of this row last changed';
 
+-- held, too: a night counts what it holds without reading what it accepted
 CREATE INDEX child_day_at_work ON kinderconnect.child_day (organization_id, agency_id, provider_id, state, service_date)
-	WHERE state IN ('ready', 'sending', 'unknown');
+	WHERE state IN ('held', 'ready', 'sending', 'unknown');
 CREATE INDEX child_day_by_date ON kinderconnect.child_day (organization_id, service_date);
 
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child_day', '');

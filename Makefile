@@ -88,9 +88,9 @@ REGRESS = \
 	shrink \
 	vendor
 
-PG_CPPFLAGS = -DKC_VERSION='"$(EXTVERSION)"' $(shell pkg-config --cflags libcurl)
+PG_CPPFLAGS = -DKC_VERSION='"$(EXTVERSION)"' $(shell pkg-config --cflags libcurl openssl)
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
-SHLIB_LINK = $(shell pkg-config --libs libcurl)
+SHLIB_LINK = $(shell pkg-config --libs libcurl openssl)
 
 # Released versions stand in sql/release as they were released, and are not
 # installed; the ways from each to the next in sql/upgrade are.

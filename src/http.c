@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -631,6 +632,25 @@ kc_http_set_host(KcSlot *slot, const char *url)
 }
 
 /*
+ * The TLS library keeps what it has received in a buffer of its own, tokens
+ * and names of children, and frees that as it is unless it is told.
+ */
+static CURLcode
+kc_http_on_tls(CURL *easy, void *tls_context, void *arg)
+{
+	SSL_CTX_set_options((SSL_CTX *) tls_context, SSL_OP_CLEANSE_PLAINTEXT);
+	return CURLE_OK;
+}
+
+static bool
+kc_http_is_openssl(void)
+{
+	const char *version = curl_version_info(CURLVERSION_NOW)->ssl_version;
+
+	return version != NULL && strncmp(version, "OpenSSL/", 8) == 0;
+}
+
+/*
  * All options of one exchange.  The answer is the first that libcurl did not
  * take: then nothing may be sent, for it may be the one that verifies.
  */
@@ -664,6 +684,8 @@ kc_http_set_options(KcSlot *slot)
 	SET(CURLOPT_PROXY, "");
 	SET(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
 	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	if (https && kc_http_is_openssl())
+		SET(CURLOPT_SSL_CTX_FUNCTION, kc_http_on_tls);
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	if (kc_ca_file != NULL && kc_ca_file[0] != '\0')

@@ -6,7 +6,9 @@
  */
 #include "postgres.h"
 
+#include "attempt.h"
 #include "json.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 #include "wire.h"
@@ -97,6 +99,7 @@ kc_json_kind(JsonTokenType token)
 	}
 }
 
+/* A token of the service is among the scalars */
 static KC_JSON_ACTION
 search_scalar(void *state, char *token, JsonTokenType type)
 {
@@ -104,18 +107,30 @@ search_scalar(void *state, char *token, JsonTokenType type)
 
 	if (search_is_there(search))
 	{
+		kc_wipe_string(search->text);
 		search->kind = kc_json_kind(type);
 		search->text = token;
 	}
+	else
+		kc_wipe_string(token);
 	KC_JSON_ACTION_DONE;
 }
 
 bool
 kc_json_parse(const char *json, size_t len, JsonSemAction *actions)
 {
-	return len > 0 && len <= MaxAllocSize &&
-		pg_verify_mbstr(PG_UTF8, json, len, true) &&
-		pg_parse_json(kc_make_json_lexer(json, len, PG_UTF8), actions) == JSON_SUCCESS;
+	JsonLexContext *lexer;
+	bool		parsed;
+
+	if (len == 0 || len >= MaxAllocSize || !pg_verify_mbstr(PG_UTF8, json, len, true))
+		return false;
+
+	/* where each string is put together: not moved, and wiped in the end */
+	lexer = kc_make_json_lexer(json, len, PG_UTF8);
+	enlargeStringInfo(lexer->strval, len);
+	parsed = pg_parse_json(lexer, actions) == JSON_SUCCESS;
+	explicit_bzero(lexer->strval->data, lexer->strval->maxlen);
+	return parsed;
 }
 
 bool
@@ -190,7 +205,10 @@ kc_json_get(const char *json, size_t len, const char *path)
 
 	if (!nests_too_deep(json, len) && kc_json_search(json, len, path, &kind, &text) &&
 		(kind == KC_JSON_STRING || kind == KC_JSON_NUMBER))
+	{
 		result = MemoryContextStrdup(old, text);
+		kc_wipe_string(text);
+	}
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(work);

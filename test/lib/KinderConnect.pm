@@ -300,7 +300,8 @@ sub night
 sub run_file
 {
 	my ($self, $file, %variable) = @_;
-	my $text = "SET log_statement = 'none';\nSET log_min_duration_statement = -1;\n";
+	my $text = "SET log_statement = 'none';\nSET log_min_duration_statement = -1;\n"
+	  . "SET auto_explain.log_min_duration = -1;\nSET pg_stat_statements.track = 'none';\n";
 
 	foreach my $name (sort keys %variable)
 	{
@@ -329,6 +330,36 @@ sub agrees
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return is($difference, '', $name);
+}
+
+# Where in the memory of a process a pattern is found, a line each; undef where
+# the operating system does not let anybody look
+sub in_memory
+{
+	my ($self, $pid, $pattern) = @_;
+	my $chunk = 4 * 1024 * 1024;
+	my @found;
+
+	open my $memory, '<:raw', "/proc/$pid/mem" or return;
+	foreach my $map (split /\n/, slurp_file("/proc/$pid/maps"))
+	{
+		my ($from, $to, $rights, $what) = $map =~ /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)/ or next;
+		my ($at, $end, $kept) = (hex $from, hex $to, '');
+
+		next if $rights !~ /^rw/ || $what =~ /^\[v/;
+		while ($at < $end)
+		{
+			my $size = $end - $at < $chunk ? $end - $at : $chunk;
+
+			defined sysseek($memory, $at, 0) or last;
+			(sysread($memory, my $bytes, $size) // 0) == $size or last;
+			my $text = $kept . $bytes;
+			push @found, "$map: " . ($& =~ s/[^ -~]/?/gr) while $text =~ /$pattern/g;
+			$kept = substr $text, -256;
+			$at += $size;
+		}
+	}
+	return join "\n", @found;
 }
 
 # The same in the background; statements that are apart stay apart, so that a

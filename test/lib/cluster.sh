@@ -111,7 +111,7 @@ kc_find_pg_config() {
 
 kc_need_packages() {
 	local version package
-	local wanted=(libcurl4-openssl-dev pkg-config python3-aiohttp libipc-run-perl make gcc)
+	local wanted=(libcurl4-openssl-dev libssl-dev pkg-config python3-aiohttp libipc-run-perl make gcc openssl nginx-light)
 	local missing=()
 
 	command -v dpkg-query >/dev/null || return 0

@@ -5,13 +5,17 @@ use warnings;
 use utf8;
 
 use File::Find;
+use JSON::PP ();
 use KinderConnect;
 use MIME::Base64;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $night = ready_night('secrets_stay', organizations => { sunshine => 'G-SUN' },
-	conf => "log_statement = all\nlog_min_messages = debug2\nlog_error_verbosity = verbose\nlog_min_duration_statement = 0\nwal_level = logical\nfull_page_writes = on");
+	conf => join "\n", "shared_preload_libraries = 'pg_cron, pg_stat_statements, auto_explain'", 'log_statement = all', 'log_min_messages = debug5',
+	'log_error_verbosity = verbose', 'log_min_duration_statement = 0', 'log_parameter_max_length = -1', 'log_parameter_max_length_on_error = -1',
+	'log_connections = on', 'log_lock_waits = on', 'log_temp_files = 0', 'auto_explain.log_min_duration = 0', 'auto_explain.log_nested_statements = on',
+	"pg_stat_statements.track = 'all'", 'track_activity_query_size = 1MB', 'wal_level = logical', 'full_page_writes = on');
 my $node = $night->node;
 my $said = '';
 
@@ -43,6 +47,10 @@ $night->sql('SELECT kinderconnect.retry(organization_id) FROM kinderconnect.orga
 one_night('the service repeats the client secret', 'KC402', { kind => 'expire_token', operation => 'customers', times => 1 }, { kind => 'echo_password', operation => 'token' });
 one_night('the token is refused', 'KC402', { kind => 'expire_token' });
 one_night('an answer in pieces', 'KC402', { kind => 'truncated_json', operation => 'children', times => 2 }, { kind => 'bad_utf8', operation => 'submit', times => 1 }, { kind => 'nul_escape', operation => 'readback', times => 1 });
+one_night('a connection that breaks', 'KC402', { kind => 'drop_before', operation => 'customers', times => 1 }, { kind => 'drop_after', reset => JSON::PP::true, operation => 'submit', times => 1 }, { kind => 'cut', operation => 'children', times => 2 });
+$night->sql(q{UPDATE kinderconnect.endpoint SET base_url = replace(base_url, 'http:', 'https:')});
+one_night('https where http is spoken', 'KC402');
+$night->sql(q{UPDATE kinderconnect.endpoint SET base_url = replace(base_url, 'https:', 'http:')});
 foreach my $query (q{SELECT * FROM kinderconnect.test_connection('sunshine')}, q{SELECT * FROM kinderconnect.api_customers('sunshine')})
 {
 	$night->admin('faults', { faults => [ { kind => 'echo_password' } ] });
@@ -63,8 +71,14 @@ $night->wait_simulator(operation => 'submit', hanging => 1);
 $said .= $night->sql('SELECT a::text FROM pg_stat_activity a');
 $night->admin('release', {});
 is($job->finish->{status}, 0, 'a night that is watched');
+$job = $night->start_sql("CALL kinderconnect.nightly();\nSELECT pg_sleep(600);");
+my $pid = $job->pid;
+$night->await("SELECT query LIKE '%pg_sleep%' FROM pg_stat_activity WHERE pid = $pid");
 one_night('the last', '');
 $night->agrees('all is there');
+
+is($night->sql('CREATE EXTENSION pg_stat_statements; SELECT count(*) > 100 FROM pg_stat_statements'), 't', 'statements are counted');
+$said .= $night->sql('SELECT query FROM pg_stat_statements');
 
 # what is never to be seen
 my %secret = map { split /:/, $_, 2 } split /\n/, slurp_file($night->secrets_file);
@@ -72,9 +86,25 @@ is(scalar(keys %secret), 3, 'client secret, group password and the token that ar
 my $client = $night->seed->{clients}[0];
 my $basic = encode_base64("$client->{clientId}:$client->{clientSecret}", '');
 my @bytes = map { quotemeta } values %secret, $basic;
-my $never = join '|', @bytes, 'sunflower', 'sim-[0-9a-f]{64}';
+my $never = join '|', @bytes, 'sunflower', 'hunter-2', 'sim-[0-9a-f]{64}';
 ok('client-secret-1' =~ /$never/ && "sim-@{[ 'a' x 64 ]}" =~ /$never/, 'what is looked for would be found');
 
+SKIP:
+{
+	my $found = $night->in_memory($pid, qr/$never/);
+
+	skip 'no process may look into another here', 2 unless defined $found;
+	is($found, '', 'no secret in the memory of a backend after its night');
+	like($night->in_memory($pid, qr/kinderconnect\.nightly/), qr/./, 'where things are found');
+}
+$night->sql("SELECT pg_terminate_backend($pid)");
+$job->finish;
+
+# a secret that is written by a statement, where statements are not logged
+$night->sql(q{SET log_statement = 'none'; SET log_min_duration_statement = -1; SET auto_explain.log_min_duration = -1;
+	SELECT kinderconnect.set_secret('written', 'hunter-2-by-statement')});
+
+$said .= $night->sql('SELECT query FROM pg_stat_statements');
 is(lines($said, $never), '', 'no secret in what was said');
 is(lines(slurp_file($node->logfile), $never), '', 'no secret in the log');
 my ($dump, $error) = run_command([ 'pg_dump', '-d', $node->connstr('postgres') ]);
@@ -94,8 +124,10 @@ like($log, qr/CALL kinderconnect.nightly/, 'the log has statements');
 my @names = map { my $name = $_; utf8::encode($name); quotemeta $name }
   grep { defined && length > 4 } map { @{$_}{qw(firstName lastName)} } @{ $night->seed->{groups}[0]{children} };
 cmp_ok(scalar @names, '>', 10, 'names are known');
+push @names, map { quotemeta } grep { defined } map { $_->{dateOfBirth} } @{ $night->seed->{groups}[0]{children} };
 my $names = join '|', @names;
 like($dump, qr/$names/, 'and in the dump');
-is(lines($log, $names), '', 'no name of a child in the log');
+like($log, qr/Query Text: /, 'plans are in the log');
+is(lines($log, $names), '', 'no name or birth date of a child in the log');
 
 done_testing;

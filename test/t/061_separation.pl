@@ -56,6 +56,15 @@ my @filled = grep { ($filled{$_} // '') eq 'g-1 g-2 g-3' } sort keys %filled;
 cmp_ok(scalar @filled, '>', 15, 'most of them have rows of all three') or diag($all);
 is(sees('one'), $all, 'nobody is restricted at first');
 
+# ... as doc/security.md says it is done
+foreach my $page (slurp_file('doc/security.md') =~ /^```sql\n(.*?)^```$/msg)
+{
+	my $ran = $night->try_sql($page =~ s/sunshine/g-1/gr);
+
+	is($ran->{stderr}, '', 'the SQL of doc/security.md');
+	is($ran->{stdout}, "\nauditor|{g-1}\nt", '... says what it does');
+}
+
 # ... in the catalog: who sees a table of organizations sees it by a policy
 is($night->sql(q{SELECT string_agg(c.relname, ', ') FROM pg_class c JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
 	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'kinderconnect'

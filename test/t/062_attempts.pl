@@ -152,6 +152,23 @@ foreach my $roles (sort keys %tried)
 	}
 }
 
+# The night: by itself, and with ordinary rights
+my $runs = $night->sql('SELECT count(*) FROM kinderconnect.run');
+$night->sql(q{
+	CREATE FUNCTION public.function() RETURNS void LANGUAGE plpgsql AS 'BEGIN CALL kinderconnect.nightly(); END';
+	CREATE FUNCTION public.definer() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN CALL kinderconnect.nightly(); END';
+	CREATE PROCEDURE public.defining() LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN CALL kinderconnect.nightly(); END';
+	CREATE PROCEDURE public.setting() LANGUAGE plpgsql SET work_mem = '4MB' AS 'BEGIN CALL kinderconnect.nightly(); END'});
+is(as('operator', 'BEGIN; CALL kinderconnect.nightly(); COMMIT'), '2D000', 'not in a transaction');
+is(as('operator', 'SELECT public.function()'), '2D000', 'nor in a function');
+is(as('operator', 'SELECT public.definer()'), '2D000', 'nor with somebody else\'s rights');
+is(as('operator', 'CALL public.defining()'), '2D000', '... by a procedure');
+is(as('operator', 'CALL public.setting()'), '2D000', 'nor where a setting lasts for a call');
+is(as('postgres', 'CALL kinderconnect.nightly()'), '42501', 'nor as a superuser');
+is(as('postgres', 'SELECT kinderconnect.schedule()'), '42501', '... who does not schedule it either');
+is($night->sql('SELECT count(*) FROM kinderconnect.run'), $runs, 'none of them has begun a run');
+is($night->admin('requests')->{received}, $requests, 'or called');
+
 # What an operator may call takes no host and no path
 foreach my $id ("../../x", '@127.0.0.1', "x\r\nHost: y", '//127.0.0.1', 'a?b#c', '%0d%0aX-Y: z', "\x{1}", "x' OR 'a' = 'a")
 {

@@ -127,8 +127,15 @@ kc_need_packages() {
 
 	echo "   installing ${missing[*]}"
 	kc_quietly kc_sudo apt-get update
-	kc_quietly kc_sudo env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y --no-install-recommends "${missing[@]}"
+	# a web server or cluster that a package would start is not wanted
+	kc_quietly kc_sudo env DEBIAN_FRONTEND=noninteractive sh -c '
+		policy=/usr/sbin/policy-rc.d
+		if [ ! -e "$policy" ]; then
+			trap "rm -f $policy" EXIT
+			printf "#!/bin/sh\nexit 101\n" >"$policy"
+			chmod 755 "$policy"
+		fi
+		apt-get install -y --no-install-recommends "$@"' sh "${missing[@]}"
 }
 
 # Objects built for another server are not reused.

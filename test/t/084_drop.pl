@@ -1,0 +1,66 @@
+# DROP EXTENSION leaves nothing of ours behind but what is the server's: the
+# roles, the secrets file, and a job of pg_cron that is not ours to delete.
+use strict;
+use warnings;
+
+use KinderConnect;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $night = ready_night('drop', seed => made_seed(children => 2), days => 3);
+my $node = $night->node;
+
+# an event trigger of the extension itself would be dropped before it fires
+$night->sql(q{
+	CREATE DATABASE tried;
+	CREATE TABLE public.fired (tag text);
+	CREATE FUNCTION public.note() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO public.fired VALUES (tg_event || ' ' || tg_tag); END$$;
+	CREATE EVENT TRIGGER of_extension ON sql_drop WHEN TAG IN ('DROP EXTENSION') EXECUTE FUNCTION public.note();
+	ALTER EXTENSION kinderconnect ADD EVENT TRIGGER of_extension;
+	CREATE ROLE night LOGIN IN ROLE kinderconnect_operator;
+	GRANT USAGE ON SCHEMA cron TO night});
+is($night->night->{state}, '', 'a night');
+my $owner = $node->connstr('postgres') . ' user=night';
+$node->psql('postgres', 'SELECT kinderconnect.schedule()', connstr => $owner);
+is($night->sql('SELECT count(*) FROM cron.job'), 1, 'a job is there');
+
+my $ours = q{
+	SELECT 'object', pg_describe_object(d.classid, d.objid, 0) FROM (
+		SELECT 'pg_class'::regclass AS classid, oid AS objid FROM pg_class WHERE relnamespace = to_regnamespace('kinderconnect')
+		UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc WHERE pronamespace = to_regnamespace('kinderconnect') OR prosrc LIKE '%kinderconnect.%' OR probin LIKE '%kinderconnect%'
+		UNION ALL SELECT 'pg_type'::regclass, oid FROM pg_type WHERE typnamespace = to_regnamespace('kinderconnect')
+		UNION ALL SELECT 'pg_policy'::regclass, oid FROM pg_policy WHERE pg_get_expr(polqual, polrelid) LIKE '%kinderconnect%'
+		UNION ALL SELECT 'pg_event_trigger'::regclass, oid FROM pg_event_trigger WHERE evtname <> 'x') d
+	UNION ALL SELECT 'view', viewname FROM pg_views WHERE definition LIKE '%kinderconnect%' AND schemaname NOT IN ('pg_catalog', 'information_schema')
+	UNION ALL SELECT 'schema', nspname FROM pg_namespace WHERE nspname = 'kinderconnect'
+	UNION ALL SELECT 'extension', extname FROM pg_extension WHERE extname = 'kinderconnect'
+	UNION ALL SELECT 'setting', s::text FROM pg_db_role_setting s WHERE s::text LIKE '%kinderconnect.%'
+	UNION ALL SELECT 'lock', l::text FROM pg_locks l WHERE locktype = 'advisory'
+	ORDER BY 1, 2};
+isnt($night->sql($ours), '', 'much is there');
+
+my $manage = $night->sql('SELECT count(*) FROM manage.visit');
+$night->sql('SET client_min_messages = warning; DROP EXTENSION kinderconnect CASCADE');
+is($night->sql(q{SELECT string_agg(viewname, ' ' ORDER BY viewname) FROM pg_views WHERE schemaname = 'kinderconnect'}),
+	'manage_attendance manage_child manage_location manage_organization', 'the schema and the views on Manage are not members, and stay');
+$night->sql('SET client_min_messages = warning; DROP SCHEMA kinderconnect CASCADE');
+is($night->sql($ours), '', 'nothing is left in the database');
+is($night->sql('SELECT count(*) FROM manage.visit'), $manage, q{Manage's own tables are untouched});
+is($night->sql('SELECT count(*) FROM public.fired'), 0, 'an event trigger that belongs to the extension is gone before it could fire');
+is($night->sql(q{SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname LIKE 'kinderconnect%'}),
+	'kinderconnect_admin kinderconnect_analyst kinderconnect_operator', 'the roles stay: other databases use them');
+ok(-e $night->secrets_file, 'and the secrets file');
+
+# unschedule() before it, or this after it
+is($night->sql(q{SELECT count(cron.unschedule(jobid)) FROM cron.job WHERE command LIKE '%kinderconnect.%' AND database = current_database()}), 1, 'the job is ended by its row');
+is($night->sql('SELECT count(*) FROM cron.job'), 0, 'and gone');
+
+# as doc/install.md says
+$night->sql(q{DROP OWNED BY kinderconnect_admin, kinderconnect_operator, kinderconnect_analyst; DROP OWNED BY night; DROP ROLE night, kinderconnect_admin, kinderconnect_operator, kinderconnect_analyst});
+is($night->sql(q{SELECT count(*) FROM pg_roles WHERE rolname LIKE 'kinderconnect%'}), 0, 'the roles can be dropped when no database needs them');
+
+# and back
+$night->sql('SET client_min_messages = warning; CREATE EXTENSION kinderconnect CASCADE');
+is($night->sql('SELECT count(*) FROM kinderconnect.organization'), 0, 'it can be installed anew');
+
+done_testing;

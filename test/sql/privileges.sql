@@ -34,7 +34,8 @@ SELECT CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END,
 FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
 UNION ALL
 SELECT 'type', t.typname, t.typowner, coalesce(t.typacl, acldefault('T', t.typowner))
-FROM pg_type t JOIN member m ON m.classid = 'pg_type'::regclass AND m.objid = t.oid WHERE t.typelem = 0;
+FROM pg_type t JOIN member m ON m.classid = 'pg_type'::regclass AND m.objid = t.oid WHERE t.typelem = 0
+	AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c');
 
 -- ... and there is no other kind of object.
 SELECT classid::regclass FROM member

@@ -3,7 +3,7 @@
 
 CREATE FUNCTION kinderconnect._attendance_problems(organization text)
 	RETURNS TABLE (problem text, location_id text, entries bigint, concerning bigint, oldest date, newest date, examples text[])
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
 	SET enable_mergejoin = off

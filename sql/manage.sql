@@ -62,7 +62,7 @@ COMMENT ON FUNCTION kinderconnect._is_bound(text) IS 'whether bind_manage() made
 
 -- A name that PostgreSQL would have to guess at is no zone.
 CREATE FUNCTION kinderconnect._zone(name text) RETURNS text
-	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+	LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

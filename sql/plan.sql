@@ -219,7 +219,7 @@ COMMENT ON FUNCTION kinderconnect._wire_limits(text) IS
 -- a location has several provider IDs, a row for each.
 CREATE FUNCTION kinderconnect._attendance(organization text, since date)
 	RETURNS TABLE (location_id text, child_id text, kind text, check_in timestamptz, check_out timestamptz, day date, reason text, zone text, modified_at timestamptz)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -244,7 +244,7 @@ COMMENT ON FUNCTION kinderconnect._attendance(text, date) IS
 
 CREATE FUNCTION kinderconnect._location_zones(organization text)
 	RETURNS TABLE (location_id text, zone text)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -307,7 +307,7 @@ CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider 
 		location_id text, child_id text, state text, reason text, detail text,
 		kind text, session_in time[], session_out time[], absence_reason text, content text, window_ends timestamptz, basis text,
 		modified_at timestamptz, finished boolean)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
 	SET enable_mergejoin = off

@@ -26,7 +26,7 @@ COMMENT ON TYPE kinderconnect.preview_day IS
 CREATE FUNCTION kinderconnect.preview(organization_id text DEFAULT NULL, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL,
 		from_date date DEFAULT NULL, to_date date DEFAULT NULL)
 	RETURNS SETOF kinderconnect.preview_day
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column

@@ -94,6 +94,16 @@ EXCEPT SELECT r.reason FROM kinderconnect.reason r;
 SELECT r.reason FROM kinderconnect.reason r
 WHERE NOT EXISTS (SELECT FROM code c WHERE c.body ~ format($$['!]%s'$$, r.reason));
 
+-- Nothing that a parallel plan may call begins a subtransaction, by itself or
+-- through another (people's functions are only named, in hints): the night of a large database would fail.
+WITH RECURSIVE unsafe AS (
+	SELECT c.name FROM code c WHERE c.body ~ 'EXCEPTION\s+WHEN'
+	UNION SELECT c.name FROM unsafe u JOIN code c ON u.name LIKE '\_%' AND c.body ~ format('kinderconnect\.%s\(', u.name)
+)
+SELECT u.name FROM unsafe u
+JOIN pg_proc p ON p.pronamespace = 'kinderconnect'::regnamespace AND p.proname = u.name AND p.proparallel <> 'u'
+ORDER BY 1;
+
 -- The roles are there, cannot log in, and reach what is theirs.
 SELECT rolname, rolcanlogin, rolsuper FROM pg_roles WHERE rolname IN ('kinderconnect_admin', 'kinderconnect_operator', 'kinderconnect_analyst') ORDER BY 1;
 SELECT r.rolname,

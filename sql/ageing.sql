@@ -60,7 +60,9 @@ WITH b AS MATERIALIZED (
 	SELECT a.agency_id, a.state, r.unit, r.minutes, r.enforced,
 		datemultirange(r.valid) - coalesce((SELECT range_agg(o.valid) FROM kinderconnect.unit_band o
 			WHERE (o.agency_id = a.agency_id OR o.state = a.state)
-				AND (o.agency_id IS NULL, o.builtin) < (r.agency_id IS NULL, r.builtin)), '{}') AS valid,
+				AND ((o.agency_id IS NULL, o.shipped IS NOT NULL) < (r.agency_id IS NULL, r.shipped IS NOT NULL)
+					-- one that was edited stands in the place of its like alone
+					OR o.shipped IS NOT NULL AND NOT o.builtin AND r.builtin AND o.minutes && r.minutes)), '{}') AS valid,
 		r.source, r.note
 	FROM kinderconnect.agency a
 	JOIN kinderconnect.unit_band r ON (r.agency_id = a.agency_id OR r.state = a.state)
@@ -271,6 +273,24 @@ COMMENT ON COLUMN kinderconnect.child_day_history.said IS 'the authorization, th
 COMMENT ON COLUMN kinderconnect.child_day_history.record_id IS 'the record';
 COMMENT ON COLUMN kinderconnect.child_day_history.run_id IS 'the run';
 
+-- Twelve months to the last day of February are those from 1 March, also where
+-- the year before had a 29th: PostgreSQL cuts the day of a month that is too
+-- short, so each of the two ways to reckon may give a day too many.
+CREATE FUNCTION kinderconnect._absence_period(day date, today date, months integer, begins integer)
+	RETURNS TABLE (period_begin date, period_end date)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+	SELECT
+		CASE WHEN begins IS NULL THEN greatest((today - make_interval(months => months))::date + 1, (today + 1 - make_interval(months => months))::date)
+			ELSE (date_trunc('month', day::timestamp) - make_interval(months => p.since))::date END,
+		CASE WHEN begins IS NULL THEN today
+			ELSE (date_trunc('month', day::timestamp) + make_interval(months => months - p.since))::date - 1 END
+	-- months from the beginning of the period to that of the day
+	FROM (SELECT (extract(month FROM day)::integer - begins + 12) % months AS since) p;
+END;
+COMMENT ON FUNCTION kinderconnect._absence_period(date, date, integer, integer) IS
+'the period of an absence limit that a day belongs to: so many months up to today, or from the month of the year in which they begin; both dates inclusive';
+
 CREATE VIEW kinderconnect.absence_use AS
 SELECT u.organization_id, u.agency_id, u.state, u.kinderconnect_child_id, c.first_name, c.last_name, u.limit_name, u.counts, u.period_begin, u.period_end,
 	u.at_most, u.needs_attended, u.used, u.attended, u.unrecorded, u.counts_unrecorded, u.first_day, u.enforced, u.source, u.note,
@@ -301,14 +321,8 @@ FROM (
 		GROUP BY d.organization_id, d.agency_id, d.kinderconnect_child_id, d.service_date) d
 	JOIN kinderconnect.agency g ON g.agency_id = d.agency_id
 	JOIN kinderconnect.absence_limit_in_force l ON l.agency_id = d.agency_id
-	CROSS JOIN LATERAL (SELECT (now() AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date AS today,
-		-- months from the beginning of the period to that of the day
-		(extract(month FROM d.service_date)::integer - l.period_begins + 12) % l.period_months AS month) t
-	CROSS JOIN LATERAL (SELECT
-		CASE WHEN l.period_begins IS NULL THEN (t.today - make_interval(months => l.period_months))::date + 1
-			ELSE (date_trunc('month', d.service_date::timestamp) - make_interval(months => t.month))::date END AS period_begin,
-		CASE WHEN l.period_begins IS NULL THEN t.today
-			ELSE (date_trunc('month', d.service_date::timestamp) + make_interval(months => l.period_months - t.month))::date - 1 END AS period_end) p
+	CROSS JOIN LATERAL (SELECT (now() AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date AS today) t
+	CROSS JOIN LATERAL kinderconnect._absence_period(d.service_date, t.today, l.period_months, l.period_begins) p
 	WHERE d.service_date BETWEEN p.period_begin AND p.period_end AND l.valid @> least(p.period_end, t.today)
 	GROUP BY d.organization_id, d.agency_id, d.kinderconnect_child_id, l.limit_name, l.counts, p.period_begin, p.period_end,
 		l.at_most, l.needs_attended, l.counts_unrecorded, l.enforced) u

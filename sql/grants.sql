@@ -40,7 +40,7 @@ GRANT SELECT ON
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect.library_version(), kinderconnect.setting(text), kinderconnect.fold(text),
-	kinderconnect.content(text, time[], time[], text),
+	kinderconnect.content(text, time[], time[], text), kinderconnect._absence_period(date, date, integer, integer),
 	kinderconnect.authorizations_ending(integer), kinderconnect.newly_authorized(date),
 	kinderconnect._is_restricted(name), kinderconnect._visible_organizations(name)
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
@@ -102,7 +102,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._compare_names(text, text), kinderconnect._compare_dates(text, text), kinderconnect._worth(text),
 	kinderconnect._in_words(text, text, text, text), kinderconnect._pairs(text, timestamptz), kinderconnect._candidates(text), kinderconnect._score(text), kinderconnect._rules(text, date), kinderconnect._first_reading(timestamp, text),
 	kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._location_zones(text), kinderconnect._attendance(text, date), kinderconnect._note_zones(text), kinderconnect._attendance_problems(text),
-	kinderconnect._planned(text, text, text, date, date, boolean), kinderconnect._plan(text, text, text, date, date),
+	kinderconnect._planned(text, text, text, date, date, boolean, timestamptz), kinderconnect._plan(text, text, text, date, date),
 	kinderconnect._settle(text, text[], text, text[], text[]), kinderconnect._recover(text),
 	kinderconnect._new_batch(bigint, text, text, text, text, boolean, boolean, text[]),
 	kinderconnect._differences(bigint, text, text, text, date, date), kinderconnect._providers_to_compare(text),

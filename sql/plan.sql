@@ -83,6 +83,8 @@ COMMENT ON COLUMN kinderconnect.child_day.changed_at IS 'when anything of this r
 CREATE INDEX child_day_at_work ON kinderconnect.child_day (organization_id, agency_id, provider_id, state, service_date)
 	WHERE state IN ('held', 'ready', 'sending', 'unknown');
 CREATE INDEX child_day_by_date ON kinderconnect.child_day (organization_id, service_date);
+CREATE INDEX child_day_void_wanted ON kinderconnect.child_day (organization_id, service_date) WHERE void_wanted;
+CREATE INDEX child_day_shrunk ON kinderconnect.child_day (organization_id, agency_id, provider_id) WHERE reason = 'source_shrank';
 
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child_day', '');
 
@@ -297,12 +299,15 @@ COMMENT ON FUNCTION kinderconnect._note_zones(text) IS 'remembers the zone of ea
 -- attendance all the same, and those already in child_day. What is said of
 -- each is decided in one place, "judged" below, first reason that holds.
 --
+-- What is older than the horizon is not read, but for days that a person wants
+-- taken back: a night costs what is in the window, not what is in the history.
+--
 -- Every step joins whole sets of one organization whose sizes the planner
 -- cannot know, so it is kept from the plans that are quadratic: nested loops,
 -- and merges by the provider alone that filter all its days for each day. The
 -- cost it then reckons with would set off JIT, which takes longer than the
 -- query.
-CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider text, from_date date, to_date date, foresee boolean)
+CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider text, from_date date, to_date date, foresee boolean, at timestamptz DEFAULT now())
 	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, authorized boolean,
 		location_id text, child_id text, state text, reason text, detail text,
 		kind text, session_in time[], session_out time[], absence_reason text, content text, window_ends timestamptz, basis text,
@@ -322,7 +327,7 @@ DECLARE
 	horizon      integer := kinderconnect.setting('horizon_days');
 	since        date;
 BEGIN
-	SELECT greatest((now() AT TIME ZONE 'Pacific/Honolulu')::date - horizon, o.first_enabled - o.backfill_days) INTO since
+	SELECT greatest((at AT TIME ZONE 'Pacific/Honolulu')::date - horizon, o.first_enabled - o.backfill_days) INTO since
 	FROM kinderconnect.organization o WHERE o.organization_id = organization;
 
 	RETURN QUERY
@@ -338,7 +343,7 @@ BEGIN
 			= (organization, 'attendance', s.agency_id, s.provider_id)
 		LEFT JOIN kinderconnect._location_zones(organization) z ON z.location_id = s.location_id
 		LEFT JOIN kinderconnect.agency a ON a.agency_id = s.agency_id
-		CROSS JOIN LATERAL (SELECT (now() AT TIME ZONE coalesce(z.zone, a.time_zone, 'Pacific/Honolulu'))::date AS today) t
+		CROSS JOIN LATERAL (SELECT (at AT TIME ZONE coalesce(z.zone, a.time_zone, 'Pacific/Honolulu'))::date AS today) t
 		WHERE s.organization_id = organization
 	), rules AS MATERIALIZED (
 		-- from the day before on, for the care that goes past its midnight
@@ -360,17 +365,18 @@ BEGIN
 		JOIN kinderconnect.child_link o ON (o.organization_id, o.agency_id, o.child_id) = (organization, k.agency_id, k.child_id)
 			AND o.end_reason = 'merged into ' || k.kinderconnect_child_id
 		JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.kinderconnect_child_id)
-			= (organization, o.agency_id, o.kinderconnect_child_id) AND d.accepted_content IS NOT NULL
+			= (organization, o.agency_id, o.kinderconnect_child_id) AND d.service_date >= since AND d.accepted_content IS NOT NULL
 	), said AS MATERIALIZED (
 		-- what stands now, and what vanished and has not come back, up to the
 		-- day it vanished
-		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id, a.begin_date, a.days,
-			CASE WHEN a.closed_as = 'vanished' THEN least(a.end_date, (a.known_until AT TIME ZONE coalesce(s.zone, 'Pacific/Honolulu'))::date - 1)
-				ELSE a.end_date END AS end_date
+		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id, a.begin_date, a.days, e.end_date,
+			concat_ws('/', a.authorization_id, to_char(a.begin_date, 'YYYY-MM-DD'), to_char(e.end_date, 'YYYY-MM-DD'), array_to_string(a.days, '+')) AS words
 		FROM kinderconnect.authorization a
 		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
 		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
 			= (a.organization_id, a.agency_id, a.kinderconnect_child_id) AND c.subsidized
+		CROSS JOIN LATERAL (SELECT CASE WHEN a.closed_as = 'vanished' THEN least(a.end_date, (a.known_until AT TIME ZONE coalesce(s.zone, 'Pacific/Honolulu'))::date - 1)
+			ELSE a.end_date END AS end_date) e
 		WHERE a.organization_id = organization
 			AND (a.closed_as IS NULL OR a.closed_as = 'vanished' AND NOT EXISTS (SELECT FROM kinderconnect.authorization n
 				WHERE (n.organization_id, n.agency_id, n.provider_id, n.kinderconnect_child_id, n.authorization_id)
@@ -379,7 +385,7 @@ BEGIN
 	), covered AS MATERIALIZED (
 		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, d::date AS day,
 			bool_or(a.days IS NULL OR (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d)::integer] = ANY (a.days)) AS authorized,
-			string_agg(concat_ws('/', a.authorization_id, to_char(a.begin_date, 'YYYY-MM-DD'), to_char(a.end_date, 'YYYY-MM-DD'), array_to_string(a.days, '+')), ' ' ORDER BY a.authorization_id) AS by
+			string_agg(a.words, ' ' ORDER BY a.authorization_id) AS by
 		FROM said a
 		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
 		CROSS JOIN LATERAL generate_series(greatest(a.begin_date, s.first_day)::timestamp,
@@ -467,6 +473,7 @@ BEGIN
 		LEFT JOIN kinderconnect.listed_authorization l
 			ON (l.organization_id, l.agency_id, l.provider_id, l.month, l.kinderconnect_child_id)
 				= (organization, t.agency_id, t.provider_id, date_trunc('month', t.day)::date, t.kinderconnect_child_id)
+			AND l.month >= date_trunc('month', since::timestamp)
 		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
 			= (organization, t.agency_id, t.kinderconnect_child_id) AND c.subsidized
 		WHERE NOT EXISTS (SELECT FROM covered v JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
@@ -486,31 +493,33 @@ BEGIN
 		UNION
 		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date
 		FROM kinderconnect.child_day d JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
-		WHERE d.organization_id = organization AND (d.service_date >= s.first_day OR d.void_wanted)
+		WHERE d.organization_id = organization AND (d.service_date >= since OR d.void_wanted) AND (d.service_date >= s.first_day OR d.void_wanted)
 	), session AS (
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.check_in, p.check_out,
-			p.check_in AT TIME ZONE p.zone AS wall_in, p.check_out AT TIME ZONE p.zone AS wall_out, p.zone, p.modified_at,
-			max(date_trunc('minute', coalesce(p.check_out, p.check_in))) OVER before AS busy_until
+			date_trunc('minute', p.check_in) AS minute_in, date_trunc('minute', p.check_out) AS minute_out,
+			date_trunc('minute', p.check_in AT TIME ZONE p.zone) AS wall_in, date_trunc('minute', p.check_out AT TIME ZONE p.zone) AS wall_out, p.zone, p.modified_at,
+			date_trunc('minute', max(coalesce(p.check_out, p.check_in)) OVER before) AS busy_until
 		FROM punch p WHERE p.kind = 'session' AND num_nonnulls(p.check_in, p.check_out) > 0
 		WINDOW before AS (PARTITION BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day
 			ORDER BY coalesce(p.check_in, p.check_out), p.check_out ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 	), sessions AS (
 		SELECT s.agency_id, s.provider_id, s.kinderconnect_child_id, s.day, count(*) AS n,
-			array_agg(date_trunc('minute', s.wall_in)::time ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS session_in,
-			array_agg(date_trunc('minute', s.wall_out)::time ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS session_out,
+			array_agg(s.wall_in::time ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS session_in,
+			array_agg(s.wall_out::time ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS session_out,
 			string_agg(concat(to_char(s.wall_in, 'HH24:MI'), '-', to_char(s.wall_out, 'HH24:MI'),
 				' (+' || nullif(s.wall_out::date - s.day, 0) || ')'), ' ' ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS facts,
+			string_agg(concat(to_char(s.wall_in, 'HH24:MI'), '-', to_char(s.wall_out, 'HH24:MI')), ' ' ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS said,
 			bool_or(s.check_in IS NULL) AS missing_in,
 			bool_or(s.check_out IS NULL) AS missing_out,
 			bool_or(s.check_out < s.check_in) AS out_before_in,
-			bool_or(date_trunc('minute', s.check_out) = date_trunc('minute', s.check_in)) AS too_short,
+			bool_or(s.minute_out = s.minute_in) AS too_short,
 			bool_or(s.check_out - s.check_in > interval '24 hours'
-				OR date_trunc('minute', s.wall_out) - date_trunc('minute', s.wall_in) > interval '24 hours') AS too_long,
-			bool_or(date_trunc('minute', coalesce(s.check_in, s.check_out)) < s.busy_until
-				OR num_nulls(s.check_in, s.check_out) = 1 AND date_trunc('minute', coalesce(s.check_in, s.check_out)) = s.busy_until) AS overlapping,
+				OR s.wall_out - s.wall_in > interval '24 hours') AS too_long,
+			bool_or(coalesce(s.minute_in, s.minute_out) < s.busy_until
+				OR num_nulls(s.check_in, s.check_out) = 1 AND coalesce(s.minute_in, s.minute_out) = s.busy_until) AS overlapping,
 			bool_or(s.wall_out::date > s.day) AS over_midnight,
-			bool_or(date_trunc('minute', s.check_in) <> kinderconnect._first_reading(date_trunc('minute', s.wall_in), s.zone)
-				OR date_trunc('minute', s.check_out) <> kinderconnect._first_reading(date_trunc('minute', s.wall_out), s.zone)) AS ambiguous,
+			bool_or(s.minute_in <> kinderconnect._first_reading(s.wall_in, s.zone)
+				OR s.minute_out <> kinderconnect._first_reading(s.wall_out, s.zone)) AS ambiguous,
 			max(s.modified_at) AS modified_at
 		FROM session s
 		GROUP BY s.agency_id, s.provider_id, s.kinderconnect_child_id, s.day
@@ -528,7 +537,7 @@ BEGIN
 		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day, s.location_id, s.zone, s.barred, s.void_anyway, d.day < s.today AS finished,
 			coalesce(v.authorized, false) AS authorized, v.day IS NOT NULL AS covered, p.ended, k.child_id, k.flag,
 			CASE WHEN foresee THEN k.unlinked_because ELSE c.unlinked_because END AS unlinked_because,
-			r.r AS rules, n.n AS sessions, n.session_in, n.session_out, n.facts, n.missing_in, n.missing_out, n.out_before_in,
+			r.r AS rules, n.n AS sessions, n.session_in, n.session_out, n.facts, n.said, n.missing_in, n.missing_out, n.out_before_in,
 			n.too_short, n.too_long, n.overlapping, n.over_midnight, n.ambiguous, y.facts AS crossing,
 			coalesce(a.absences, 0) AS absences, coalesce(a.reasons, 0) AS reasons, a.reason AS manage_reason,
 			coalesce(a.closures, 0) + (z.day IS NOT NULL)::integer AS closures,
@@ -557,6 +566,7 @@ BEGIN
 		LEFT JOIN kinderconnect.absence_reason m ON m.agency_id = d.agency_id AND kinderconnect.fold(m.reason) = kinderconnect.fold(a.reason)
 		LEFT JOIN kinderconnect.child_day e ON (e.organization_id, e.agency_id, e.provider_id, e.kinderconnect_child_id, e.service_date)
 			= (organization, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+			AND (e.service_date >= since OR e.void_wanted)
 		WHERE (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider) AND d.day <= s.last_day
 	), spoken AS (
 		SELECT f.*, k.said_kind,
@@ -611,7 +621,8 @@ BEGIN
 				s.rules ->> 'entry_window_days')::integer)::timestamp AT TIME ZONE s.zone) AS window_ends
 		FROM spoken s
 	), weighed AS (
-		SELECT s.*, kinderconnect.content(s.kind, s.sayable_in, s.sayable_out, s.absence_reason) AS content,
+		-- a call of content() for each day takes longer than all of this
+		SELECT s.*, CASE s.kind WHEN 'session' THEN s.said WHEN 'absence' THEN concat_ws(' ', 'absence', s.absence_reason) ELSE s.kind END AS content,
 			s.said_kind IS NULL AND s.unsayable IS NULL AND s.accepted_content IS NOT NULL AND s.stranger IS NULL AND s.was NOT IN ('sending', 'unknown') AS to_void
 		FROM said_of s
 	), counted AS (
@@ -642,7 +653,7 @@ BEGIN
 				WHEN c.content IS NULL AND c.accepted_content IS NULL THEN '!nothing_recorded'
 				WHEN c.kind = 'closure' AND c.rules ->> 'closures' = 'omit' AND c.accepted_content IS NULL THEN '!closure_not_taken'
 				WHEN c.kind = 'absence' AND c.rules ->> 'absences' = 'omit' AND c.accepted_content IS NULL THEN '!absence_not_taken'
-				WHEN c.window_ends <= now() THEN '!window_closed'
+				WHEN c.window_ends <= at THEN '!window_closed'
 				WHEN c.to_void AND NOT can_void THEN '!cannot_void'
 				WHEN c.to_void AND NOT c.void_anyway AND NOT (c.was = 'ready' AND c.was_content IS NULL)
 					AND (c.voids >= shrink_floor AND c.voids * 100 > c.held_there * (100 - shrink_ratio)
@@ -678,8 +689,8 @@ BEGIN
 	WHERE j.day BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity');
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._planned(text, text, text, date, date, boolean) IS
-'what is to be done with every child-day of an organization in the horizon, as of now; foresee: by the links that tonight would make, and today''s days too. Changes nothing. The columns are those of child_day; finished is false for today''s';
+COMMENT ON FUNCTION kinderconnect._planned(text, text, text, date, date, boolean, timestamptz) IS
+'what is to be done with every child-day of an organization in the horizon, as of a moment; foresee: by the links that tonight would make, and today''s days too. Changes nothing. The columns are those of child_day; finished is false for today''s';
 
 CREATE FUNCTION kinderconnect._plan(organization text, agency text, provider text, from_date date, to_date date) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

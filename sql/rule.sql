@@ -29,7 +29,8 @@ CREATE TABLE kinderconnect.agency_rule (
 	enforced  boolean NOT NULL,
 	source    text NOT NULL,
 	note      text,
-	builtin   boolean NOT NULL DEFAULT false,
+	shipped   bigint,
+	builtin   boolean NOT NULL GENERATED ALWAYS AS ((shipped = hash_record_extended(ROW(agency_id, state, rule, valid, value, enforced, source, note), 0)) IS TRUE) STORED,
 	CONSTRAINT agency_rule_is_of_one CHECK (num_nonnulls(agency_id, state) = 1),
 	CONSTRAINT agency_rule_value CHECK (CASE
 		WHEN rule IN ('entry_window_days', 'correction_window_days', 'sessions_per_day') THEN value ~ '^[0-9]{1,4}$'
@@ -49,17 +50,19 @@ COMMENT ON COLUMN kinderconnect.agency_rule.value IS 'in the unit of the rule';
 COMMENT ON COLUMN kinderconnect.agency_rule.enforced IS 'false: known from a secondary source only, nothing is held back for it';
 COMMENT ON COLUMN kinderconnect.agency_rule.source IS 'where it is written';
 COMMENT ON COLUMN kinderconnect.agency_rule.note IS 'what else is known';
-COMMENT ON COLUMN kinderconnect.agency_rule.builtin IS 'true: shipped, replaced by an upgrade. Do not edit such a row: insert your own with false beside it, which wins and is kept by pg_dump';
+COMMENT ON COLUMN kinderconnect.agency_rule.shipped IS 'digest of the row as it was shipped; null: it was not';
+COMMENT ON COLUMN kinderconnect.agency_rule.builtin IS 'true: as shipped, replaced by an upgrade. Your own row beside it wins; one that you edit is your own from then on: an upgrade leaves it, and pg_dump keeps it';
 
-INSERT INTO kinderconnect.agency_rule (state, rule, valid, value, enforced, source, note, builtin) VALUES
-	('TX', 'lone_punch', '(,2026-04-01)', 'send', true,
-		'TWC, Provider Attendance Matrix, as retold by a third party', 'one of In and Out made a day; sending it holds nothing back', true),
+INSERT INTO kinderconnect.agency_rule (state, rule, valid, value, enforced, source, note, shipped)
+SELECT v.*, hash_record_extended(ROW(NULL::text, v.*), 0) FROM (VALUES
+	('TX', 'lone_punch', '(,2026-04-01)'::daterange, 'send', true,
+		'TWC, Provider Attendance Matrix, as retold by a third party', 'one of In and Out made a day; sending it holds nothing back'),
 	('TX', 'lone_punch', '[2026-04-01,)', 'hold', true,
-		'Workforce Solutions Rural Capital Area, 2026-03-23: A simple shift, a stronger system', 'from 1 April 2026 both In and Out on the same day', true),
+		'Workforce Solutions Rural Capital Area, 2026-03-23: A simple shift, a stronger system', 'from 1 April 2026 both In and Out on the same day'),
 	('TX', 'entry_window_days', '(,)', '6', false,
-		'TWC, Provider Attendance Matrix, as retold by a third party', 'the agency decides; set enforced once it is confirmed', true),
+		'TWC, Provider Attendance Matrix, as retold by a third party', 'the agency decides; set enforced once it is confirmed'),
 	('TX', 'closures', '(,)', 'omit', false,
-		'TWC, Provider Attendance Matrix, as retold by a third party', 'providers enter no closures, training days or holidays', true);
+		'TWC, Provider Attendance Matrix, as retold by a third party', 'providers enter no closures, training days or holidays')) v (state, rule, valid, value, enforced, source, note);
 
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.agency_rule', 'WHERE NOT builtin');
 

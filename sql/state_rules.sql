@@ -17,7 +17,9 @@ CREATE TABLE kinderconnect.absence_limit (
 	enforced          boolean NOT NULL,
 	source            text NOT NULL,
 	note              text,
-	builtin           boolean NOT NULL DEFAULT false,
+	shipped           bigint,
+	builtin           boolean NOT NULL GENERATED ALWAYS AS ((shipped = hash_record_extended(ROW(agency_id, state, limit_name, valid, counts, uncounted_reasons,
+		counts_unrecorded, period_months, period_begins, at_most, needs_attended, enforced, source, note), 0)) IS TRUE) STORED,
 	CONSTRAINT absence_limit_is_of_one CHECK (num_nonnulls(agency_id, state) = 1),
 	CONSTRAINT absence_limit_says_one CHECK (num_nonnulls(at_most, needs_attended) <= 1),
 	CONSTRAINT absence_limit_one_at_a_time EXCLUDE USING gist ((coalesce(agency_id, '')) WITH =, (coalesce(state, '')) WITH =, limit_name WITH =, (builtin::integer) WITH =, valid WITH &&)
@@ -38,22 +40,26 @@ COMMENT ON COLUMN kinderconnect.absence_limit.needs_attended IS 'they count for 
 COMMENT ON COLUMN kinderconnect.absence_limit.enforced IS 'true: the law or the agency says so today; false: known from an old or a secondary source. It warns either way';
 COMMENT ON COLUMN kinderconnect.absence_limit.source IS 'where it is written';
 COMMENT ON COLUMN kinderconnect.absence_limit.note IS 'what else is known';
-COMMENT ON COLUMN kinderconnect.absence_limit.builtin IS 'true: shipped, replaced by an upgrade. Do not edit such a row: insert your own with false beside it, which wins and is kept by pg_dump';
+COMMENT ON COLUMN kinderconnect.absence_limit.shipped IS 'digest of the row as it was shipped; null: it was not';
+COMMENT ON COLUMN kinderconnect.absence_limit.builtin IS 'true: as shipped, replaced by an upgrade. Your own row beside it wins; one that you edit is your own from then on: an upgrade leaves it, and pg_dump keeps it';
 
 INSERT INTO kinderconnect.absence_limit
-	(state, limit_name, valid, counts, counts_unrecorded, period_months, period_begins, at_most, needs_attended, enforced, source, note, builtin) VALUES
-	('TX', 'unexplained absences', '(,)', 'absence', true, 12, NULL, 40, NULL, true,
+	(state, limit_name, valid, counts, counts_unrecorded, period_months, period_begins, at_most, needs_attended, enforced, source, note, shipped)
+SELECT v.*, hash_record_extended(ROW(NULL::text, v.state, v.limit_name, v.valid, v.counts, NULL::text[],
+	v.counts_unrecorded, v.period_months, v.period_begins, v.at_most, v.needs_attended, v.enforced, v.source, v.note), 0)
+FROM (VALUES
+	('TX', 'unexplained absences', '(,)'::daterange, 'absence', true, 12, NULL::integer, 40, NULL::integer, true,
 		'40 TAC 809.78, current to 8 November 2024',
-		'of eligibility, not of payment. Chronic illness, disability and court-ordered visits do not count: an own row names their reasons. A missed recording counts, unless the system was down', true),
+		'of eligibility, not of payment. Chronic illness, disability and court-ordered visits do not count: an own row names their reasons. A missed recording counts, unless the system was down'),
 	('NY', 'paid absences', '(,)', 'absence', false, 12, 1, 24, NULL, true,
 		'18 NYCRR 415.6 (b), current to 25 September 2024: https://regulations.justia.com/states/new-york/title-18/chapter-ii/subchapter-c/article-2/part-415/section-415-6',
-		'24 a year are paid everywhere; a district may pay up to 80 and says so in its plan: an own row for its agency. Which year is not said; Lewis County counts its fiscal year', true),
+		'24 a year are paid everywhere; a district may pay up to 80 and says so in its plan: an own row for its agency. Which year is not said; Lewis County counts its fiscal year'),
 	('MO', 'absence in a month without attendance', '(,)', 'absence', false, 1, 1, NULL, 1, false,
 		'Missouri DSS, Child Care Manual 1225.020.00 (2013): https://dss.mo.gov/fsd/iman/chldcare/1225-020-00.html',
-		'payable only if the child attended at least one unit in the month. How many absences are paid depends on the units authorized; that table is not publicly readable', true),
+		'payable only if the child attended at least one unit in the month. How many absences are paid depends on the units authorized; that table is not publicly readable'),
 	('MO', 'holidays in a fiscal year', '(,)', 'closure', false, 12, 7, 11, NULL, false,
 		'Missouri DSS, Child Care Manual 1225.020.00 (2013): https://dss.mo.gov/fsd/iman/chldcare/1225-020-00.html',
-		'a holiday is any day the site is closed in its normal hours; with all 11 used, an absence may not be claimed instead. Fiscal year: July to June', true);
+		'a holiday is any day the site is closed in its normal hours; with all 11 used, an absence may not be claimed instead. Fiscal year: July to June')) v (state, limit_name, valid, counts, counts_unrecorded, period_months, period_begins, at_most, needs_attended, enforced, source, note);
 
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.absence_limit', 'WHERE NOT builtin');
 
@@ -66,7 +72,8 @@ CREATE TABLE kinderconnect.unit_band (
 	enforced  boolean NOT NULL,
 	source    text NOT NULL,
 	note      text,
-	builtin   boolean NOT NULL DEFAULT false,
+	shipped   bigint,
+	builtin   boolean NOT NULL GENERATED ALWAYS AS ((shipped = hash_record_extended(ROW(agency_id, state, unit, valid, minutes, enforced, source, note), 0)) IS TRUE) STORED,
 	CONSTRAINT unit_band_is_of_one CHECK (num_nonnulls(agency_id, state) = 1),
 	CONSTRAINT unit_band_one_for_a_length EXCLUDE USING gist ((coalesce(agency_id, '')) WITH =, (coalesce(state, '')) WITH =, (builtin::integer) WITH =, valid WITH &&, minutes WITH &&)
 );
@@ -80,18 +87,20 @@ COMMENT ON COLUMN kinderconnect.unit_band.minutes IS 'minutes of care on a day t
 COMMENT ON COLUMN kinderconnect.unit_band.enforced IS 'true: the law or the agency says so; false: known from a secondary source';
 COMMENT ON COLUMN kinderconnect.unit_band.source IS 'where it is written';
 COMMENT ON COLUMN kinderconnect.unit_band.note IS 'what else is known';
-COMMENT ON COLUMN kinderconnect.unit_band.builtin IS 'true: shipped, replaced by an upgrade. Do not edit such a row: insert your own with false beside it, which wins and is kept by pg_dump';
+COMMENT ON COLUMN kinderconnect.unit_band.shipped IS 'digest of the row as it was shipped; null: it was not';
+COMMENT ON COLUMN kinderconnect.unit_band.builtin IS 'true: as shipped, replaced by an upgrade. Your own row beside it wins; one that you edit is your own from then on: an upgrade leaves it, and pg_dump keeps it';
 
-INSERT INTO kinderconnect.unit_band (state, unit, valid, minutes, enforced, source, note, builtin) VALUES
-	('MO', 'part', '(,)', '[30,180)', true, 'https://dssmanuals.mo.gov/obsolete/2020-000-00/',
-		'0:30 to 2:59. Care that begins or ends after 19:00, before 6:00 or at the weekend is an evening or weekend unit of the same length', true),
-	('MO', 'half', '(,)', '[180,300)', true, 'https://dssmanuals.mo.gov/obsolete/2020-000-00/', '3:00 to 4:59', true),
-	('MO', 'full', '(,)', '[300,721)', true, 'https://dssmanuals.mo.gov/obsolete/2020-000-00/', '5:00 to 12:00; what more than 12 hours make is not publicly known', true),
-	('TX', 'part-day', '(,)', '[1,360)', true, '40 TAC 809.93', 'less than 6 hours', true),
-	('TX', 'full-day', '(,)', '[360,721)', true, '40 TAC 809.93', '6 to 12 hours in 24; blended days of school-age and pre-K children are not told apart', true),
+INSERT INTO kinderconnect.unit_band (state, unit, valid, minutes, enforced, source, note, shipped)
+SELECT v.*, hash_record_extended(ROW(NULL::text, v.*), 0) FROM (VALUES
+	('MO', 'part', '(,)'::daterange, '[30,180)'::int4range, true, 'https://dssmanuals.mo.gov/obsolete/2020-000-00/',
+		'0:30 to 2:59. Care that begins or ends after 19:00, before 6:00 or at the weekend is an evening or weekend unit of the same length'),
+	('MO', 'half', '(,)', '[180,300)', true, 'https://dssmanuals.mo.gov/obsolete/2020-000-00/', '3:00 to 4:59'),
+	('MO', 'full', '(,)', '[300,721)', true, 'https://dssmanuals.mo.gov/obsolete/2020-000-00/', '5:00 to 12:00; what more than 12 hours make is not publicly known'),
+	('TX', 'part-day', '(,)', '[1,360)', true, '40 TAC 809.93', 'less than 6 hours'),
+	('TX', 'full-day', '(,)', '[360,721)', true, '40 TAC 809.93', '6 to 12 hours in 24; blended days of school-age and pre-K children are not told apart'),
 	('NY', 'part-day', '(,)', '[1,360)', false, 'PolicyEngine, parameters gov/states/ny/ocfs/ccap/duration, citing 18 NYCRR 415.9 and 22-OCFS-LCM-14',
-		'less than 6 hours; 30 hours and more in a week are a weekly rate', true),
+		'less than 6 hours; 30 hours and more in a week are a weekly rate'),
 	('NY', 'daily', '(,)', '[360,720)', false, 'PolicyEngine, parameters gov/states/ny/ocfs/ccap/duration, citing 18 NYCRR 415.9 and 22-OCFS-LCM-14',
-		'6 to less than 12 hours; 30 hours and more in a week are a weekly rate', true);
+		'6 to less than 12 hours; 30 hours and more in a week are a weekly rate')) v (state, unit, valid, minutes, enforced, source, note);
 
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.unit_band', 'WHERE NOT builtin');

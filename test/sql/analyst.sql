@@ -166,13 +166,13 @@ SELECT (SELECT count(*) FROM kinderconnect.authorized_child WHERE organization_i
 RESET ROLE;
 
 -- None of it writes, calls out, or reads Manage: the views that an analyst can
--- read use no function of the extension and no view of Manage, but for those of
+-- read use no function of the extension that reads, and no view of Manage, but for those of
 -- the clock.
 SELECT DISTINCT v.relname, f.proname
 FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid
 JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_proc'::regclass
 JOIN pg_proc f ON f.oid = d.refobjid
-WHERE v.relnamespace = 'kinderconnect'::regnamespace AND v.relkind = 'v' AND v.relname NOT LIKE 'manage\_%' AND v.relname NOT IN ('due', 'health') AND f.pronamespace = 'kinderconnect'::regnamespace
+WHERE v.relnamespace = 'kinderconnect'::regnamespace AND v.relkind = 'v' AND v.relname NOT LIKE 'manage\_%' AND v.relname NOT IN ('due', 'health') AND f.pronamespace = 'kinderconnect'::regnamespace AND f.provolatile <> 'i'
 	AND has_table_privilege('kinderconnect_analyst', v.oid, 'SELECT');
 SELECT DISTINCT v.relname, m.relname
 FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid

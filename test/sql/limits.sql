@@ -135,7 +135,7 @@ SELECT agency_id, limit_name, at_most, needs_attended, valid FROM kinderconnect.
 DELETE FROM kinderconnect.child_day;
 -- Child 1: 40 within the 12 months that end today, one on the day before they
 -- begin; 2: 31 and 9 not recorded; 3: 32 and 9; 4: 41, one of them twice.
-SELECT (:'today'::date - interval '12 months')::date + 1 AS first_day \gset
+SELECT period_begin AS first_day FROM kinderconnect._absence_period(:'today', :'today', 12, NULL) \gset
 SELECT pg_temp.day('L-TX', '1', :'first_day'::date + n, 'accepted', kind => 'absence') FROM generate_series(-1, 39) n \g /dev/null
 SELECT pg_temp.day('L-TX', '2', :'today'::date - n, 'accepted', kind => 'absence') FROM generate_series(1, 31) n \g /dev/null
 SELECT pg_temp.day('L-TX', '2', :'today'::date - n, 'held', 'nothing_recorded') FROM generate_series(101, 109) n \g /dev/null
@@ -152,6 +152,25 @@ FROM kinderconnect.absence_use WHERE organization_id = 'lim' AND state = 'TX' OR
 INSERT INTO kinderconnect.absence_limit (state, limit_name, valid, counts, uncounted_reasons, period_months, at_most, enforced, source)
 VALUES ('TX', 'unexplained absences', '(,)', 'absence', '{ILL}', 12, 40, true, 'ours');
 SELECT kinderconnect_child_id AS child, used, remaining, unrecorded, warning FROM kinderconnect.absence_use WHERE organization_id = 'lim' AND state = 'TX' ORDER BY 1;
+
+-- the last and the next: of 40, of 24, of 80, of 11
+CREATE TABLE pg_temp.border (agency text, at_most integer, kind text, first_day date);
+INSERT INTO pg_temp.border VALUES ('L-TX', 40, 'absence', :'first_day'), ('L-NY', 24, 'absence', '2024-02-10'), ('L-NY80', 80, 'absence', '2024-02-10'), ('L-MO', 11, 'closure', '2024-02-22');
+DELETE FROM kinderconnect.absence_limit WHERE NOT builtin AND state = 'TX';
+DELETE FROM kinderconnect.child_day;
+SELECT pg_temp.day(agency, (n + 2)::text, first_day + i, 'accepted', kind => kind) FROM pg_temp.border, generate_series(-1, 1) n, generate_series(1, at_most + n) i \g /dev/null
+SELECT agency_id, limit_name, kinderconnect_child_id AS child, used, remaining, warning FROM kinderconnect.absence_use WHERE organization_id = 'lim' ORDER BY at_most, kinderconnect_child_id;
+DELETE FROM kinderconnect.child_day;
+-- the months up to a day: never a day too many, and none twice
+SELECT today, period_begin FROM unnest('{2023-02-28,2023-03-01,2024-02-28,2024-02-29,2024-03-01,2025-02-27,2025-02-28,2025-03-01,2024-12-31}'::date[]) WITH ORDINALITY u(today, n), kinderconnect._absence_period(today, today, 12, NULL) ORDER BY n;
+SELECT count(*) AS days, count(*) FILTER (WHERE period_begin + make_interval(months => m) <= today OR (period_begin - 1) + make_interval(months => m) > today OR period_end <> today) AS wrong
+FROM generate_series('2023-01-01'::timestamp, '2028-12-31', interval '1 day') d, unnest('{1,2,3,4,6,12}'::integer[]) m, date(d) today, kinderconnect._absence_period(today, today, m, NULL);
+-- and the periods of the year: each day in one, each follows the one before, and each begins with its month
+SELECT count(DISTINCT (m, b, period_begin)) AS periods, count(*) FILTER (WHERE today NOT BETWEEN period_begin AND period_end) AS outside,
+	count(*) FILTER (WHERE today > '2023-12-31' AND previous <> period_begin - 1 AND today = period_begin) AS apart,
+	count(*) FILTER (WHERE extract(day FROM period_begin) <> 1 OR (extract(month FROM period_begin)::integer - b) % m <> 0 OR period_begin + make_interval(months => m) <> period_end + 1) AS crooked
+FROM (SELECT today, m, b, period_begin, period_end, lag(period_end) OVER (PARTITION BY m, b ORDER BY today) AS previous
+	FROM generate_series('2023-01-01'::timestamp, '2028-12-31', interval '1 day') d, unnest('{1,2,3,4,6,12}'::integer[]) m, generate_series(1, 12) b, date(d) today, kinderconnect._absence_period(today, '2026-01-01', m, b)) p;
 
 -- New York: 24 in a calendar year, 80 in a year from October where the district says so
 SELECT pg_temp.day(a, '1', '2025-12-20'::date + n, 'accepted', kind => 'absence') FROM generate_series(0, 35) n, unnest(ARRAY['L-NY', 'L-NY80']) a \g /dev/null
@@ -186,6 +205,21 @@ END;
 SELECT pg_temp.minutes('L-MO', 29, 30, 179, 180, 299, 300, 720, 721), pg_temp.minutes('L-TX', 1, 359, 360, 720, 721), pg_temp.minutes('L-NY', 1, 359, 360, 719, 720),
 	pg_temp.minutes('L-LA', 30, 300) \g /dev/null
 SELECT agency_id, month, days_attended, minutes, units, units_used, outside_bands, not_measured, not_compared FROM kinderconnect.unit_use WHERE organization_id = 'lim' ORDER BY 1;
+
+-- A shipped row that is edited is one's own, and an upgrade's new one beside it
+-- changes nothing; of the bands, the others stay.
+SELECT count(*) AS shipped, count(*) FILTER (WHERE builtin) AS "as shipped" FROM kinderconnect.unit_band WHERE state = 'MO' AND shipped IS NOT NULL;
+UPDATE kinderconnect.unit_band SET minutes = '[300,781)' WHERE state = 'MO' AND unit = 'full';
+SELECT unit, minutes, builtin FROM kinderconnect.unit_band WHERE state = 'MO' ORDER BY minutes;
+SELECT units, outside_bands FROM kinderconnect.unit_use WHERE organization_id = 'lim' AND agency_id = 'L-MO';
+INSERT INTO kinderconnect.unit_band (state, unit, valid, minutes, enforced, source, note, shipped)
+SELECT state, unit, valid, '[300,721)', enforced, source, note, shipped FROM kinderconnect.unit_band WHERE state = 'MO' AND unit = 'full';
+SELECT count(*) FILTER (WHERE builtin) AS shipped, count(*) FILTER (WHERE NOT builtin) AS edited FROM kinderconnect.unit_band WHERE state = 'MO' AND unit = 'full';
+SELECT units, outside_bands FROM kinderconnect.unit_use WHERE organization_id = 'lim' AND agency_id = 'L-MO';
+UPDATE kinderconnect.absence_limit SET at_most = 30 WHERE state = 'NY';
+SELECT builtin FROM kinderconnect.absence_limit WHERE state = 'NY';
+UPDATE kinderconnect.agency_rule SET note = note || '!' WHERE state = 'TX' AND rule = 'closures';
+SELECT rule, builtin FROM kinderconnect.agency_rule WHERE state = 'TX' AND shipped IS NOT NULL ORDER BY rule, valid;
 
 -- an agency's bands stand in the place of all of its state's, from their date on
 INSERT INTO kinderconnect.unit_band (agency_id, unit, valid, minutes, enforced, source) VALUES ('L-MO', 'any', '[2025-03-07,)', '[1,1441)', true, 'test');

@@ -119,6 +119,7 @@ SELECT pg_temp.plan();
 SELECT * FROM pg_temp.planned();
 SELECT (SELECT count(*) FROM pg_temp.apart) AS "apart from preview now",
 	(SELECT count(*) FROM (TABLE regress_plan.preview EXCEPT TABLE pg_temp.written) x) + (SELECT count(*) FROM (TABLE pg_temp.written EXCEPT TABLE regress_plan.preview) x) AS "apart from preview before";
+SELECT count(*) AS "other than content() says" FROM kinderconnect.child_day WHERE content IS DISTINCT FROM kinderconnect.content(kind, session_in, session_out, absence_reason);
 SELECT count(*) AS "with seconds" FROM kinderconnect.child_day, unnest(session_in || session_out) punch WHERE extract(second FROM punch) <> 0;
 -- no authorized finished day is missing, and none is there that is not one
 SELECT count(*) FILTER (WHERE d IS NULL) AS missing, count(*) FILTER (WHERE u IS NULL) AS "too many", count(u) > 0 AS some
@@ -300,10 +301,11 @@ SELECT pg_temp.two('two zones, apart', other => 'P4'), pg_temp.visit('two zones,
 -- two agencies
 SELECT pg_temp.child('two agencies'), pg_temp.authorize('two agencies'), pg_temp.visit('two agencies', 3, '8:00', '10:00'), pg_temp.visit('two agencies', 3, '9:00', '11:00', 'L2');
 SELECT pg_temp.child('two agencies, absent'), pg_temp.authorize('two agencies, absent'), pg_temp.note('two agencies, absent', 3, 'absence'), pg_temp.visit('two agencies, absent', 3, '9:00', '11:00', 'L2');
+SELECT pg_temp.child('two agencies, absent at both'), pg_temp.authorize('two agencies, absent at both'), pg_temp.note('two agencies, absent at both', 3, 'absence', 'Sick'), pg_temp.note('two agencies, absent at both', 3, 'absence', 'Ill', 'L2');
 INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, first_name, last_name, date_of_birth, subsidized)
-SELECT 'o', 'B', id, id, 'Lee', '2020-02-02', true FROM unnest('{two agencies,"two agencies, absent"}'::text[]) id;
-INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method) SELECT 'o', 'B', id, id, 'exact_location' FROM unnest('{two agencies,"two agencies, absent"}'::text[]) id;
-SELECT pg_temp.authorize(id, provider => 'B2', agency => 'B') FROM unnest('{two agencies,"two agencies, absent"}'::text[]) id;
+SELECT 'o', 'B', id, id, 'Lee', '2020-02-02', true FROM unnest('{two agencies,"two agencies, absent","two agencies, absent at both"}'::text[]) id;
+INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method) SELECT 'o', 'B', id, id, 'exact_location' FROM unnest('{two agencies,"two agencies, absent","two agencies, absent at both"}'::text[]) id;
+SELECT pg_temp.authorize(id, provider => 'B2', agency => 'B') FROM unnest('{two agencies,"two agencies, absent","two agencies, absent at both"}'::text[]) id;
 SELECT pg_temp.plan();
 \o
 SELECT child, provider, state, reason, detail, content FROM pg_temp.planned();
@@ -346,6 +348,18 @@ UPDATE kinderconnect.child SET date_of_birth = NULL WHERE kinderconnect_child_id
 SET LOCAL transaction_read_only = on;
 SELECT kinderconnect_child_id AS child, provider_id AS provider, state, reason, regexp_replace(detail, '[0-9]{4}-[0-9]{2}-[0-9]{2}', 'DATE') AS detail, content, what_to_do IS NOT NULL AS told
 FROM kinderconnect.preview('o') WHERE NOT finished AND service_date BETWEEN pg_temp.day(0) - 1 AND pg_temp.day(0) ORDER BY kinderconnect_child_id COLLATE "C", provider_id COLLATE "C", service_date DESC;
+ROLLBACK TO empty;
+-- the clocks go back today, at two: a zone made for it, by which it is today whatever the hour
+INSERT INTO kinderconnect.agency (agency_id, time_zone) SELECT 'A', format('<S>7<D>6,%s/0,%s/2', (d + 180) % 365, d) FROM (SELECT extract(doy FROM now() AT TIME ZONE 'Etc/GMT+6')::integer - 1 AS d) x RETURNING true AS made \gset
+UPDATE regress_plan.location SET zone = NULL WHERE location_id = 'L1';
+\o /dev/null
+SELECT (now() AT TIME ZONE time_zone)::date AS today FROM kinderconnect.agency \gset
+SELECT pg_temp.child(id) FROM unnest('{first reading,second reading}'::text[]) id;
+INSERT INTO kinderconnect.authorization (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date) SELECT 'o', 'A', 'P1', id, 'a', :'today', :'today' FROM unnest('{first reading,second reading}'::text[]) id;
+INSERT INTO regress_plan.visit (location_id, child_id, kind, check_in, check_out)
+SELECT 'L1', id, 'session', (:'today' || ' 00:10 ' || off)::timestamptz, (:'today' || out)::timestamptz FROM (VALUES ('first reading', '-06', ' 01:30 -06'), ('second reading', '-06', ' 01:30 -07')) v(id, off, out);
+\o
+SELECT kinderconnect_child_id AS child, finished, state, reason, detail, content FROM kinderconnect.preview('o') WHERE state <> 'unplaced' ORDER BY kinderconnect_child_id COLLATE "C";
 ROLLBACK TO empty;
 -- what the plan wrote of it: nothing
 \o /dev/null
@@ -554,6 +568,7 @@ SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER
 ROLLBACK TO gone;
 SELECT pg_temp.night('accepted') AS "nothing taken back";
 SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER BY 1, 2;
+SELECT count(*) AS apart FROM pg_temp.apart;
 SELECT operation, agency_id, provider_id, set_aside_at IS NOT NULL AS "set aside", accept_shrink FROM kinderconnect.list_state;
 SAVEPOINT shrunk;
 SELECT kinderconnect.accept_shrink('nobody');
@@ -789,6 +804,68 @@ UPDATE kinderconnect.dialect_field SET codes = codes - 'void' WHERE operation = 
 UPDATE regress_plan.visit SET check_in = check_in + interval '1 day', check_out = check_out + interval '1 day';
 SELECT pg_temp.night('accepted');
 SELECT child, day, state, reason FROM pg_temp.planned() WHERE reason IS DISTINCT FROM 'nothing_recorded';
+ROLLBACK TO nights;
+
+-- Days of long ago, planned as of then. 29 February: a day like any other, of
+-- an authorization, an absence, a window, and of care past midnight into and
+-- out of it; and the end of a year.
+INSERT INTO kinderconnect.agency (agency_id, time_zone) VALUES ('A', 'America/Phoenix');
+INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'overnight', '(,)', 'split', true, 'test');
+CREATE FUNCTION pg_temp.then(id text, begins date, ends date, days text[] DEFAULT NULL, provider text DEFAULT 'P1', agency text DEFAULT 'A') RETURNS void LANGUAGE sql AS $$
+	INSERT INTO kinderconnect.authorization (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date, days) VALUES ('o', agency, provider, id, 'a', begins, ends, days) $$;
+CREATE FUNCTION pg_temp.session(id text, arrived text, departed text) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO regress_plan.visit (location_id, child_id, kind, check_in, check_out) VALUES ('L1', id, 'session', arrived::timestamp AT TIME ZONE 'America/Phoenix', departed::timestamp AT TIME ZONE 'America/Phoenix') $$;
+CREATE FUNCTION pg_temp.as_of(at text) RETURNS TABLE (child text, day date, state text, reason text, detail text, content text) LANGUAGE sql AS $$
+	SELECT kinderconnect_child_id, service_date, state, reason, detail, content FROM kinderconnect._planned('o', NULL, NULL, NULL, NULL, false, at::timestamp AT TIME ZONE 'America/Phoenix')
+	ORDER BY kinderconnect_child_id COLLATE "C", service_date $$;
+\o /dev/null
+SELECT pg_temp.child(id) FROM unnest('{to the leap day,before it,thursdays,nights,absent,new year}'::text[]) id;
+SELECT pg_temp.then('to the leap day', '2024-02-28', '2024-02-29'), pg_temp.session('to the leap day', '2024-02-29 8:00', '2024-02-29 9:00'), pg_temp.session('to the leap day', '2024-03-01 8:00', '2024-03-01 9:00');
+SELECT pg_temp.then('before it', '2024-02-01', '2024-02-28'), pg_temp.session('before it', '2024-02-29 8:00', '2024-02-29 9:00');
+SELECT pg_temp.then('thursdays', '2024-02-26', '2024-03-03', '{TH}');
+SELECT pg_temp.then('nights', '2024-02-28', '2024-03-01'), pg_temp.session('nights', '2024-02-28 20:00', '2024-02-29 6:00'), pg_temp.session('nights', '2024-02-29 20:00', '2024-03-01 6:00');
+SELECT pg_temp.then('absent', '2024-02-29', '2024-02-29');
+INSERT INTO regress_plan.visit (location_id, child_id, kind, day, reason) VALUES ('L1', 'absent', 'absence', '2024-02-29', 'Sick');
+SELECT pg_temp.then('new year', '2024-12-31', '2025-01-01'), pg_temp.session('new year', '2024-12-31 20:00', '2025-01-01 2:00');
+\o
+SELECT * FROM pg_temp.as_of('2024-03-03 12:00') WHERE day >= '2024-02-28' AND child <> 'new year';
+SELECT * FROM pg_temp.as_of('2025-01-02 0:00') WHERE child = 'new year';
+-- a day is over when the next begins, and a window closes with its last day
+INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'entry_window_days', '(,)', '1', true, 'test');
+SELECT at, (SELECT coalesce(a.reason, a.state) FROM pg_temp.as_of(at) a WHERE child = 'absent') AS "29 February"
+FROM unnest('{2024-02-29 23:59:59.999,2024-03-01 0:00,2024-03-01 23:59:59.999,2024-03-02 0:00}'::text[]) at;
+-- of a horizon that begins with it
+SET LOCAL kinderconnect.horizon_days = 3;
+SELECT min(day) AS oldest FROM pg_temp.as_of('2024-03-03 12:00');
+ROLLBACK TO nights;
+
+-- Texas: one of In and Out until 31 March 2026, both from 1 April on.
+\o /dev/null
+INSERT INTO kinderconnect.agency (agency_id, state, time_zone) VALUES ('T', 'TX', 'America/Phoenix');
+SELECT pg_temp.provider('PT', 'L1', 'T'), pg_temp.child('in', agency => 'T'), pg_temp.child('out', agency => 'T');
+INSERT INTO kinderconnect.authorization (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date) SELECT 'o', 'T', 'PT', id, 'a', '2026-03-31', '2026-04-01' FROM unnest('{in,out}'::text[]) id;
+INSERT INTO regress_plan.visit (location_id, child_id, kind, check_in, check_out)
+SELECT 'L1', id, 'session', CASE id WHEN 'in' THEN at END, CASE id WHEN 'out' THEN at END FROM unnest('{in,out}'::text[]) id, unnest('{2026-03-31 23:59:59-07,2026-04-01 00:00-07}'::timestamptz[]) at;
+\o
+SELECT kinderconnect_child_id AS child, service_date, state, reason, content FROM kinderconnect._planned('o', NULL, NULL, NULL, NULL, false, '2026-04-03 12:00-07') ORDER BY 1, 2;
+ROLLBACK TO nights;
+
+-- What is older than the horizon is not read, however much there is: but for a
+-- day that a person wants taken back.
+\o /dev/null
+SELECT pg_temp.child(id) FROM unnest('{c,d,e}'::text[]) id;
+SELECT pg_temp.authorize(id, 900, 1) FROM unnest('{c,d,e}'::text[]) id;
+INSERT INTO kinderconnect.child_day (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date, authorized, location_id, child_id, state, kind, content, basis, record_id, accepted_kind, accepted_content, accepted_record_id, accepted_at)
+SELECT 'o', 'A', 'P1', id, pg_temp.day(n), true, 'L1', id, 'accepted', 'closure', 'closure', 'b', 'r', 'closure', 'closure', 'r', now() FROM unnest('{c,d,e}'::text[]) id, generate_series(5, 900) n;
+ANALYZE kinderconnect.child_day;
+SET LOCAL kinderconnect.horizon_days = 10;
+SET LOCAL enable_seqscan = off;
+SELECT seq_tup_read + idx_tup_fetch AS read FROM pg_stat_xact_user_tables WHERE relid = 'kinderconnect.child_day'::regclass \gset
+\o
+SELECT count(*) AS planned FROM kinderconnect._planned('o', NULL, NULL, NULL, NULL, false);
+SELECT seq_tup_read + idx_tup_fetch - :read < 200 AS "few were read" FROM pg_stat_xact_user_tables WHERE relid = 'kinderconnect.child_day'::regclass;
+UPDATE kinderconnect.child_day SET void_wanted = true WHERE (kinderconnect_child_id, service_date) = ('c', pg_temp.day(800));
+SELECT pg_temp.day(0) - service_date AS day, state, content FROM kinderconnect._planned('o', NULL, NULL, NULL, NULL, false) WHERE service_date < pg_temp.day(10);
 ROLLBACK TO nights;
 
 -- A fifth state is rows.

@@ -9,7 +9,9 @@ use Test::More;
 my $night = ready_night('dump', organizations => { sunshine => 'G-SUN' });
 my $node = $night->node;
 my $tables = $night->sql(q{SELECT string_agg(format('SELECT %L, count(*), md5(string_agg(t::text, E''\n'' ORDER BY t::text COLLATE "C")) FROM kinderconnect.%I t', relname, relname), ' UNION ALL ' ORDER BY relname)
-	FROM pg_class WHERE relnamespace = 'kinderconnect'::regnamespace AND relkind IN ('r', 'v') AND relname <> 'arming'});
+	FROM pg_class WHERE relnamespace = 'kinderconnect'::regnamespace AND relkind IN ('r', 'v') AND relname NOT IN ('arming', 'agency_rule', 'absence_limit', 'unit_band')})
+	# of the rules, what is not as it was shipped; the views have those in force
+	. join '', map { qq{ UNION ALL SELECT '$_', count(*), md5(string_agg(t::text, E'\n' ORDER BY t::text COLLATE "C")) FROM kinderconnect.$_ t WHERE NOT builtin} } qw(agency_rule absence_limit unit_band);
 
 # something of everything: a rule, a person's link, a rejection, history
 $night->sql(q{
@@ -18,6 +20,9 @@ $night->sql(q{
 	INSERT INTO kinderconnect.absence_limit (agency_id, limit_name, valid, counts, period_months, period_begins, at_most, enforced, source)
 	VALUES ('NY-ALB', 'paid absences', '(,)', 'absence', 12, 10, 80, true, 'its plan');
 	INSERT INTO kinderconnect.unit_band (agency_id, unit, valid, minutes, enforced, source) VALUES ('NY-ALB', 'hour', '(,)', '[1,61)', true, 'its plan');
+	UPDATE kinderconnect.agency_rule SET value = 'send' WHERE state = 'TX' AND rule = 'closures';
+	UPDATE kinderconnect.absence_limit SET at_most = 80 WHERE state = 'NY';
+	UPDATE kinderconnect.unit_band SET minutes = '[360,781)' WHERE state = 'TX' AND unit = 'full-day';
 	UPDATE manage.student SET last_name = last_name || ' X' WHERE student = 'S2'});
 is($night->night->{state}, '', 'a night');
 $night->sql(q{SELECT kinderconnect.link_child('sunshine', 'TX-28', '1002', 'S2')});
@@ -40,6 +45,9 @@ $node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('resto
 $night->{database} = 'restored';
 is($night->sql($tables), $before, 'every row of every table is back, and the views on Manage');
 is($night->sql(q{SELECT last_value, is_called FROM kinderconnect.run_run_id_seq}), $sequence, 'and the count of runs');
+is($night->sql(q{SELECT kinderconnect._rules('TX-28', '2026-05-01') ->> 'closures'}), '', 'what was shipped stands beside what was edited')
+	or diag 'its enforced is still false';
+is($night->sql(q{SELECT value, builtin FROM kinderconnect.agency_rule WHERE state = 'TX' AND rule = 'closures' ORDER BY builtin}), "send|f\nomit|t", 'and the edited rule too');
 is($night->sql(q{SELECT count(*) FROM pg_description d JOIN pg_class c ON c.oid = d.objoid WHERE c.relname = 'manage_child' AND d.description <> ''}), 1, 'with their comments');
 is($night->sql(q{SELECT has_table_privilege('kinderconnect_operator', 'kinderconnect.manage_child', 'SELECT')}), 't', 'and privileges');
 my $sent = @{ $night->admin('history')->{records} };

@@ -60,7 +60,8 @@ my @steps = (
 		LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN (outcome).message;}, part('_said') =~ s/^CREATE FUNCTION/CREATE OR REPLACE FUNCTION/r,
 	'what pg_dump keeps' => q{SELECT pg_catalog.pg_extension_config_dump('kinderconnect.agency_rule', '');},
 		q{SELECT pg_catalog.pg_extension_config_dump('kinderconnect.agency_rule', 'WHERE NOT builtin');},
-	'shipped rows' => q{DELETE FROM kinderconnect.agency_rule WHERE rule = 'closures' AND builtin; UPDATE kinderconnect.agency_rule SET note = 'as of old' WHERE builtin;},
+	'shipped rows' => q{DELETE FROM kinderconnect.agency_rule WHERE rule = 'closures' AND builtin; UPDATE kinderconnect.agency_rule SET note = 'as of old',
+		shipped = hash_record_extended(ROW(agency_id, state, rule, valid, value, enforced, source, 'as of old'::text), 0) WHERE builtin;},
 		'DELETE FROM kinderconnect.agency_rule WHERE builtin;' . ($present =~ /^(INSERT INTO kinderconnect\.agency_rule .*?\);\n)/ms)[0],
 	'words of a reason' => q{UPDATE kinderconnect.reason SET what_to_do = 'wait' WHERE reason = 'unmatched';},
 		'DELETE FROM kinderconnect.reason;' . ($present =~ /^(INSERT INTO kinderconnect\.reason .*?\);\n)/ms)[0]);
@@ -138,13 +139,22 @@ foreach my $n (0 .. $#names)
 # what others have put in stays
 $node->safe_psql('postgres', 'CREATE DATABASE used');
 in_database('used', q{CREATE EXTENSION kinderconnect VERSION '0.9.9' CASCADE},
-	q{INSERT INTO kinderconnect.agency_rule (state, rule, valid, value, enforced, source) VALUES ('TX', 'entry_window_days', '(,)', '9', true, 'a letter')},
+	q{INSERT INTO kinderconnect.agency_rule (state, rule, valid, value, enforced, source) VALUES ('TX', 'entry_window_days', '(,)', '9', true, 'a letter');
+	INSERT INTO kinderconnect.absence_limit (state, limit_name, valid, counts, period_months, period_begins, at_most, enforced, source) VALUES ('NY', 'paid absences', '(,)', 'absence', 12, 1, 80, true, 'a letter');
+	INSERT INTO kinderconnect.absence_reason VALUES ('TX-28', 'Sick', 'S')},
+	# and what was shipped, and edited
+	q{UPDATE kinderconnect.agency_rule SET value = 'send', enforced = true WHERE state = 'TX' AND rule = 'lone_punch' AND value = 'hold';
+	UPDATE kinderconnect.unit_band SET minutes = '[360,781)' WHERE state = 'TX' AND unit = 'full-day'},
 	q{INSERT INTO kinderconnect.dialect (dialect, description, auth) VALUES ('ours', 'the paper', 'oauth2');
-	INSERT INTO kinderconnect.dialect_operation SELECT (jsonb_populate_record(o, '{"dialect": "ours", "path": "/other"}')).* FROM kinderconnect.dialect_operation o WHERE dialect = 'kinderbridge'},
+	INSERT INTO kinderconnect.dialect_operation SELECT (jsonb_populate_record(o, '{"dialect": "ours", "path": "/other"}')).* FROM kinderconnect.dialect_operation o WHERE dialect = 'kinderbridge';
+	INSERT INTO kinderconnect.dialect_field SELECT (jsonb_populate_record(f, '{"dialect": "ours"}')).* FROM kinderconnect.dialect_field f WHERE dialect = 'kinderbridge';
+	INSERT INTO kinderconnect.agency (agency_id, state) VALUES ('TX-28', 'TX')},
 	q{INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url, token_url, client_id, client_secret) VALUES ('service', 'ours', 'https://a.example', 'https://a.example/token', 'me', 'mine')},
 	q{INSERT INTO kinderconnect.nickname (name, nickname) VALUES ('annamirl', 'mirl')},
 	q{GRANT SELECT ON kinderconnect.batch TO PUBLIC; REVOKE SELECT ON kinderconnect.run FROM kinderconnect_analyst});
-my $kept = q{SELECT to_jsonb(a) FROM kinderconnect.agency_rule a WHERE NOT builtin UNION ALL SELECT to_jsonb(d) FROM kinderconnect.dialect d WHERE NOT builtin
+my $kept = q{SELECT to_jsonb(a) FROM kinderconnect.agency_rule a WHERE NOT builtin UNION ALL SELECT to_jsonb(l) FROM kinderconnect.absence_limit l WHERE NOT builtin
+	UNION ALL SELECT to_jsonb(b) FROM kinderconnect.unit_band b WHERE NOT builtin UNION ALL SELECT to_jsonb(r) FROM kinderconnect.absence_reason r
+	UNION ALL SELECT to_jsonb(kinderconnect._rules('TX-28', '2026-05-01')) UNION ALL SELECT to_jsonb(f) FROM kinderconnect.dialect_field f WHERE dialect = 'ours' UNION ALL SELECT to_jsonb(d) FROM kinderconnect.dialect d WHERE NOT builtin
 	UNION ALL SELECT to_jsonb(o) FROM kinderconnect.dialect_operation o WHERE dialect = 'ours' UNION ALL SELECT to_jsonb(e) FROM kinderconnect.endpoint e
 	UNION ALL SELECT to_jsonb(n) FROM kinderconnect.nickname n WHERE NOT builtin
 	UNION ALL SELECT to_jsonb(array_agg(concat_ws(' ', c.relname, x.grantee, x.privilege_type) ORDER BY c.relname, x.grantee, x.privilege_type))

@@ -288,9 +288,47 @@ CREATE FUNCTION kinderconnect._flag(method text, known text[], differing text[],
 COMMENT ON FUNCTION kinderconnect._flag(text, text[], text[], boolean, boolean) IS
 'the flag that a link deserves; known is what spoke against it when it was made, differing what does now, born whether both sides have a birth date, gone that Manage has no such child';
 
--- preview()'s, for all links there would be.
+-- The agency merged two ids: the one that is linked is no longer listed in any
+-- month looked at, another of the same name and birth date is, and would be
+-- linked but for that. Who fits is settled by then, so these are few.
+CREATE FUNCTION kinderconnect._merges(organization text, taken_agencies text[], taken_children text[])
+	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, into_id text)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH listed AS (
+		SELECT n.agency_id, n.kinderconnect_child_id, n.date_of_birth, n.last_key, n.first_key
+		FROM unnest(taken_agencies, taken_children) t (agency_id, kinderconnect_child_id)
+		JOIN kinderconnect.child n ON (n.organization_id, n.agency_id, n.kinderconnect_child_id) = (organization, t.agency_id, t.kinderconnect_child_id)
+		WHERE EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
+				WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (n.organization_id, n.agency_id, n.kinderconnect_child_id))
+	)
+	SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, min(n.kinderconnect_child_id)
+	FROM listed n
+	JOIN kinderconnect.child o ON (o.organization_id, o.agency_id, o.date_of_birth, o.last_key, o.first_key)
+		= (organization, n.agency_id, n.date_of_birth, n.last_key, n.first_key)
+	JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+		AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (organization, o.agency_id, o.kinderconnect_child_id)
+	WHERE NOT EXISTS (SELECT FROM kinderconnect.parted_pair r WHERE (r.organization_id, r.agency_id, r.kinderconnect_child_id, r.child_id)
+			= (organization, n.agency_id, n.kinderconnect_child_id, k.child_id))
+		AND NOT EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
+			WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (organization, o.agency_id, o.kinderconnect_child_id))
+	GROUP BY k.agency_id, k.kinderconnect_child_id, k.child_id
+	-- of two, nobody knows which
+	HAVING count(*) = 1;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._merges(text, text[], text[]) IS
+'the linked ids that the agency merged into another, of those whose child of Manage is taken; given by agency and id. Changes nothing';
+
+-- preview()'s, for all links there would be. An id that takes the place of
+-- another tonight has its child, if that one fits.
 CREATE FUNCTION kinderconnect._links(organization text)
-	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, flag text, unlinked_because text)
+	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, flag text, unlinked_because text, formerly text)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
@@ -299,16 +337,32 @@ AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	WITH link AS (
+	WITH standing AS MATERIALIZED (
 		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.method, k.differing, NULL::text AS because
 		FROM kinderconnect.child_link k
 		WHERE k.organization_id = organization AND k.ended_at IS NULL
 		UNION ALL
 		SELECT n.agency_id, n.kinderconnect_child_id, n.child_id, n.method, NULL, n.unlinked_because FROM kinderconnect._new_links(organization) n
-	), manage AS (
+	), manage AS MATERIALIZED (
 		SELECT * FROM kinderconnect._manage_now(organization)
+	), merge AS MATERIALIZED (
+		SELECT m.agency_id, m.kinderconnect_child_id, m.into_id, m.child_id,
+			EXISTS (SELECT FROM manage g JOIN kinderconnect.child n ON (n.date_of_birth, n.last_key, n.first_key) = (g.date_of_birth, g.last_key, g.first_key)
+				WHERE g.child_id = m.child_id AND (n.organization_id, n.agency_id, n.kinderconnect_child_id) = (organization, m.agency_id, m.into_id)) AS fits
+		FROM kinderconnect._merges(organization,
+			(SELECT array_agg(s.agency_id ORDER BY s.agency_id, s.kinderconnect_child_id) FROM standing s WHERE s.because = 'already_linked'),
+			(SELECT array_agg(s.kinderconnect_child_id ORDER BY s.agency_id, s.kinderconnect_child_id) FROM standing s WHERE s.because = 'already_linked')) m
+	), link AS (
+		SELECT s.agency_id, s.kinderconnect_child_id,
+			CASE WHEN o.agency_id IS NOT NULL THEN NULL WHEN n.fits THEN n.child_id ELSE s.child_id END AS child_id,
+			CASE WHEN n.fits THEN 'exact_location' ELSE s.method END AS method, s.differing,
+			CASE WHEN o.agency_id IS NOT NULL THEN 'merged' WHEN n.fits THEN NULL ELSE s.because END AS because,
+			CASE WHEN n.fits THEN n.kinderconnect_child_id END AS formerly
+		FROM standing s
+		LEFT JOIN merge o ON (o.agency_id, o.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id)
+		LEFT JOIN merge n ON (n.agency_id, n.into_id) = (s.agency_id, s.kinderconnect_child_id)
 	)
-	SELECT DISTINCT ON (k.agency_id, k.kinderconnect_child_id) k.agency_id, k.kinderconnect_child_id, k.child_id, f.flag, k.because
+	SELECT DISTINCT ON (k.agency_id, k.kinderconnect_child_id) k.agency_id, k.kinderconnect_child_id, k.child_id, f.flag, k.because, k.formerly
 	FROM link k
 	JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, k.agency_id, k.kinderconnect_child_id)
 	LEFT JOIN manage m ON m.child_id = k.child_id
@@ -319,7 +373,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._links(text) IS
-'the links in force and those that _match() would make, each with the flag it deserves now, and the children that stay without one. Changes nothing';
+'the links in force and those that _match() would make, each with the flag it deserves now, and the children that stay without one; formerly is an id that the agency merged into this one since the last match. Changes nothing';
 
 -- changed: the children of Manage that are not as they were.
 CREATE FUNCTION kinderconnect._flag_links(organization text, since timestamptz, changed text[]) RETURNS void
@@ -349,35 +403,17 @@ $$;
 COMMENT ON FUNCTION kinderconnect._flag_links(text, timestamptz, text[]) IS
 'flags the links of an organization whose two sides no longer agree, and clears those that agree again: where one of them is new or has changed';
 
--- The agency merged two ids: the one that is linked is no longer listed in any
--- month looked at, another of the same name and birth date is, and would be
--- linked but for that. Who fits is settled by then, so these are few.
 CREATE FUNCTION kinderconnect._end_merged(organization text) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET jit = off
 AS $$
 BEGIN
-	WITH listed AS (
-		SELECT n.agency_id, n.kinderconnect_child_id, n.date_of_birth, n.last_key, n.first_key
-		FROM kinderconnect.child n
-		WHERE n.organization_id = organization AND n.unlinked_because = 'already_linked'
-			AND EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
-				WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (n.organization_id, n.agency_id, n.kinderconnect_child_id))
-	), merged AS (
-		SELECT k.agency_id, k.kinderconnect_child_id, min(n.kinderconnect_child_id) AS into_id
-		FROM listed n
-		JOIN kinderconnect.child o ON (o.organization_id, o.agency_id, o.date_of_birth, o.last_key, o.first_key)
-			= (organization, n.agency_id, n.date_of_birth, n.last_key, n.first_key)
-		JOIN kinderconnect.child_link k ON k.ended_at IS NULL
-			AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (organization, o.agency_id, o.kinderconnect_child_id)
-		WHERE NOT EXISTS (SELECT FROM kinderconnect.parted_pair r WHERE (r.organization_id, r.agency_id, r.kinderconnect_child_id, r.child_id)
-				= (organization, n.agency_id, n.kinderconnect_child_id, k.child_id))
-			AND NOT EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
-				WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (organization, o.agency_id, o.kinderconnect_child_id))
-		GROUP BY k.agency_id, k.kinderconnect_child_id
-		-- of two, nobody knows which
-		HAVING count(*) = 1
+	WITH merged AS (
+		SELECT m.agency_id, m.kinderconnect_child_id, m.into_id
+		FROM (SELECT array_agg(n.agency_id) AS agencies, array_agg(n.kinderconnect_child_id) AS children
+			FROM kinderconnect.child n WHERE n.organization_id = organization AND n.unlinked_because = 'already_linked') n
+		CROSS JOIN LATERAL kinderconnect._merges(organization, n.agencies, n.children) m
 	), ended AS (
 		UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user, end_reason = 'merged into ' || m.into_id
 		FROM merged m

@@ -353,7 +353,7 @@ BEGIN
 			UNION
 			SELECT d.agency_id, d.service_date FROM kinderconnect.child_day d WHERE d.organization_id = organization AND d.void_wanted) d
 	), link AS MATERIALIZED (
-		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.flag, NULL AS unlinked_because
+		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.flag, NULL AS unlinked_because, NULL AS formerly
 		FROM kinderconnect.child_link k
 		WHERE k.organization_id = organization AND k.ended_at IS NULL AND NOT foresee
 		UNION ALL
@@ -361,11 +361,14 @@ BEGIN
 	), merged AS (
 		-- accepted under the id that this one took the place of
 		SELECT DISTINCT k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date AS day
-		FROM link k
-		JOIN kinderconnect.child_link o ON (o.organization_id, o.agency_id, o.child_id) = (organization, k.agency_id, k.child_id)
-			AND o.end_reason = 'merged into ' || k.kinderconnect_child_id
+		FROM (SELECT k.agency_id, k.kinderconnect_child_id, o.kinderconnect_child_id AS formerly
+			FROM link k
+			JOIN kinderconnect.child_link o ON (o.organization_id, o.agency_id, o.child_id) = (organization, k.agency_id, k.child_id)
+				AND o.end_reason = 'merged into ' || k.kinderconnect_child_id
+			UNION ALL
+			SELECT k.agency_id, k.kinderconnect_child_id, k.formerly FROM link k WHERE k.formerly IS NOT NULL) k
 		JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.kinderconnect_child_id)
-			= (organization, o.agency_id, o.kinderconnect_child_id) AND d.service_date >= since AND d.accepted_content IS NOT NULL
+			= (organization, k.agency_id, k.formerly) AND d.service_date >= since AND d.accepted_content IS NOT NULL
 	), said AS MATERIALIZED (
 		-- what stands now, and what vanished and has not come back, up to the
 		-- day it vanished

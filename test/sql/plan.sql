@@ -492,6 +492,22 @@ SELECT pg_temp.plan();
 SELECT child, provider, day, state, reason, detail FROM pg_temp.planned() WHERE child = 'c';
 ROLLBACK TO nights;
 
+-- The agency merges an id into another: foreseen, with what was accepted.
+\o /dev/null
+SELECT pg_temp.child(id), pg_temp.authorize(id, 4, 3), pg_temp.visit(id, 3, '8:00', '9:00') FROM unnest('{old,bystander}'::text[]) id;
+INSERT INTO kinderconnect.listed_authorization SELECT 'o', 'A', 'P1', m, id, 'a' FROM kinderconnect._months('o', NULL, NULL) m, unnest('{old,bystander}'::text[]) id;
+SELECT pg_temp.night('accepted');
+INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, first_name, last_name, date_of_birth, subsidized) VALUES ('o', 'A', 'new', 'old', 'Lee', '2020-02-02', true);
+SELECT pg_temp.authorize('new', 4, 2), pg_temp.visit('old', 2, '8:00', '9:00');
+UPDATE kinderconnect.listed_authorization SET kinderconnect_child_id = 'new' WHERE kinderconnect_child_id = 'old';
+CREATE TABLE regress_plan.foreseen AS TABLE pg_temp.previewed;
+SELECT pg_temp.plan();
+\o
+SELECT child, day, state, reason, detail, content FROM pg_temp.planned() WHERE child <> 'bystander';
+SELECT (SELECT count(*) FROM (TABLE regress_plan.foreseen EXCEPT TABLE pg_temp.written) x) + (SELECT count(*) FROM (TABLE pg_temp.written EXCEPT TABLE regress_plan.foreseen) x) AS "apart from preview before";
+SELECT count(*) AS "and after" FROM pg_temp.apart;
+ROLLBACK TO nights;
+
 -- Rejected is rejected until something has changed.
 \o /dev/null
 SELECT pg_temp.one(id, '8:00', '9:00') FROM unnest('{as it was,content,authorization,retry}'::text[]) id;

@@ -148,44 +148,62 @@ CREATE FUNCTION kinderconnect._sound(name text) RETURNS text
 	RETURN nullif(dmetaphone(name), '');
 COMMENT ON FUNCTION kinderconnect._sound(text) IS 'how a folded name sounds in English; null where it has no Latin letters';
 
+CREATE FUNCTION kinderconnect._few_to_score(organization text) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT count(*) <= 1000
+	FROM (SELECT FROM kinderconnect.scored_child s WHERE s.organization_id = organization AND s.scored_at = '-infinity' LIMIT 1001) s;
+END;
+COMMENT ON FUNCTION kinderconnect._few_to_score(text) IS 'whether so few children are due for scoring that each is better looked up by itself';
+
 -- The blocks. Within a site names need only be alike, for a site's children
--- are few; across the organization two things must agree.
+-- are few; across the organization, which may have a million, what agrees must
+-- be rare. Whether two children are compared is told by these two alone, or a
+-- night could not look at what changed alone. For few children each block is
+-- an index of known_child.
+CREATE INDEX known_child_by_site ON kinderconnect.known_child (organization_id, location_id);
+CREATE INDEX known_child_by_last_name ON kinderconnect.known_child (organization_id, last_key);
+CREATE INDEX known_child_by_beginning ON kinderconnect.known_child (organization_id, left(last_key, 2), left(first_key, 2));
+CREATE INDEX known_child_by_sound ON kinderconnect.known_child (organization_id, kinderconnect._sound(last_key), kinderconnect._sound(first_key));
+
 CREATE FUNCTION kinderconnect._pairs(organization text, since timestamptz)
 	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_custom_plan
 	SET enable_nestloop = off
 	SET jit = off
 AS $$
 #variable_conflict use_column
+DECLARE
+	changed text[];
 BEGIN
+	IF since IS NOT NULL THEN
+		changed := ARRAY(SELECT DISTINCT k.child_id FROM kinderconnect.known_child k WHERE k.organization_id = organization AND k.changed_at >= since);
+	ELSIF kinderconnect._few_to_score(organization) THEN
+		PERFORM set_config('enable_nestloop', 'on', true);
+	END IF;
 	RETURN QUERY
-	WITH unlinked AS (
-		SELECT c.agency_id, c.kinderconnect_child_id, c.date_of_birth, nullif(c.first_key, '') AS first_key, nullif(c.last_key, '') AS last_key
+	WITH c AS MATERIALIZED (
+		SELECT c.agency_id, c.kinderconnect_child_id, c.date_of_birth, nullif(c.first_key, '') AS first_key, nullif(c.last_key, '') AS last_key,
+			kinderconnect._sound(c.first_key) AS first_sound, kinderconnect._sound(c.last_key) AS last_sound,
+			to_char(c.date_of_birth, 'YYYYMMDD') AS born
 		FROM kinderconnect.child c
-		LEFT JOIN kinderconnect.scored_child s ON (s.organization_id, s.agency_id, s.kinderconnect_child_id)
-			= (c.organization_id, c.agency_id, c.kinderconnect_child_id)
-		WHERE c.organization_id = organization
-			AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
-				AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id))
-			AND (since IS NOT NULL OR s.scored_at = '-infinity')
-	), c AS MATERIALIZED (
-		SELECT u.*, kinderconnect._sound(u.first_key) AS first_sound, kinderconnect._sound(u.last_key) AS last_sound
-		FROM unlinked u
-	), m AS MATERIALIZED (
-		SELECT k.child_id, k.location_id, k.date_of_birth, nullif(k.first_key, '') AS first_key, nullif(k.last_key, '') AS last_key,
+		WHERE c.organization_id = organization AND c.unlinked_because IS NOT NULL
+			AND (since IS NOT NULL OR (c.agency_id, c.kinderconnect_child_id) IN (SELECT s.agency_id, s.kinderconnect_child_id
+				FROM kinderconnect.scored_child s WHERE s.organization_id = organization AND s.scored_at = '-infinity'))
+	), m AS NOT MATERIALIZED (
+		SELECT k.child_id, k.location_id, k.date_of_birth, k.first_key, k.last_key,
 			kinderconnect._sound(k.first_key) AS first_sound, kinderconnect._sound(k.last_key) AS last_sound
 		FROM kinderconnect.known_child k
 		-- all its rows: one finds the pair, another may score it
-		WHERE k.organization_id = organization AND (since IS NULL OR k.child_id IN (SELECT n.child_id FROM kinderconnect.known_child n
-			WHERE n.organization_id = organization AND n.changed_at >= since))
+		WHERE k.organization_id = organization AND (since IS NULL OR k.child_id = ANY (changed))
 	), at_site AS MATERIALIZED (
 		SELECT DISTINCT c.*, p.location_id
 		FROM c
 		JOIN kinderconnect.listed_authorization l ON (l.organization_id, l.agency_id, l.kinderconnect_child_id)
 			= (organization, c.agency_id, c.kinderconnect_child_id)
-		JOIN kinderconnect.provider p ON (p.organization_id, p.agency_id, p.provider_id) = (l.organization_id, l.agency_id, l.provider_id)
+		JOIN kinderconnect.provider p ON (p.organization_id, p.agency_id, p.provider_id) = (organization, l.agency_id, l.provider_id)
 		WHERE p.location_id IS NOT NULL
 	)
 	-- the site's children born that day, or on the day of that month turned round
@@ -193,12 +211,16 @@ BEGIN
 	FROM at_site c JOIN m ON (m.location_id, m.date_of_birth) = (c.location_id, c.date_of_birth)
 	UNION
 	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
-	FROM at_site c JOIN m ON m.location_id = c.location_id AND to_char(m.date_of_birth, 'YYYYDDMM') = to_char(c.date_of_birth, 'YYYYMMDD')
+	FROM at_site c JOIN m ON m.location_id = c.location_id AND to_char(m.date_of_birth, 'YYYYDDMM') = c.born
 	UNION
-	-- the site's children whose names both end alike
+	-- the site's children whose names both end alike, or both begin alike
 	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
 	FROM at_site c JOIN m ON m.location_id = c.location_id
 		AND right(m.last_key, 2) = right(c.last_key, 2) AND right(m.first_key, 2) = right(c.first_key, 2)
+	UNION
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM at_site c JOIN m ON m.location_id = c.location_id
+		AND left(m.last_key, 2) = left(c.last_key, 2) AND left(m.first_key, 2) = left(c.first_key, 2)
 	UNION
 	-- the site's children with a first or last name that sounds alike, or one for the other
 	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
@@ -213,20 +235,40 @@ BEGIN
 	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
 	FROM at_site c JOIN m ON (m.location_id, m.last_sound) = (c.location_id, c.first_sound)
 	UNION
-	-- born that day, and an initial agrees, straight or crosswise, or a name is missing
+	-- born that day, and a name begins or ends alike, straight or crosswise, or is missing
 	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
 	FROM c JOIN m ON m.date_of_birth = c.date_of_birth
-	WHERE (left(c.last_key, 1) IN (left(m.last_key, 1), left(m.first_key, 1)) OR left(c.first_key, 1) IN (left(m.first_key, 1), left(m.last_key, 1)))
+	WHERE (left(c.last_key, 2) IN (left(m.last_key, 2), left(m.first_key, 2)) OR left(c.first_key, 2) IN (left(m.first_key, 2), left(m.last_key, 2))
+			OR right(c.last_key, 3) = right(m.last_key, 3) OR right(c.first_key, 3) = right(m.first_key, 3)
+			OR m.last_key = '' OR m.first_key = '')
 		IS NOT FALSE
 	UNION
 	-- last name, and the initial of the first
 	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
 	FROM c JOIN m ON m.last_key = c.last_key AND left(m.first_key, 1) = left(c.first_key, 1)
 	UNION
-	-- both names begin alike, both sound alike, both are one for the other
+	-- both names begin alike, by three letters, or by two and of day, month and year two are equal, or turned round
 	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
 	FROM c JOIN m ON left(m.last_key, 2) = left(c.last_key, 2) AND left(m.first_key, 2) = left(c.first_key, 2)
+		AND left(m.last_key, 3) = left(c.last_key, 3) AND left(m.first_key, 3) = left(c.first_key, 3)
 	UNION
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM c JOIN m ON left(m.last_key, 2) = left(c.last_key, 2) AND left(m.first_key, 2) = left(c.first_key, 2)
+		AND to_char(m.date_of_birth, 'YYYYMM') = left(c.born, 6)
+	UNION
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM c JOIN m ON left(m.last_key, 2) = left(c.last_key, 2) AND left(m.first_key, 2) = left(c.first_key, 2)
+		AND to_char(m.date_of_birth, 'YYYYDD') = left(c.born, 4) || right(c.born, 2)
+	UNION
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM c JOIN m ON left(m.last_key, 2) = left(c.last_key, 2) AND left(m.first_key, 2) = left(c.first_key, 2)
+		AND to_char(m.date_of_birth, 'MMDD') = right(c.born, 4)
+	UNION
+	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
+	FROM c JOIN m ON left(m.last_key, 2) = left(c.last_key, 2) AND left(m.first_key, 2) = left(c.first_key, 2)
+		AND to_char(m.date_of_birth, 'YYYYDDMM') = c.born
+	UNION
+	-- both names sound alike, or one for the other
 	SELECT c.agency_id, c.kinderconnect_child_id, m.child_id
 	FROM c JOIN m ON m.last_sound = c.last_sound AND m.first_sound = c.first_sound
 	UNION
@@ -302,39 +344,43 @@ COMMENT ON FUNCTION kinderconnect._in_words(text, text, text, text) IS 'a findin
 CREATE FUNCTION kinderconnect._candidates(organization text)
 	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, location_id text, "position" integer, score numeric, reason text,
 		first_name text, last_name text, date_of_birth date)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
 	SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
+	IF kinderconnect._few_to_score(organization) THEN
+		PERFORM set_config('enable_nestloop', 'on', true);
+	END IF;
 	RETURN QUERY
 	WITH same_name AS MATERIALIZED (
 		SELECT n.one, n.other FROM kinderconnect.same_name n
-	), compared AS (
-		SELECT p.agency_id, p.kinderconnect_child_id, p.child_id, m.location_id, m.digest,
+	), pair AS (
+		SELECT p.agency_id, p.kinderconnect_child_id, p.child_id, m.location_id, m.digest, m.active,
 			left(c.first_key, 60) AS a_first, left(c.last_key, 60) AS a_last, left(m.first_key, 60) AS b_first, left(m.last_key, 60) AS b_last,
-			kinderconnect._compare_dates(to_char(c.date_of_birth, 'YYYYMMDD'), to_char(m.date_of_birth, 'YYYYMMDD')) AS birth,
-			CASE
-				-- Van Dyke, and Vandyke: in a key the words are sorted
-				WHEN c.last_key <> m.last_key AND strpos(c.last_key || m.last_key, ' ') > 0
-					AND replace(kinderconnect._words(c.last_name), ' ', '') = replace(kinderconnect._words(m.last_name), ' ', '') THEN 'spaced'
-				ELSE kinderconnect._compare_names(left(c.last_key, 60), left(m.last_key, 60))
-			END AS last,
-			CASE
-				WHEN n.one IS NOT NULL THEN 'nickname'
-				-- Mary Ann, and Maryann
-				WHEN c.first_key <> m.first_key AND replace(concat(c.first_key, c.middle_key), ' ', '') = replace(concat(m.first_key, m.middle_key), ' ', '')
-					THEN 'spaced'
-				ELSE kinderconnect._compare_names(left(c.first_key, 60), left(m.first_key, 60))
-			END AS first,
+			to_char(c.date_of_birth, 'YYYYMMDD') AS a_born, to_char(m.date_of_birth, 'YYYYMMDD') AS b_born,
+			-- Van Dyke, and Vandyke: in a key the words are sorted
+			c.last_key <> m.last_key AND strpos(c.last_key || m.last_key, ' ') > 0
+				AND replace(kinderconnect._words(c.last_name), ' ', '') = replace(kinderconnect._words(m.last_name), ' ', '') AS last_spaced,
+			-- Mary Ann, and Maryann
+			c.first_key <> m.first_key AND (c.middle_key IS NOT NULL OR m.middle_key IS NOT NULL)
+				AND replace(concat(c.first_key, c.middle_key), ' ', '') = replace(concat(m.first_key, m.middle_key), ' ', '') AS first_spaced,
+			n.one IS NOT NULL AS nickname,
 			kinderconnect._middle_agrees(c.middle_key, m.middle_key) AS middle_agrees,
-			c.suffix_key = m.suffix_key AS suffix_agrees, m.active
+			c.suffix_key = m.suffix_key AS suffix_agrees
 		FROM kinderconnect._pairs(organization, NULL) p
 		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, p.agency_id, p.kinderconnect_child_id)
 		JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id) = (organization, p.child_id)
 		LEFT JOIN same_name n ON (n.one, n.other) = (c.first_key, m.first_key)
+		-- or each use of a column would compute it anew
+		OFFSET 0
+	), compared AS (
+		SELECT p.*, kinderconnect._compare_dates(p.a_born, p.b_born) AS birth,
+			CASE WHEN p.last_spaced THEN 'spaced' ELSE kinderconnect._compare_names(p.a_last, p.b_last) END AS last,
+			CASE WHEN p.nickname THEN 'nickname' WHEN p.first_spaced THEN 'spaced' ELSE kinderconnect._compare_names(p.a_first, p.b_first) END AS first
+		FROM pair p
 		OFFSET 0
 	), crossed AS (
 		-- where the names do not fit, they may stand one in the other's field

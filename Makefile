@@ -38,6 +38,7 @@ SQL = \
 	sql/setup.sql \
 	sql/run.sql \
 	sql/stop.sql \
+	sql/tell.sql \
 	sql/lists.sql \
 	sql/children.sql \
 	sql/nickname.sql \
@@ -56,6 +57,8 @@ SQL = \
 	sql/attendance.sql \
 	sql/preview.sql \
 	sql/schedule.sql \
+	sql/progress.sql \
+	sql/health.sql \
 	sql/views.sql \
 	sql/analyst.sql \
 	sql/ageing.sql \
@@ -81,6 +84,7 @@ REGRESS = \
 	analyst \
 	limits \
 	due \
+	health \
 	dialect \
 	api \
 	hostile \

@@ -183,3 +183,13 @@ GRANT INSERT, UPDATE, DELETE ON kinderconnect.timetable TO kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect.set_schedule(text, text, time, text[], date, integer[], text, text), kinderconnect.clear_schedule(text, text, text)
 	TO kinderconnect_admin;
+GRANT SELECT ON kinderconnect.health_check, kinderconnect.health_threshold, kinderconnect.health, kinderconnect.health_summary, kinderconnect.progress
+	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
+GRANT SELECT ON SEQUENCE kinderconnect.last_tick TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION kinderconnect._last_tick(), kinderconnect._why_not_armed(), kinderconnect._cron_job(), kinderconnect._months(text, date, date)
+	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect._failure_word(text), kinderconnect._tell_begin(bigint), kinderconnect._tell_dead(bigint), kinderconnect._tell_end(bigint)
+	TO kinderconnect_operator;
+GRANT INSERT, UPDATE, DELETE ON kinderconnect.health_threshold TO kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION kinderconnect.set_threshold(text, numeric, numeric), kinderconnect.reset_threshold(text) TO kinderconnect_admin;

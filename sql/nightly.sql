@@ -8,7 +8,8 @@ CREATE FUNCTION kinderconnect._begin_run(organization text, agency text, provide
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	run bigint;
+	run  bigint;
+	dead bigint;
 BEGIN
 	IF organization IS NOT NULL THEN
 		PERFORM kinderconnect._require_organization(organization);
@@ -50,14 +51,19 @@ BEGIN
 	CROSS JOIN LATERAL (SELECT kinderconnect._lock(o.organization_id) AS locked) l;
 
 	-- dead: whose process is gone, or whose lock is ours now
-	UPDATE kinderconnect.run r SET status = 'interrupted', ended_at = clock_timestamp()
+	FOR dead IN UPDATE kinderconnect.run r SET status = 'interrupted', ended_at = clock_timestamp()
 	WHERE r.status = 'running' AND r.run_id <> run
 		AND (NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = r.pid AND a.pid <> pg_backend_pid())
 			OR EXISTS (SELECT FROM kinderconnect.run_organization theirs
 				JOIN kinderconnect.run_organization ours ON ours.organization_id = theirs.organization_id AND ours.run_id = run
-				WHERE theirs.run_id = r.run_id AND theirs.locked AND ours.locked));
+				WHERE theirs.run_id = r.run_id AND theirs.locked AND ours.locked))
+		RETURNING r.run_id
+	LOOP
+		PERFORM kinderconnect._tell_dead(dead);
+	END LOOP;
 
 	PERFORM kinderconnect._take_part(run, o.organization_id) FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked;
+	PERFORM kinderconnect._tell_begin(run);
 	RETURN run;
 END;
 $$;
@@ -408,6 +414,7 @@ BEGIN
 	SET status = CASE WHEN r.sqlstate = 'KC403' THEN 'stopped' WHEN r.sqlstate IS NOT NULL OR failures > 0 THEN 'failed' ELSE 'succeeded' END,
 		ended_at = clock_timestamp()
 	WHERE r.run_id = run;
+	PERFORM kinderconnect._tell_end(run);
 	RETURN failures;
 END;
 $$;

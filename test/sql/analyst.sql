@@ -172,7 +172,7 @@ SELECT DISTINCT v.relname, f.proname
 FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid
 JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_proc'::regclass
 JOIN pg_proc f ON f.oid = d.refobjid
-WHERE v.relnamespace = 'kinderconnect'::regnamespace AND v.relkind = 'v' AND v.relname NOT LIKE 'manage\_%' AND v.relname NOT IN ('due', 'health') AND f.pronamespace = 'kinderconnect'::regnamespace AND f.provolatile <> 'i'
+WHERE v.relnamespace = 'kinderconnect'::regnamespace AND v.relkind = 'v' AND v.relname NOT LIKE 'manage\_%' AND v.relname NOT IN ('due', 'health', 'progress') AND f.pronamespace = 'kinderconnect'::regnamespace AND f.provolatile <> 'i'
 	AND has_table_privilege('kinderconnect_analyst', v.oid, 'SELECT');
 SELECT DISTINCT v.relname, m.relname
 FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid

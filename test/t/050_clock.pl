@@ -148,6 +148,9 @@ $night->admin('faults', { faults => [ { kind => 'hang', operation => 'submit', t
 my $job = $night->start_sql("SET ROLE kinderconnect_operator;\nCALL kinderconnect.tick();");
 $night->wait_simulator(operation => 'submit', hanging => 1);
 is(tick()->{runs}, 0, 'while a run is under way a tick does nothing');
+$night->sql(q{UPDATE kinderconnect.provider_clock SET attempted_at = attempted_at - interval '20 minutes'});
+is(tick()->{runs}, 0, 'nor when it takes long');
+$night->sql(q{UPDATE kinderconnect.provider_clock SET attempted_at = attempted_at + interval '20 minutes'});
 $night->sql('SELECT pg_terminate_backend(' . $job->pid . ')');
 $job->finish;
 $night->admin('release', {});

@@ -74,13 +74,15 @@ BEGIN
 			WHEN 'child' THEN 'Such children are never linked by name: several_in_manage.'
 			WHEN 'attendance' THEN 'The same session twice is held as overlapping_sessions.'
 			ELSE 'Which of them counts is not determined.' END);
+	-- what has a letter is a name, folded too
 	FOR item IN
 		SELECT * FROM (VALUES
-			('location', 's.name IS NULL OR kinderconnect.fold(s.name) = ''''', 'have no name',
+			('location', 'coalesce(s.name, '''') !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.name), '''') = ''''', 'have no name',
 				'The location of a provider ID is found by name and ZIP; without a name, add_provider() has to tell it.'),
 			('location', 'nullif(btrim(s.zip), '''') !~ ''^[0-9]{5}(-?[0-9]{4})?$''', 'have a ZIP code that is none',
 				'A number has lost its leading zeros: lpad(zip::text, 5, ''0'').'),
-			('child', 's.first_name IS NULL OR kinderconnect.fold(s.first_name) = '''' OR s.last_name IS NULL OR kinderconnect.fold(s.last_name) = ''''',
+			('child', 'coalesce(s.first_name, '''') !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.first_name), '''') = ''''
+				OR coalesce(s.last_name, '''') !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.last_name), '''') = ''''',
 				'lack a first or a last name', 'They cannot be matched; link_child() can link them.'),
 			('child', 's.date_of_birth IS NULL', 'have no birth date', 'They cannot be matched; link_child() can link them.'),
 			('child', 's.date_of_birth > current_date + 1 OR s.date_of_birth < current_date - 36525', 'have an impossible birth date',
@@ -156,12 +158,14 @@ BEGIN
 					LEFT JOIN (%s) m ON (m.organization_id, m.location_id) = (p.organization_id, p.location_id)
 					WHERE p.enabled AND p.location_id IS NOT NULL) k', source) INTO known, found, examples;
 		WHEN 'child' THEN
+			-- a name written as it was has its key
 			what := 'linked children';
 			hint := 'Their days are held as child_gone or link_disagrees.';
 			EXECUTE format('SELECT count(*), count(*) FILTER (WHERE k.found), array_to_string((array_agg(k.key ORDER BY k.key COLLATE "C") FILTER (WHERE NOT k.found))[1:3], '', '')
 				FROM (SELECT concat_ws(''/'', l.organization_id, l.child_id) AS key,
 						coalesce(bool_or(c.date_of_birth = m.date_of_birth
-							AND (c.first_key = kinderconnect._first_key(m.first_name) OR c.last_key = kinderconnect._last_key(m.last_name))), false) AS found
+							AND (c.first_name = m.first_name OR c.last_name = m.last_name
+								OR c.first_key = kinderconnect._first_key(m.first_name) OR c.last_key = kinderconnect._last_key(m.last_name))), false) AS found
 					FROM kinderconnect.child_link l
 					JOIN kinderconnect.organization o ON o.organization_id = l.organization_id AND o.enabled
 					JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (l.organization_id, l.agency_id, l.kinderconnect_child_id)

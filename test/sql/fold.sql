@@ -7,9 +7,12 @@ SELECT kinderconnect.fold(name) FROM (VALUES
 	(17, 'St. James'), (18, ''), (19, '   '), (20, NULL)) AS n (i, name) ORDER BY i;
 
 -- every apostrophe is none, every hyphen and space is one space
-SELECT to_hex(code) AS "not an apostrophe" FROM unnest(ARRAY[x'27', x'60', x'b4', x'2018', x'2019', x'201b', x'2b9', x'2bb', x'2bc', x'2032', x'ff07']::integer[]) AS code
+SELECT to_hex(code) AS "not an apostrophe" FROM unnest(ARRAY[x'27', x'60', x'b4', x'2018', x'2019', x'201b', x'2b9', x'2bb', x'2bc', x'2032', x'ff07',
+	x'2bd', x'2be', x'2bf', x'2ca', x'2cb', x'2ee', x'384', x'1fbd', x'1fbf', x'1fef', x'1ffd', x'55a', x'5f3', x'7f4', x'7f5', x'2035', x'275b', x'275c', x'a78b', x'a78c', x'ff40']::integer[]) AS code
 WHERE kinderconnect.fold('O' || chr(code) || 'Neal') <> 'oneal';
-SELECT to_hex(code) AS "not a hyphen" FROM unnest(ARRAY[x'2d', x'2010', x'2011', x'2012', x'2013', x'2014', x'2015', x'2212', x'fe63', x'ff0d']::integer[]) AS code
+SELECT to_hex(code) AS "not a hyphen" FROM unnest(ARRAY[x'2d', x'2010', x'2011', x'2012', x'2013', x'2014', x'2015', x'2212', x'fe63', x'ff0d', x'2043',
+	-- the others of Unicode's category Pd
+	x'58a', x'5be', x'1400', x'1806', x'2e17', x'2e1a', x'2e3a', x'2e3b', x'2e40', x'2e5d', x'301c', x'3030', x'30a0', x'fe31', x'fe32', x'fe58', x'10ead']::integer[]) AS code
 WHERE kinderconnect.fold('Smith' || chr(code) || 'Jones') <> 'smith jones';
 SELECT to_hex(code) AS "not a space" FROM unnest(ARRAY[x'20', x'9', x'a', x'd', x'a0', x'2002', x'2007', x'2009', x'202f', x'3000']::integer[]) AS code
 WHERE kinderconnect.fold(chr(code) || 'De' || chr(code) || chr(code) || 'Cruz' || chr(code)) <> 'de cruz';

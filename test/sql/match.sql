@@ -184,6 +184,44 @@ SELECT count(*) FROM (SELECT FROM kinderconnect.child_link WHERE ended_at IS NUL
 SELECT pg_temp.listed(2, '02 newly listed', 'Ana', 'Lee');
 SELECT * FROM pg_temp.verdict WHERE listed LIKE '02%';
 
+-- What each change does to a link, however it was made: the same on both sides.
+CREATE TABLE regress_match.drift AS
+SELECT 300 + row_number() OVER () AS n, 'd' || row_number() OVER () AS id, made, side, change
+FROM unnest(ARRAY['by names', 'by id', 'by a person']) made, unnest(ARRAY['in Manage', 'listed']) side,
+	unnest(ARRAY['first name', 'last name', 'both names', 'birth date', 'no birth date', 'middle name', 'to an initial', 'suffix']) change;
+\o /dev/null
+SELECT pg_temp.listed(n::integer, id, 'Ana', 'Lee', 'Rose', 'Jr'), pg_temp.in_manage(n::integer, id, 'L1', 'Ana', 'Lee', 'Rose', 'Jr') FROM regress_match.drift;
+INSERT INTO regress_match.child_id (child_id, kinderconnect_child_id) SELECT id, id FROM regress_match.drift WHERE made = 'by id';
+SELECT kinderconnect.link_child('o', 'A', id, id) FROM regress_match.drift WHERE made = 'by a person';
+SELECT kinderconnect._match('o');
+\o
+SELECT d.made, k.method, count(*), count(k.flag) AS flagged FROM regress_match.drift d JOIN kinderconnect.child_link k ON k.kinderconnect_child_id = d.id
+GROUP BY d.made, k.method ORDER BY d.made COLLATE "C";
+UPDATE regress_match.child c SET first_name = CASE WHEN d.change IN ('first name', 'both names') THEN 'Anna' ELSE c.first_name END,
+	last_name = CASE WHEN d.change IN ('last name', 'both names') THEN 'Leigh' ELSE c.last_name END,
+	date_of_birth = CASE d.change WHEN 'birth date' THEN c.date_of_birth + 1000 WHEN 'no birth date' THEN NULL ELSE c.date_of_birth END,
+	middle_name = CASE d.change WHEN 'middle name' THEN 'Sue' WHEN 'to an initial' THEN 'R.' ELSE c.middle_name END,
+	suffix = CASE d.change WHEN 'suffix' THEN 'III' ELSE c.suffix END
+FROM regress_match.drift d WHERE d.side = 'in Manage' AND c.child_id = d.id;
+UPDATE kinderconnect.child c SET first_name = CASE WHEN d.change IN ('first name', 'both names') THEN 'Anna' ELSE c.first_name END,
+	last_name = CASE WHEN d.change IN ('last name', 'both names') THEN 'Leigh' ELSE c.last_name END,
+	date_of_birth = CASE d.change WHEN 'birth date' THEN c.date_of_birth + 1000 WHEN 'no birth date' THEN NULL ELSE c.date_of_birth END,
+	middle_name = CASE d.change WHEN 'middle name' THEN 'Sue' WHEN 'to an initial' THEN 'R.' ELSE c.middle_name END,
+	suffix = CASE d.change WHEN 'suffix' THEN 'III' ELSE c.suffix END, changed_at = now()
+FROM regress_match.drift d WHERE d.side = 'listed' AND c.kinderconnect_child_id = d.id;
+SELECT kinderconnect._match('o');
+SELECT d.change, string_agg(DISTINCT coalesce(k.flag, 'stands'), ', ') FILTER (WHERE d.made = 'by names') AS "by names",
+	string_agg(DISTINCT coalesce(k.flag, 'stands'), ', ') FILTER (WHERE d.made = 'by id') AS "by id",
+	string_agg(DISTINCT coalesce(k.flag, 'stands'), ', ') FILTER (WHERE d.made = 'by a person') AS "by a person"
+FROM regress_match.drift d JOIN kinderconnect.child_link k ON k.kinderconnect_child_id = d.id AND k.ended_at IS NULL GROUP BY d.change ORDER BY d.change COLLATE "C";
+-- who says that it is still the child ends the flag of a name, not of a birth date
+\o /dev/null
+SELECT kinderconnect.link_child('o', 'A', id, id, 'asked') FROM regress_match.drift WHERE side = 'in Manage' AND made = 'by names';
+SELECT kinderconnect._match('o');
+\o
+SELECT d.change, coalesce(k.flag, 'stands') AS flag FROM regress_match.drift d JOIN kinderconnect.child_link k ON k.kinderconnect_child_id = d.id AND k.ended_at IS NULL
+WHERE d.side = 'in Manage' AND d.made = 'by names' ORDER BY d.change COLLATE "C";
+
 -- The location of a provider: a stored id, else name and ZIP, one answer only;
 -- what is configured wins.
 INSERT INTO kinderconnect.customer (organization_id, customer_id, status) VALUES ('o', 'C', 'active');

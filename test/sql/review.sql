@@ -142,6 +142,14 @@ DELETE FROM kinderconnect.listed_authorization WHERE kinderconnect_child_id = 'a
 SELECT pg_temp.listed('a1 merged', 'Robert', 'King', '2020-02-01', suffix => 'Jr');
 SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT kinderconnect_child_id, child_id, method, end_reason FROM kinderconnect.child_link WHERE child_id = 'a1' ORDER BY ended_at;
+-- and if the old one comes back instead of it, a person decides
+SAVEPOINT merged;
+DELETE FROM kinderconnect.listed_authorization WHERE kinderconnect_child_id = 'a1 merged';
+INSERT INTO kinderconnect.listed_authorization VALUES ('o', 'A', 'P1', date_trunc('month', (now() AT TIME ZONE 'America/New_York')::date), 'a1', '');
+UPDATE kinderconnect.child SET unlinked_because = 'not_matched_yet' WHERE kinderconnect_child_id = 'a1';
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
+SELECT kinderconnect_child_id, status, child_id, candidates FROM kinderconnect.child_match_status WHERE kinderconnect_child_id LIKE 'a1%' ORDER BY 1;
+ROLLBACK TO merged;
 -- while both are listed, nothing is taken over
 SELECT pg_temp.listed('a2 again', 'Robert', 'Kong III', '2020-02-02');
 SELECT kinderconnect._match('o'), kinderconnect._score('o');

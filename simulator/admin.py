@@ -43,6 +43,7 @@ class Admin:
             ("GET", "faults"): self._show_faults,
             ("GET", "wait"): self._wait,
             ("POST", "faults"): self._set_faults,
+            ("POST", "merge"): self._merge,
             ("POST", "patch"): self._patch,
             ("POST", "release"): self._release,
             ("POST", "reset"): self._reset,
@@ -118,6 +119,14 @@ class Admin:
             raise BadRequest("no such group")
         group.patch(value)
         return self._json({})
+
+    async def _merge(self, _query, value):
+        keys = ("groupId", "agencyId", "childId", "intoChildId")
+        _keys(value, keys)
+        if len(value) < len(keys):
+            raise BadRequest(f"{min(set(keys) - value.keys())} is missing")
+        moved = self.simulator.store.merge(*(str(value[key]) for key in keys))
+        return self._json({"moved": moved})
 
     async def _release(self, _query, _value):
         return self._json({"released": self.simulator.release()})

@@ -487,6 +487,21 @@ class Store:
                 return "OVERLAPPING_SESSIONS"
         return None
 
+    def merge(self, group_key, agency_key, child_id, into_id):
+        """What is held for a child is another one's, unless that has the day;
+        answers how many days."""
+        moved = 0
+        for (group, agency, _provider), days in self.held.items():
+            if (group, agency) != (group_key, agency_key):
+                continue
+            for day, child in [key for key in days if key[1] == child_id]:
+                held = days.pop((day, child))
+                if (day, into_id) not in days:
+                    days[day, into_id] = held._replace(
+                        record=held.record._replace(child_id=into_id))
+                    moved += 1
+        return moved
+
     def readback(self, group_key, agency_key, provider_key, first, last):
         days = self.held.get((group_key, agency_key, provider_key), {})
         return [days[key] for key in sorted(days) if first <= key[0] <= last]

@@ -104,6 +104,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._location_zones(text), kinderconnect._attendance(text, date), kinderconnect._note_zones(text), kinderconnect._attendance_problems(text),
 	kinderconnect._planned(text, text, text, date, date, boolean, timestamptz), kinderconnect._plan(text, text, text, date, date),
 	kinderconnect._settle(text, text[], text, text[], text[]), kinderconnect._recover(text),
+	kinderconnect._merged_days(text), kinderconnect._take_over_merged(bigint, kinderconnect.call_outcome),
 	kinderconnect._new_batch(bigint, text, text, text, text, boolean, boolean, text[]),
 	kinderconnect._differences(bigint, text, text, text, date, date), kinderconnect._providers_to_compare(text),
 	kinderconnect._ask_comparison(bigint, text, text, text, date, date),

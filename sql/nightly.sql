@@ -252,14 +252,24 @@ CREATE FUNCTION kinderconnect._unknown_to_resolve(run bigint)
 	RETURNS TABLE (organization_id text, agency_id text, provider_id text, from_date date, to_date date, can_ask boolean)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT l.organization_id, l.agency_id, l.provider_id, min(l.service_date), max(l.service_date),
-		kinderconnect._speaks(l.organization_id, 'readback')
-	FROM kinderconnect._at_work(run) w(organization_id)
-	JOIN kinderconnect.ledger l ON l.organization_id = w.organization_id AND l.state = 'unknown'
-	GROUP BY l.organization_id, l.agency_id, l.provider_id
-	ORDER BY l.organization_id, l.agency_id, l.provider_id;
+	SELECT d.organization_id, d.agency_id, d.provider_id, min(d.service_date), max(d.service_date),
+		kinderconnect._speaks(d.organization_id, 'readback')
+	FROM (SELECT l.organization_id, l.agency_id, l.provider_id, l.service_date
+		FROM kinderconnect._at_work(run) w(organization_id)
+		JOIN kinderconnect.ledger l ON l.organization_id = w.organization_id AND l.state = 'unknown'
+		UNION ALL
+		SELECT w.organization_id, m.agency_id, m.provider_id, m.service_date
+		FROM kinderconnect._at_work(run) w(organization_id)
+		JOIN kinderconnect.run r ON r.run_id = run
+		CROSS JOIN LATERAL kinderconnect._merged_days(w.organization_id) m
+		WHERE kinderconnect._speaks(w.organization_id, 'readback')
+			AND m.agency_id = coalesce(r.scope ->> 'agency_id', m.agency_id) AND m.provider_id = coalesce(r.scope ->> 'provider_id', m.provider_id)
+			AND m.service_date BETWEEN coalesce((r.scope ->> 'from_date')::date, '-infinity') AND coalesce((r.scope ->> 'to_date')::date, 'infinity')) d
+	GROUP BY d.organization_id, d.agency_id, d.provider_id
+	ORDER BY d.organization_id, d.agency_id, d.provider_id;
 END;
-COMMENT ON FUNCTION kinderconnect._unknown_to_resolve(bigint) IS 'providers with records whose answer was lost, and the dates these span';
+COMMENT ON FUNCTION kinderconnect._unknown_to_resolve(bigint) IS
+'providers with records whose answer was lost, or with days held as merged_child of which the service can be asked, and the dates these span';
 
 -- A provider that is barred is sent nothing new; what waits of it stays.
 CREATE FUNCTION kinderconnect._providers_to_send(run bigint, agency text, provider text, from_date date, to_date date)

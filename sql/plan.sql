@@ -360,7 +360,9 @@ BEGIN
 		SELECT n.* FROM kinderconnect._links(organization) n WHERE foresee
 	), merged AS (
 		-- accepted under the id that this one took the place of
-		SELECT DISTINCT k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date AS day
+		SELECT k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date AS day,
+			string_agg(DISTINCT format('as %s: %s, accepted %s', d.kinderconnect_child_id, d.accepted_content,
+				to_char(d.accepted_at AT TIME ZONE coalesce(s.zone, 'Pacific/Honolulu'), 'YYYY-MM-DD')), '; ') AS facts
 		FROM (SELECT k.agency_id, k.kinderconnect_child_id, o.kinderconnect_child_id AS formerly
 			FROM link k
 			JOIN kinderconnect.child_link o ON (o.organization_id, o.agency_id, o.child_id) = (organization, k.agency_id, k.child_id)
@@ -369,6 +371,8 @@ BEGIN
 			SELECT k.agency_id, k.kinderconnect_child_id, k.formerly FROM link k WHERE k.formerly IS NOT NULL) k
 		JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.kinderconnect_child_id)
 			= (organization, k.agency_id, k.formerly) AND d.service_date >= since AND d.accepted_content IS NOT NULL
+		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
+		GROUP BY k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date
 	), said AS MATERIALIZED (
 		-- what stands now, and what vanished and has not come back, up to the
 		-- day it vanished
@@ -546,7 +550,7 @@ BEGIN
 			coalesce(a.closures, 0) + (z.day IS NOT NULL)::integer AS closures,
 			m.code AS reason_code,
 			EXISTS (SELECT FROM kinderconnect.absence_reason l WHERE l.agency_id = d.agency_id) AS reasons_listed,
-			x.day IS NOT NULL AS merged,
+			CASE WHEN e.accepted_content IS NULL THEN x.facts END AS merged,
 			w.rivals > 0 AS rival_here, w.came_elsewhere > 0 AS came_elsewhere, w.noted_elsewhere > 0 AS noted_elsewhere,
 			w.known_elsewhere > 0 AS known_elsewhere, w.others, greatest(n.modified_at, a.modified_at) AS modified_at,
 			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AND a.unknown IS NULL AS silent, a.unknown,
@@ -578,7 +582,7 @@ BEGIN
 				WHEN f.barred IS NOT NULL THEN f.barred
 				WHEN f.child_id IS NULL THEN 'unmatched'
 				WHEN f.flag <> 'name_changed' THEN f.flag
-				WHEN f.merged THEN 'merged_child'
+				WHEN f.merged IS NOT NULL THEN 'merged_child'
 				WHEN NOT f.covered AND f.ended < f.day THEN 'authorization_ended'
 				WHEN NOT f.covered THEN 'not_authorized'
 				WHEN NOT f.authorized THEN 'not_authorized_weekday'
@@ -683,6 +687,7 @@ BEGIN
 					WHEN j.verdict = '!absence_reason' THEN j.manage_reason
 					WHEN j.verdict = '!unknown_kind' THEN j.unknown
 					WHEN j.verdict IN ('!two_providers', '!other_provider') THEN 'provider ' || j.others
+					WHEN j.verdict = '!merged_child' THEN j.merged
 					WHEN j.verdict = '!source_shrank' THEN format('%s of %s accepted days', j.voids, j.held_there)
 				END,
 				j.facts, CASE WHEN j.verdict <> '!absence_reason' THEN nullif(j.absences, 0) || ' absence(s)' END, nullif(j.closures, 0) || ' closure(s)', j.crossing), '')

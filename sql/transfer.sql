@@ -269,8 +269,12 @@ BEGIN
 		WITH claimed AS (
 			SELECT d.ctid AS tid, d.kinderconnect_child_id, d.service_date, coalesce(d.kind, 'void') AS kind,
 				d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis,
+				-- a day that was taken over may be there under a record that is not ours
 				coalesce(d.child_id, (SELECT a.child_id FROM kinderconnect.ledger a
-					WHERE (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id))) AS child_id,
+					WHERE (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id)),
+					(SELECT k.child_id FROM kinderconnect.child_link k
+					WHERE (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+					ORDER BY k.linked_at DESC LIMIT 1)) AS child_id,
 				coalesce(CASE WHEN d.record_id IS NOT NULL THEN (SELECT l.record_id FROM kinderconnect.ledger l
 					WHERE (l.organization_id, l.record_id) = (d.organization_id, d.record_id) AND l.state = 'not_taken'
 						AND l.content = coalesce(d.content, 'void') AND (l.child_id = d.child_id) IS NOT FALSE) END,
@@ -571,6 +575,93 @@ $$;
 COMMENT ON FUNCTION kinderconnect._repeat_unknown(bigint, text, text, text) IS
 'puts the unknown records of a provider into waiting batches again, same ids and content';
 
+-- Days that the service accepted under an id that it has merged into another
+-- since. Without a provider's row or beyond the horizon nothing is asked.
+CREATE FUNCTION kinderconnect._merged_days(organization text)
+	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, former_id text)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT DISTINCT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date, f.kinderconnect_child_id
+	FROM kinderconnect.organization g
+	JOIN kinderconnect.child_link o ON o.organization_id = g.organization_id AND o.end_reason LIKE 'merged into %'
+	JOIN kinderconnect.child_link k ON (k.organization_id, k.agency_id, k.child_id) = (o.organization_id, o.agency_id, o.child_id)
+		AND k.ended_at IS NULL AND o.end_reason = 'merged into ' || k.kinderconnect_child_id
+	JOIN kinderconnect.provider_standing p ON (p.organization_id, p.agency_id) = (k.organization_id, k.agency_id) AND p.barred IS NULL
+	JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id)
+			= (p.organization_id, p.agency_id, p.provider_id, k.kinderconnect_child_id)
+		AND d.state = 'held' AND d.reason = 'merged_child' AND d.accepted_content IS NULL
+	JOIN kinderconnect.child_day f ON (f.organization_id, f.agency_id, f.provider_id, f.kinderconnect_child_id, f.service_date)
+			= (o.organization_id, o.agency_id, d.provider_id, o.kinderconnect_child_id, d.service_date)
+		AND f.state = 'held' AND f.accepted_content IS NOT NULL AND NOT f.void_wanted
+	WHERE g.organization_id = organization
+		AND d.service_date >= greatest((now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer, g.first_enabled - g.backfill_days);
+END;
+COMMENT ON FUNCTION kinderconnect._merged_days(text) IS
+'days held as merged_child, and the id under which the service accepted them';
+
+-- What it accepted under the former id and holds under the new one is the new
+-- one's; what else it says leaves the day to a person.
+CREATE FUNCTION kinderconnect._take_over_merged(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	taken_at timestamptz := clock_timestamp();
+BEGIN
+	WITH there AS MATERIALIZED (
+		SELECT w.kinderconnect_child_id, w.service_date, min(w.record_id) AS record_id,
+			min(kinderconnect.content(w.kind, w.session_in, w.session_out, w.absence_reason)) AS content
+		FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w
+		GROUP BY w.kinderconnect_child_id, w.service_date
+		HAVING count(*) = 1
+	), same AS MATERIALIZED (
+		SELECT DISTINCT ON (m.kinderconnect_child_id, m.service_date) m.kinderconnect_child_id, m.service_date, m.former_id,
+			f.accepted_kind, f.accepted_in, f.accepted_out, f.accepted_reason, f.accepted_content, f.accepted_record_id, t.record_id,
+			EXISTS (SELECT FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w
+				WHERE (w.kinderconnect_child_id, w.service_date) = (m.former_id, m.service_date)) AS twice
+		FROM kinderconnect._merged_days(outcome.organization_id) m
+		JOIN kinderconnect.child_day f ON (f.organization_id, f.agency_id, f.provider_id, f.kinderconnect_child_id, f.service_date)
+			= (outcome.organization_id, m.agency_id, m.provider_id, m.former_id, m.service_date)
+		JOIN there t ON (t.kinderconnect_child_id, t.service_date, t.content) = (m.kinderconnect_child_id, m.service_date, f.accepted_content)
+		WHERE (m.agency_id, m.provider_id) = (outcome.agency_id, outcome.provider_id)
+		ORDER BY m.kinderconnect_child_id, m.service_date, m.former_id
+	), touched AS MATERIALIZED (
+		SELECT s.kinderconnect_child_id, s.service_date,
+			format('the service holds it as record %s, accepted as child %s', coalesce(s.record_id, s.accepted_record_id), s.former_id) AS detail
+		FROM same s
+		UNION ALL
+		SELECT s.former_id, s.service_date, 'the service holds it as child ' || s.kinderconnect_child_id
+		FROM same s WHERE NOT s.twice
+	), step AS (
+		INSERT INTO kinderconnect.child_day_step
+			(organization_id, agency_id, provider_id, kinderconnect_child_id, service_date, at, run_id,
+			was_state, was_reason, was_detail, was_content, was_modified_at, state, reason, detail, content, modified_at)
+		SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date, taken_at, run,
+			d.state, d.reason, d.detail, d.content, d.modified_at, d.state, d.reason, t.detail, d.content, d.modified_at
+		FROM touched t
+		JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+			= (outcome.organization_id, outcome.agency_id, outcome.provider_id, t.kinderconnect_child_id, t.service_date)
+	), gone AS (
+		UPDATE kinderconnect.child_day d
+		SET accepted_kind = NULL, accepted_in = NULL, accepted_out = NULL, accepted_reason = NULL, accepted_content = NULL,
+			accepted_record_id = NULL, accepted_at = NULL, changed_at = now()
+		FROM same s
+		WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+				= (outcome.organization_id, outcome.agency_id, outcome.provider_id, s.former_id, s.service_date)
+			AND NOT s.twice
+	)
+	UPDATE kinderconnect.child_day d
+	SET accepted_kind = s.accepted_kind, accepted_in = s.accepted_in, accepted_out = s.accepted_out, accepted_reason = s.accepted_reason,
+		accepted_content = s.accepted_content, accepted_record_id = coalesce(s.record_id, s.accepted_record_id), accepted_at = taken_at,
+		changed_at = now()
+	FROM same s
+	WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+		= (outcome.organization_id, outcome.agency_id, outcome.provider_id, s.kinderconnect_child_id, s.service_date);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take_over_merged(bigint, kinderconnect.call_outcome) IS
+'days that the service accepted under an id and says it holds, the same, under the id that took its place are accepted days of that one; child_day_step tells';
+
 -- Unknown records, where the service can be asked: it holds a record or it
 -- does not. A void left nothing behind if it arrived. What it does not hold and
 -- had a word for, that word refused: sent again it would get the same.
@@ -603,10 +694,11 @@ BEGIN
 		PERFORM kinderconnect._settle(outcome.organization_id, answer.record_ids, answer.verdict,
 			CASE WHEN answer.verdict = 'rejected' THEN answer.codes END, CASE WHEN answer.verdict = 'rejected' THEN answer.messages END);
 	END LOOP;
+	PERFORM kinderconnect._take_over_merged(run, outcome);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._take_readback(bigint, kinderconnect.call_outcome) IS
-'settles the unknown records of a provider by what the service says it holds';
+'settles the unknown records of a provider by what the service says it holds, and takes over what it holds of merged children';
 
 -- The night never takes back by itself what it accepted under an authorization
 -- or link that is gone: that is a person's decision.

@@ -18,8 +18,8 @@ use Test::More;
 
 # every so many rounds nothing is the matter, and all has to agree exactly
 my $clean_every = 5;
-# edits touch the days that ended 1 to so many days ago, and one in three again
-# one of the so many that were edited last
+# edits touch the days that ended 1 to so many days ago, and one in three one of
+# the so many that were edited last, or were left under way by a night
 my $days = 12;
 my $remembered = 12;
 
@@ -322,6 +322,22 @@ sub works
 	return $job->{run}->pumpable;
 }
 
+# An edit is hardest to get right where it meets what is under way
+sub remember
+{
+	my ($self) = @_;
+	my $night = $self->{night};
+
+	push @{ $self->{recent} }, map { [ split /\|/ ] } split /\n/, $night->sql(qq{
+		SELECT o, student, ago FROM (
+			SELECT l.organization_id AS o, s.student, date '$self->{today}' - l.service_date AS ago
+			FROM kinderconnect.ledger l JOIN manage.student s ON (s.organization, s.child) = (l.organization_id, l.kinderconnect_child_id)
+			WHERE l.state IN ('sending', 'unknown')) l
+		WHERE ago BETWEEN 1 AND $days ORDER BY o COLLATE "C", student COLLATE "C", ago LIMIT $remembered});
+	splice @{ $self->{recent} }, 0, -$remembered if @{ $self->{recent} } > $remembered;
+	return;
+}
+
 # Ends all faults, and all calls that hang: what of them has not been processed
 # never will
 sub calm
@@ -386,6 +402,7 @@ sub round
 		$self->killed_night($how, $arguments, @faults);
 	}
 	$self->calm;
+	$self->remember;
 	if ($clean)
 	{
 		my @calmed;

@@ -78,13 +78,20 @@ CREATE TABLE kinderconnect.authorization (
 	known_from             timestamptz NOT NULL DEFAULT now(),
 	known_until            timestamptz NOT NULL DEFAULT 'infinity',
 	closed_as              text CHECK (closed_as IN ('changed', 'vanished')),
+	succeeded_at           timestamptz GENERATED ALWAYS AS (CASE closed_as WHEN 'changed' THEN known_until END) STORED,
 	PRIMARY KEY (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, known_from),
+	-- no gap: what changed has a row that says to what, from that moment on
+	CONSTRAINT authorization_no_gap FOREIGN KEY
+		(organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, succeeded_at)
+		REFERENCES kinderconnect.authorization DEFERRABLE INITIALLY DEFERRED,
 	CHECK (known_from < known_until),
 	CHECK ((known_until = 'infinity') = (closed_as IS NULL)),
-	-- the hash first, or each insert compares five texts all the way down
-	EXCLUDE USING gist (hashtextextended(kinderconnect_child_id || ' ' || authorization_id, 0) WITH =,
-		organization_id WITH =, agency_id WITH =, provider_id WITH =, kinderconnect_child_id WITH =,
-		authorization_id WITH =, tstzrange(known_from, known_until) WITH &&)
+	-- No overlap. By 128 bits of the four texts, which is the smaller index; and
+	-- by the texts themselves the gap's check would take it for its own.
+	CONSTRAINT authorization_no_overlap EXCLUDE USING gist (
+		hash_record_extended(ROW(agency_id, provider_id, kinderconnect_child_id, authorization_id), 0) WITH =,
+		hash_record_extended(ROW(agency_id, provider_id, kinderconnect_child_id, authorization_id), 1) WITH =,
+		organization_id WITH =, tstzrange(known_from, known_until) WITH &&)
 );
 COMMENT ON TABLE kinderconnect.authorization IS
 'authorizations as history: each row is what the service said from known_from until known_until; what it says now has known_until infinity';
@@ -100,6 +107,7 @@ COMMENT ON COLUMN kinderconnect.authorization.days IS 'weekdays of care, MO to S
 COMMENT ON COLUMN kinderconnect.authorization.known_from IS 'when the service was first seen to say so';
 COMMENT ON COLUMN kinderconnect.authorization.known_until IS 'when it was first seen to say otherwise; infinity: it still does';
 COMMENT ON COLUMN kinderconnect.authorization.closed_as IS 'changed: the next row says to what; vanished: it was no longer listed. Its days before that stay authorized';
+COMMENT ON COLUMN kinderconnect.authorization.succeeded_at IS 'known_until, where it changed: the known_from of the next row';
 
 CREATE TABLE kinderconnect.listed_authorization (
 	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
@@ -266,6 +274,10 @@ BEGIN
 			WHERE (a.organization_id, a.agency_id, a.provider_id) = (org, agency, provider) AND a.known_until = 'infinity'
 				AND (a.kinderconnect_child_id, a.authorization_id) = (r.kinderconnect_child_id, r.authorization_id))
 	ORDER BY r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part;
+
+	-- now, where it is this provider's error, and not when the run commits
+	SET CONSTRAINTS kinderconnect.authorization_no_gap IMMEDIATE;
+	SET CONSTRAINTS kinderconnect.authorization_no_gap DEFERRED;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._take_children(bigint, kinderconnect.call_outcome) IS

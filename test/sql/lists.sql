@@ -35,3 +35,79 @@ SELECT * FROM pg_temp.accepted;
 SET LOCAL ROLE kinderconnect_admin;
 SELECT kinderconnect.accept_shrink('o');
 ROLLBACK;
+
+-- Authorizations as history. The replies are these rows, instead of those
+-- that the service sends; one that is torn is gone once the old row is closed.
+BEGIN;
+SET LOCAL client_min_messages = warning;
+\set VERBOSITY terse
+TRUNCATE kinderconnect.endpoint CASCADE;
+INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('e', 'kinderbridge', 'https://example.com');
+INSERT INTO kinderconnect.organization (organization_id, endpoint, group_id, group_password, first_enabled) VALUES ('o', 'e', 'g', 'p', '2020-01-01');
+INSERT INTO kinderconnect.provider (organization_id, agency_id, provider_id, configured) VALUES ('o', 'A', 'P1', true);
+INSERT INTO kinderconnect.run (run_id, scope, started_at) VALUES (0, '{}', now());
+INSERT INTO kinderconnect.run_organization (organization_id, run_id, locked) VALUES ('o', 0, true);
+CREATE TEMPORARY TABLE reply (child text, id text, begins date, ends date, units text, days text[], torn boolean);
+CREATE OR REPLACE FUNCTION kinderconnect._children_reply(ticket bigint)
+	RETURNS TABLE (ordinal integer, part integer, kinderconnect_child_id text, first_name text, middle_name text, last_name text,
+		suffix text, date_of_birth date, subsidized boolean, authorization_id text, begin_date date, end_date date,
+		units_of_care text, days text[], trouble text, sound boolean)
+	LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	RETURN QUERY SELECT (row_number() OVER (ORDER BY r.child, r.id))::integer, 1, r.child, 'Ana', NULL, 'Lee', NULL, date '2020-01-01', true,
+		r.id, r.begins, r.ends, r.units, r.days, NULL, true FROM pg_temp.reply r WHERE r.torn IS NOT TRUE
+		OR EXISTS (SELECT FROM kinderconnect.authorization a WHERE a.kinderconnect_child_id = r.child AND a.closed_as IS NULL);
+END;
+$$;
+CREATE FUNCTION pg_temp.night() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	outcome kinderconnect.call_outcome;
+	today   date := now() AT TIME ZONE 'America/New_York';
+BEGIN
+	outcome.organization_id := 'o';
+	outcome.operation := 'children';
+	outcome.agency_id := 'A';
+	outcome.provider_id := 'P1';
+	outcome.month := today;
+	outcome.ok := true;
+	outcome.entries := (SELECT count(*) FROM pg_temp.reply);
+	PERFORM kinderconnect._take_children(0, outcome);
+	RETURN format('%s vanished', kinderconnect._close_vanished(0, 'o', date_trunc('month', today)::date, NULL));
+END;
+$$;
+INSERT INTO pg_temp.reply SELECT 'c' || n, 'a', '2020-01-01', NULL, '5', NULL FROM generate_series(1, 3) n;
+SELECT pg_temp.night();
+SELECT pg_temp.night();
+UPDATE pg_temp.reply SET units = '3' WHERE child = 'c1';
+DELETE FROM pg_temp.reply WHERE child = 'c2';
+SELECT pg_temp.night();
+UPDATE pg_temp.reply SET days = '{MO}' WHERE child = 'c1';
+INSERT INTO pg_temp.reply VALUES ('c2', 'a', '2020-01-01', NULL, '4');
+SELECT pg_temp.night();
+DELETE FROM pg_temp.reply WHERE child = 'c2';
+SELECT pg_temp.night();
+CREATE VIEW pg_temp.history AS SELECT kinderconnect_child_id AS child, row_number() OVER w AS n, units_of_care, days, closed_as,
+	known_from = lag(known_until) OVER w AS "at once", known_from > lag(known_until) OVER w AS "later"
+	FROM kinderconnect.authorization WINDOW w AS (PARTITION BY kinderconnect_child_id ORDER BY known_from) ORDER BY child, n;
+SELECT * FROM pg_temp.history;
+-- a change of which only the half would be written fails where it is made,
+-- and not when the run commits
+UPDATE pg_temp.reply SET units = '2', torn = true WHERE child = 'c1';
+SELECT pg_temp.night();
+SELECT * FROM pg_temp.history WHERE child = 'c1';
+UPDATE pg_temp.reply SET torn = false;
+SELECT pg_temp.night();
+SELECT * FROM pg_temp.history WHERE child = 'c1';
+-- nobody writes a gap or an overlap, nor takes out of the middle
+SET CONSTRAINTS ALL IMMEDIATE;
+UPDATE kinderconnect.authorization SET known_until = known_until - interval '1 microsecond' WHERE kinderconnect_child_id = 'c1' AND units_of_care = '5';
+UPDATE kinderconnect.authorization SET known_until = known_until + interval '1 microsecond' WHERE kinderconnect_child_id = 'c1' AND units_of_care = '5';
+UPDATE kinderconnect.authorization SET known_from = known_from + interval '1 microsecond' WHERE kinderconnect_child_id = 'c1' AND units_of_care = '2';
+UPDATE kinderconnect.authorization SET known_until = clock_timestamp(), closed_as = 'changed' WHERE kinderconnect_child_id = 'c3';
+DELETE FROM kinderconnect.authorization WHERE kinderconnect_child_id = 'c1' AND units_of_care = '2';
+INSERT INTO kinderconnect.authorization (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, known_from)
+VALUES ('o', 'A', 'P1', 'c3', 'a', '2020-01-01', clock_timestamp());
+-- the beginning may age away
+DELETE FROM kinderconnect.authorization WHERE kinderconnect_child_id = 'c1' AND units_of_care = '5';
+SELECT * FROM pg_temp.history WHERE child = 'c1';
+ROLLBACK;

@@ -36,6 +36,9 @@ COMMENT ON COLUMN kinderconnect.child_link.end_reason IS 'why';
 CREATE UNIQUE INDEX child_link_in_force ON kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id) WHERE ended_at IS NULL;
 CREATE INDEX child_link_new ON kinderconnect.child_link (organization_id) WHERE ended_at IS NULL AND differing IS NULL;
 CREATE UNIQUE INDEX child_link_in_force_in_manage ON kinderconnect.child_link (organization_id, agency_id, child_id) WHERE ended_at IS NULL;
+CREATE INDEX child_link_by_manage ON kinderconnect.child_link (organization_id, child_id) WHERE ended_at IS NULL;
+CREATE INDEX child_link_ended ON kinderconnect.child_link (organization_id, kinderconnect_child_id) WHERE ended_at IS NOT NULL;
+CREATE INDEX listed_authorization_by_child ON kinderconnect.listed_authorization (organization_id, kinderconnect_child_id);
 
 -- What the last match rested on besides the two sides' children. Where it is
 -- no longer so, or there was none, more children are due than have changed.
@@ -94,7 +97,7 @@ COMMENT ON FUNCTION kinderconnect._middle_agrees(text, text) IS 'whether two mid
 -- person has parted stays parted.
 CREATE FUNCTION kinderconnect._new_links(organization text, read boolean DEFAULT false, since timestamptz DEFAULT '-infinity')
 	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, method text, unlinked_because text)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_custom_plan
 	SET enable_nestloop = off
@@ -102,7 +105,31 @@ CREATE FUNCTION kinderconnect._new_links(organization text, read boolean DEFAULT
 	SET jit = off
 AS $$
 #variable_conflict use_column
+DECLARE
+	-- the ids of wanted, where they are few: each is looked up by itself
+	few text[];
 BEGIN
+	IF since > '-infinity' AND EXISTS (SELECT FROM kinderconnect.match_state s WHERE s.organization_id = organization) THEN
+		few := ARRAY(SELECT c.kinderconnect_child_id FROM kinderconnect.child c
+			WHERE c.organization_id = organization
+				AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
+			LIMIT 5001);
+		IF cardinality(few) <= 5000 THEN
+			PERFORM set_config('enable_nestloop', 'on', true);
+			few := few || ARRAY(SELECT o.kinderconnect_child_id
+				FROM (SELECT DISTINCT n.date_of_birth, n.last_key, n.first_key
+					FROM kinderconnect.child c
+					JOIN kinderconnect.known_child m ON (m.organization_id, m.date_of_birth, m.last_key, m.first_key)
+						= (organization, c.date_of_birth, c.last_key, c.first_key)
+					JOIN kinderconnect.known_child n ON (n.organization_id, n.child_id) = (organization, m.child_id)
+					WHERE c.organization_id = organization
+						AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))) n
+				JOIN kinderconnect.child o ON (o.organization_id, o.date_of_birth, o.last_key, o.first_key)
+					= (organization, n.date_of_birth, n.last_key, n.first_key));
+		ELSE
+			few := NULL;
+		END IF;
+	END IF;
 	RETURN QUERY
 	WITH near AS (
 		-- names and birth dates of whom a due one may be, in each of their rows
@@ -126,16 +153,18 @@ BEGIN
 		WHERE since > '-infinity' AND c.organization_id = organization AND c.changed_at < since
 			AND c.unlinked_because NOT IN ('not_matched_yet', 'several_at_service', 'already_linked')
 			AND (c.date_of_birth, c.last_key, c.first_key) IN (SELECT * FROM near)
-	), manage AS MATERIALIZED (
+	), now AS MATERIALIZED (
+		SELECT * FROM kinderconnect._manage_now(organization) WHERE NOT read AND EXISTS (SELECT FROM wanted)
+	), manage AS NOT MATERIALIZED (
 		SELECT m.child_id, m.location_id, m.date_of_birth, m.active, m.first_key, m.middle_key, m.last_key, m.suffix_key
 		FROM kinderconnect.known_child m
-		WHERE read AND m.organization_id = organization AND EXISTS (SELECT FROM wanted)
+		WHERE read AND m.organization_id = organization
 		UNION ALL
-		SELECT * FROM kinderconnect._manage_now(organization) WHERE NOT read AND EXISTS (SELECT FROM wanted)
+		SELECT n.child_id, n.location_id, n.date_of_birth, n.active, n.first_key, n.middle_key, n.last_key, n.suffix_key FROM now n
 	), ended AS (
 		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.end_reason LIKE 'merged into %' AS merged
 		FROM kinderconnect.child_link k
-		WHERE k.organization_id = organization AND k.ended_at IS NOT NULL
+		WHERE k.organization_id = organization AND k.ended_at IS NOT NULL AND (few IS NULL OR k.kinderconnect_child_id = ANY (few))
 		UNION
 		SELECT r.agency_id, r.kinderconnect_child_id, r.child_id, false
 		FROM kinderconnect.parted_pair r
@@ -144,7 +173,7 @@ BEGIN
 		SELECT DISTINCT l.agency_id, l.kinderconnect_child_id, p.location_id
 		FROM kinderconnect.listed_authorization l
 		JOIN kinderconnect.provider p ON (p.organization_id, p.agency_id, p.provider_id) = (l.organization_id, l.agency_id, l.provider_id)
-		WHERE l.organization_id = organization AND p.location_id IS NOT NULL
+		WHERE l.organization_id = organization AND p.location_id IS NOT NULL AND (few IS NULL OR l.kinderconnect_child_id = ANY (few))
 	), stored AS (
 		SELECT s.agency_id, s.kinderconnect_child_id, s.child_id,
 			bool_or((nullif(w.first_key, '') = m.first_key IS TRUE)::integer + (nullif(w.last_key, '') = m.last_key IS TRUE)::integer
@@ -375,6 +404,19 @@ $$;
 COMMENT ON FUNCTION kinderconnect._links(text) IS
 'the links in force and those that _match() would make, each with the flag it deserves now, and the children that stay without one; formerly is an id that the agency merged into this one since the last match. Changes nothing';
 
+CREATE FUNCTION kinderconnect._few_changed(organization text, since timestamptz, changed text[]) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT since > '-infinity' AND coalesce(cardinality(changed), 0) <= 5000
+		-- the first night has no statistics
+		AND EXISTS (SELECT FROM kinderconnect.match_state s WHERE s.organization_id = organization)
+		AND (SELECT count(*) <= 5000 FROM (SELECT FROM kinderconnect.child c WHERE c.organization_id = organization AND c.changed_at >= since LIMIT 5001) c)
+		AND (SELECT count(*) <= 5000 FROM (SELECT FROM kinderconnect.child_link k
+			WHERE k.organization_id = organization AND k.ended_at IS NULL AND k.differing IS NULL LIMIT 5001) k);
+END;
+COMMENT ON FUNCTION kinderconnect._few_changed(text, timestamptz, text[]) IS
+'whether so few children changed, changed naming those of Manage, that each is better looked up by itself';
+
 -- changed: the children of Manage that are not as they were.
 CREATE FUNCTION kinderconnect._flag_links(organization text, since timestamptz, changed text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -384,6 +426,9 @@ CREATE FUNCTION kinderconnect._flag_links(organization text, since timestamptz, 
 	SET jit = off
 AS $$
 BEGIN
+	IF kinderconnect._few_changed(organization, since, changed) THEN
+		PERFORM set_config('enable_nestloop', 'on', true);
+	END IF;
 	UPDATE kinderconnect.child_link k SET flag = s.flag, differing = coalesce(k.differing, s.differing)
 	FROM (
 		SELECT DISTINCT ON (k.agency_id, k.kinderconnect_child_id) k.agency_id, k.kinderconnect_child_id, d.differing, f.flag
@@ -393,7 +438,14 @@ BEGIN
 		CROSS JOIN LATERAL (SELECT kinderconnect._differing(c, m.date_of_birth, m.first_key, m.middle_key, m.last_key, m.suffix_key) AS differing) d
 		CROSS JOIN LATERAL (SELECT kinderconnect._flag(k.method, k.differing, d.differing, c.date_of_birth = m.date_of_birth IS NOT NULL, m.child_id IS NULL) AS flag) f
 		WHERE k.organization_id = organization AND k.ended_at IS NULL
-			AND (c.changed_at >= since OR k.differing IS NULL OR k.child_id = ANY (changed))
+			AND (k.agency_id, k.kinderconnect_child_id) IN (
+				SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child n WHERE n.organization_id = organization AND n.changed_at >= since
+				UNION ALL
+				SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child_link n
+				WHERE n.organization_id = organization AND n.ended_at IS NULL AND n.differing IS NULL
+				UNION ALL
+				SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child_link n
+				WHERE n.organization_id = organization AND n.ended_at IS NULL AND n.child_id = ANY (changed))
 		ORDER BY k.agency_id, k.kinderconnect_child_id, f.flag DESC NULLS FIRST, cardinality(d.differing), d.differing) s
 	WHERE k.organization_id = organization AND k.ended_at IS NULL
 		AND (k.agency_id, k.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id)
@@ -470,12 +522,19 @@ BEGIN
 	INTO changed, born, lasts, firsts
 	FROM kinderconnect._read_children(organization, since > '-infinity') r;
 	IF since > '-infinity' THEN
+		IF kinderconnect._few_changed(organization, since, changed) THEN
+			PERFORM set_config('enable_nestloop', 'on', true);
+		END IF;
 		UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
 		WHERE c.organization_id = organization AND c.unlinked_because <> 'not_matched_yet'
-			AND ((present.sites, present.stored_ids) IS DISTINCT FROM (last.sites, last.stored_ids)
-				OR (c.date_of_birth, c.last_key, c.first_key) IN (SELECT * FROM unnest(born, lasts, firsts))
-				OR (c.agency_id, c.kinderconnect_child_id) IN (SELECT i.agency_id, i.kinderconnect_child_id
-					FROM kinderconnect._stored_ids(organization) i WHERE i.child_id = ANY (changed)));
+			AND (present.sites, present.stored_ids) IS DISTINCT FROM (last.sites, last.stored_ids);
+		UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+		WHERE c.organization_id = organization AND c.unlinked_because <> 'not_matched_yet'
+			AND (c.date_of_birth, c.last_key, c.first_key) IN (SELECT * FROM unnest(born, lasts, firsts));
+		UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+		WHERE c.organization_id = organization AND c.unlinked_because <> 'not_matched_yet'
+			AND (c.agency_id, c.kinderconnect_child_id) IN (SELECT i.agency_id, i.kinderconnect_child_id
+				FROM kinderconnect._stored_ids(organization) i WHERE i.child_id = ANY (changed));
 		PERFORM kinderconnect._unscore(organization, since, changed, born, lasts);
 	END IF;
 

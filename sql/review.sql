@@ -151,7 +151,8 @@ COMMENT ON FUNCTION kinderconnect._sound(text) IS 'how a folded name sounds in E
 CREATE FUNCTION kinderconnect._few_to_score(organization text) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT count(*) <= 1000
+	-- the first night has no statistics
+	SELECT EXISTS (SELECT FROM kinderconnect.score_state t WHERE t.organization_id = organization) AND count(*) <= 1000
 	FROM (SELECT FROM kinderconnect.scored_child s WHERE s.organization_id = organization AND s.scored_at = '-infinity' LIMIT 1001) s;
 END;
 COMMENT ON FUNCTION kinderconnect._few_to_score(text) IS 'whether so few children are due for scoring that each is better looked up by itself';

@@ -106,7 +106,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._settle(text, text[], text, text[], text[]), kinderconnect._recover(text),
 	kinderconnect._merged_days(text), kinderconnect._take_over_merged(bigint, kinderconnect.call_outcome),
 	kinderconnect._new_batch(bigint, text, text, text, text, boolean, boolean, text[]),
-	kinderconnect._differences(bigint, text, text, text, date, date), kinderconnect._providers_to_compare(text),
+	kinderconnect._differences(bigint, text, text, text, date, date), kinderconnect._providers_to_compare(bigint, text),
 	kinderconnect._ask_comparison(bigint, text, text, text, date, date),
 	kinderconnect._take_comparison(bigint, kinderconnect.call_outcome),
 	kinderconnect._most_records(text, text, text), kinderconnect._next_batch(bigint, text, text, text, date, date), kinderconnect._send(text, text),

@@ -43,6 +43,7 @@ INSERT INTO kinderconnect.health_check VALUES
 	('window_closes', true, 'days', true, 3, 1, 'until the first child-day that is not accepted, and has something to say, is lost', 'See about_to_be_lost, column what_to_do.'),
 	('days_at_stake', true, 'child-days', false, 100, 1000, 'held or rejected, with something to say, and still in time', 'See held_ageing; each reason has its cure in held_summary.'),
 	('rejected', true, 'child-days', false, 1, NULL, 'that the service refused', 'See code and message of child_day where state = ''rejected''; retry().'),
+	('differences', true, 'child-days', false, 1, NULL, 'of which the service holds something else than we say it does', 'See comparison_difference, column what_to_do.'),
 	('review_backlog', true, 'children', false, 20, 200, 'subsidized and unmatched, or matched with a flag', 'See child_match_status and match_candidate; link_child() or reject_match().'),
 	('review_age', true, 'days', false, 7, 30, 'since the first of these was listed', 'See child_match_status and match_candidate; link_child() or reject_match().'),
 	('lists_set_aside', true, 'lists', false, 1, NULL, 'that shrank, and wait for a person or another night', 'See list_state; accept_shrink(organization_id) if that is right.');
@@ -235,6 +236,7 @@ WITH due AS MATERIALIZED (
 			WHERE k.organization_id = o.organization_id AND k.flag IS NOT NULL AND k.ended_at IS NULL) r) v
 	CROSS JOIN LATERAL (SELECT count(*) AS lists, min(l.set_aside_at) AS since FROM kinderconnect.list_state l
 		WHERE l.organization_id = o.organization_id AND l.set_aside_at IS NOT NULL) l
+	CROSS JOIN LATERAL (SELECT coalesce(sum(c.differences), 0) AS days FROM kinderconnect.comparison c WHERE c.organization_id = o.organization_id) f
 	CROSS JOIN LATERAL (VALUES
 		('last_success', extract(epoch FROM now() - coalesce(d.covered_at, o.first_enabled)) / 3600, coalesce(d.covered_at::timestamp(0)::text, 'none yet')),
 		('overdue', extract(epoch FROM now() - d.uncovered_since) / 3600, coalesce('since ' || d.uncovered_since::timestamp(0), 'no')),
@@ -248,6 +250,7 @@ WITH due AS MATERIALIZED (
 		('window_closes', extract(epoch FROM u.first_ends - now()) / 86400, coalesce('first on ' || u.first_ends::timestamp(0), 'none')),
 		('days_at_stake', u.days, u.days::text),
 		('rejected', u.rejected, u.rejected::text),
+		('differences', f.days, f.days::text),
 		('review_backlog', v.children, v.children::text),
 		('review_age', extract(epoch FROM now() - v.since) / 86400, coalesce('since ' || v.since::timestamp(0), 'none')),
 		('lists_set_aside', l.lists, concat(l.lists, ' since ' || l.since::timestamp(0)))

@@ -606,7 +606,7 @@ BEGIN
 		IF pg_catalog.num_nonnulls(agency_id, provider_id, from_date, to_date) OPERATOR(pg_catalog.=) 0 THEN
 			PERFORM kinderconnect._step(run, 'compare');
 			COMMIT;
-			FOR item IN SELECT w AS organization, c.* FROM kinderconnect._at_work(run) w, kinderconnect._providers_to_compare(w) c LOOP
+			FOR item IN SELECT w AS organization, c.* FROM kinderconnect._at_work(run) w, kinderconnect._providers_to_compare(run, w) c LOOP
 				EXIT steps WHEN NOT kinderconnect._goes_on(run);
 				PERFORM kinderconnect._ask_comparison(run, item.organization, item.agency_id, item.provider_id, item.from_date, item.to_date);
 				CALL kinderconnect._make_room(run);
@@ -621,7 +621,7 @@ BEGIN
 	failures := kinderconnect._account(run);
 	COMMIT;
 	PERFORM kinderconnect._close();
-	IF num_nonnulls(organization_id, agency_id, provider_id, from_date, to_date) OPERATOR(pg_catalog.=) 0 THEN
+	IF pg_catalog.num_nonnulls(organization_id, agency_id, provider_id, from_date, to_date) OPERATOR(pg_catalog.=) 0 THEN
 		CALL kinderconnect.purge();
 	END IF;
 	PERFORM kinderconnect._report(run, failures);

@@ -164,8 +164,8 @@ CREATE PROCEDURE kinderconnect.purge(batch_size integer DEFAULT 1000)
 	LANGUAGE plpgsql
 AS $$
 DECLARE
-	organization text;
-	purged       bigint;
+	organization pg_catalog.text;
+	purged       pg_catalog.int8;
 BEGIN
 	-- Inside a caller's transaction this fails, before anything is done.
 	COMMIT;

@@ -199,7 +199,7 @@ COMMENT ON COLUMN kinderconnect.comparison_difference.what_to_do IS 'the cure';
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.comparison', '');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.comparison_difference', '');
 
-CREATE FUNCTION kinderconnect._providers_to_compare(organization text)
+CREATE FUNCTION kinderconnect._providers_to_compare(run bigint, organization text)
 	RETURNS TABLE (agency_id text, provider_id text, from_date date, to_date date)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -208,13 +208,14 @@ BEGIN ATOMIC
 		(now() AT TIME ZONE 'Pacific/Honolulu')::date
 	FROM kinderconnect.organization o
 	JOIN kinderconnect.provider_standing p ON p.organization_id = o.organization_id AND p.barred IS NULL
+	JOIN kinderconnect.provider_clock k ON (k.organization_id, k.agency_id, k.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND k.run_id = run
 	LEFT JOIN kinderconnect.comparison c ON (c.organization_id, c.agency_id, c.provider_id) = (p.organization_id, p.agency_id, p.provider_id)
 	WHERE o.organization_id = organization AND kinderconnect._speaks(organization, 'readback')
 	ORDER BY c.asked_at NULLS FIRST, p.agency_id, p.provider_id
 	LIMIT kinderconnect.setting('compare_providers')::integer;
 END;
-COMMENT ON FUNCTION kinderconnect._providers_to_compare(text) IS
-'the providers of an organization that tonight compares, and the service dates: its horizon; none where the service cannot be asked what it holds';
+COMMENT ON FUNCTION kinderconnect._providers_to_compare(bigint, text) IS
+'the providers of an organization with a part in a run that it compares, and the service dates: its horizon; none where the service cannot be asked what it holds';
 
 CREATE FUNCTION kinderconnect._ask_comparison(run bigint, organization text, agency text, provider text, from_date date, to_date date) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -87,6 +87,9 @@ SELECT * FROM pg_temp.bad();
 DELETE FROM kinderconnect.list_state WHERE organization_id = 'regress_health';
 SELECT * FROM pg_temp.bad();
 
+INSERT INTO kinderconnect.comparison (organization_id, agency_id, provider_id, run_id, from_date, to_date, differences) VALUES ('regress_health', 'A-1', 'P1', 1, now(), now(), 2);
+SELECT * FROM pg_temp.bad();
+
 -- In all.
 CREATE FUNCTION pg_temp.whole(wanted text) RETURNS TABLE (check_name text, status text, number numeric, value text, what_to_do text) LANGUAGE sql AS $$
 	SELECT h.check_name, h.status, h.number, h.value, h.what_to_do FROM kinderconnect.health h WHERE h.organization_id IS NULL AND h.check_name = wanted

@@ -12,6 +12,7 @@ my %not_dumped = (
 	last_tick => 'of the server that ran it',
 	manage_column => 'shipped, not edited',
 	reason => 'shipped, not edited',
+	health_check => 'shipped, not edited',
 	rule => 'shipped, not edited');
 
 my $night = ready_night('dumps', organizations => { sunshine => 'G-SUN' });
@@ -45,9 +46,17 @@ $night->sql(q{
 is($night->night->{state}, '', 'a night');
 $night->sql(q{SELECT kinderconnect.link_child('sunshine', 'TX-28', '1002', 'S2'); UPDATE manage.visit SET departed = departed + interval '1 minute'});
 is($night->night->{state}, '', 'and another');
+# an authorization changes, and its former row stands before the one that it refers to
+$night->sql(q{
+	BEGIN;
+	UPDATE kinderconnect.authorization SET known_until = now(), closed_as = 'changed' WHERE kinderconnect_child_id = '1002' AND closed_as IS NULL;
+	INSERT INTO kinderconnect.authorization (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date, units_of_care, days)
+	SELECT organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date, units_of_care || '0', days
+	FROM kinderconnect.authorization WHERE kinderconnect_child_id = '1002' AND closed_as = 'changed';
+	COMMIT});
 
 my $tables = $night->sql(q{SELECT string_agg(format('SELECT %L, count(*), md5(string_agg(t::text, E''\n'' ORDER BY t::text COLLATE "C")) FROM kinderconnect.%I t', relname, relname), ' UNION ALL ' ORDER BY relname)
-	FROM pg_class WHERE relnamespace = 'kinderconnect'::regnamespace AND relkind IN ('r', 'v') AND relname NOT IN ('arming')});
+	FROM pg_class WHERE relnamespace = 'kinderconnect'::regnamespace AND relkind IN ('r', 'v') AND relname NOT IN ('arming', 'health', 'health_summary')});
 my $granted = q{SELECT n.name, x.grantee::regrole, x.privilege_type FROM (SELECT relname, relacl FROM pg_class WHERE relnamespace = 'kinderconnect'::regnamespace
 	UNION ALL SELECT oid::regprocedure::text, proacl FROM pg_proc WHERE pronamespace = 'kinderconnect'::regnamespace) n (name, acl), aclexplode(n.acl) x ORDER BY 1, 2, 3};
 $tables = "SET jit = off; $tables";
@@ -62,7 +71,7 @@ my %form = (
 	plain => [ [ 'pg_dump', '-f', "$dump.plain", @source ], sub { [ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dump.plain", '-d', $_[0] ] } ],
 	custom => [ [ 'pg_dump', '-Fc', '-f', "$dump.custom", @source ], sub { [ 'pg_restore', '--exit-on-error', '-d', $_[0], "$dump.custom" ] } ],
 	directory => [ [ 'pg_dump', '-Fd', '-j2', '-f', "$dump.directory", @source ], sub { [ 'pg_restore', '--exit-on-error', '-d', $_[0], "$dump.directory" ] } ],
-	inserts => [ [ 'pg_dump', '--column-inserts', '-f', "$dump.inserts", @source ], sub { [ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dump.inserts", '-d', $_[0] ] } ],
+	inserts => [ [ 'pg_dump', '--column-inserts', '-f', "$dump.inserts", @source ], sub { [ 'psql', '-X', '-q', '-1', '-v', 'ON_ERROR_STOP=1', '-f', "$dump.inserts", '-d', $_[0] ] } ],
 	apart => [ [ 'pg_dump', '--schema-only', '-f', "$dump.schema", @source ], sub { [ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dump.schema", '-d', $_[0] ] } ]);
 foreach my $form (sort keys %form)
 {

@@ -27,6 +27,11 @@ WHERE obj_description(p.oid, 'pg_proc') IS NULL;
 SELECT t.typname FROM pg_type t JOIN pg_class c ON c.oid = t.typrelid AND c.relkind = 'c'
 JOIN member m ON m.objid = t.oid WHERE obj_description(t.oid, 'pg_type') IS NULL;
 
+-- pg_upgrade refuses tables with columns of types whose oids it does not keep.
+SELECT r.relname, a.attname, a.atttypid::regtype FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid
+JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem
+WHERE r.relkind = 'r' AND NOT a.attisdropped AND a.attnum > 0 AND coalesce(e.typname, t.typname) ~ '^reg' AND coalesce(e.typname, t.typname) NOT IN ('regclass', 'regrole', 'regtype');
+
 -- Nothing is granted to PUBLIC.
 SELECT r.relname, a.privilege_type FROM relation r, aclexplode(r.relacl) a WHERE a.grantee = 0;
 SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid,

@@ -120,7 +120,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._ask(bigint, text, text, text, text, text, date, date, date), kinderconnect._dispatch(bigint, text, text, text, text),
 	kinderconnect._prepare(bigint, text, text, text, date, date),
 	kinderconnect._guarded(bigint, text, text, text, text, date, date), kinderconnect._customers_to_ask(bigint),
-	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint),
+	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
 	kinderconnect._providers_to_send(bigint, text, text, date, date), kinderconnect._take(bigint),
 	kinderconnect._account(bigint), kinderconnect._report(bigint, bigint)
 	TO kinderconnect_operator;
@@ -145,7 +145,7 @@ GRANT INSERT, UPDATE ON kinderconnect.organization, kinderconnect.provider, kind
 GRANT EXECUTE ON FUNCTION
 	kinderconnect.set_secret(text, text), kinderconnect.remove_secret(text), kinderconnect._has_secret(text),
 	kinderconnect.arm(), kinderconnect.disarm(), kinderconnect._require_armed(),
-	kinderconnect.enable_integration(text, text, text, text, integer, boolean), kinderconnect.disable_integration(text),
+	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean), kinderconnect.disable_integration(text),
 	kinderconnect.add_provider(text, text, text, text), kinderconnect.disable_provider(text, text, text),
 	kinderconnect.bind_manage(text, text), kinderconnect._check_sample(text), kinderconnect._check_rebind(text, text),
 	kinderconnect._words(text), kinderconnect._sorted(text), kinderconnect._first_key(text), kinderconnect._last_key(text),

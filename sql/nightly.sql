@@ -8,9 +8,17 @@ CREATE FUNCTION kinderconnect._begin_run(organization text, agency text, provide
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	run  bigint;
-	dead bigint;
+	run   bigint;
+	dead  bigint;
+	-- decided here, once: who is let send while this run is under way waits for the next
+	sends boolean := EXISTS (SELECT FROM kinderconnect.organization o
+		WHERE o.enabled AND o.sends AND (organization IS NULL OR o.organization_id = organization));
 BEGIN
+	IF sends THEN
+		PERFORM kinderconnect._require_armed();
+	END IF;
+	PERFORM kinderconnect._require_ordinary_rights();
+	PERFORM kinderconnect._require_not_stopped();
 	IF organization IS NOT NULL THEN
 		PERFORM kinderconnect._require_organization(organization);
 		IF EXISTS (SELECT FROM kinderconnect.organization o WHERE o.organization_id = organization AND NOT o.enabled) THEN
@@ -32,7 +40,7 @@ BEGIN
 
 	INSERT INTO kinderconnect.run (scope)
 	VALUES (jsonb_strip_nulls(jsonb_build_object('organization_id', organization, 'agency_id', agency, 'provider_id', provider,
-		'from_date', from_date, 'to_date', to_date, 'due', nullif(only_due, false))))
+		'from_date', from_date, 'to_date', to_date, 'due', nullif(only_due, false), 'sends', nullif(sends, true))))
 	RETURNING run_id INTO run;
 
 	INSERT INTO kinderconnect.run_organization (organization_id, run_id, locked, halted, sqlstate, error, hint)
@@ -248,6 +256,15 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._months_to_ask(bigint, text, text, date, date) IS 'the lists of children to ask for';
 
+CREATE FUNCTION kinderconnect._sends(run bigint, organization text) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT o.sends AND NOT r.scope ? 'sends'
+	FROM kinderconnect.organization o, kinderconnect.run r
+	WHERE o.organization_id = organization AND r.run_id = run;
+END;
+COMMENT ON FUNCTION kinderconnect._sends(bigint, text) IS 'whether a run may send for an organization';
+
 CREATE FUNCTION kinderconnect._unknown_to_resolve(run bigint)
 	RETURNS TABLE (organization_id text, agency_id text, provider_id text, from_date date, to_date date, can_ask boolean)
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -257,6 +274,7 @@ BEGIN ATOMIC
 	FROM (SELECT l.organization_id, l.agency_id, l.provider_id, l.service_date
 		FROM kinderconnect._at_work(run) w(organization_id)
 		JOIN kinderconnect.ledger l ON l.organization_id = w.organization_id AND l.state = 'unknown'
+		WHERE kinderconnect._sends(run, l.organization_id) OR kinderconnect._speaks(l.organization_id, 'readback')
 		UNION ALL
 		SELECT w.organization_id, m.agency_id, m.provider_id, m.service_date
 		FROM kinderconnect._at_work(run) w(organization_id)
@@ -280,7 +298,8 @@ BEGIN ATOMIC
 	FROM kinderconnect._at_work(run) w(organization_id)
 	JOIN kinderconnect.provider_standing p ON p.organization_id = w.organization_id AND p.barred IS NULL
 	JOIN kinderconnect.provider_clock k ON (k.organization_id, k.agency_id, k.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND k.run_id = run
-	WHERE (agency IS NULL OR p.agency_id = agency) AND (provider IS NULL OR p.provider_id = provider)
+	WHERE kinderconnect._sends(run, p.organization_id)
+		AND (agency IS NULL OR p.agency_id = agency) AND (provider IS NULL OR p.provider_id = provider)
 		AND (EXISTS (SELECT FROM kinderconnect.child_day d
 				WHERE (d.organization_id, d.agency_id, d.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND d.state = 'ready'
 					AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity'))
@@ -501,9 +520,6 @@ DECLARE
 	started  pg_catalog.bool;
 	failures pg_catalog.int8;
 BEGIN
-	PERFORM kinderconnect._require_armed();
-	PERFORM kinderconnect._require_ordinary_rights();
-	PERFORM kinderconnect._require_not_stopped();
 	PERFORM kinderconnect._open(NULL);
 	run := kinderconnect._begin_run(organization_id, agency_id, provider_id, from_date, to_date, only_due);
 	COMMIT;

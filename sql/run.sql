@@ -24,7 +24,7 @@ COMMENT ON COLUMN kinderconnect.run.step IS 'lists, children, match, resolve, pl
 COMMENT ON COLUMN kinderconnect.run.step_at IS 'when that step began';
 COMMENT ON COLUMN kinderconnect.run.started_by IS 'login role';
 COMMENT ON COLUMN kinderconnect.run.pid IS 'server process';
-COMMENT ON COLUMN kinderconnect.run.scope IS 'the arguments of nightly() that limited it; due: tick() started it, for the providers that were due';
+COMMENT ON COLUMN kinderconnect.run.scope IS 'the arguments of nightly() that limited it; sends, false: none of its organizations sends, and it need not be armed; due: tick() started it, for the providers that were due';
 COMMENT ON COLUMN kinderconnect.run.sqlstate IS 'why it ended before its end: KC104 its deadline, KC403 stop(); null: it did not';
 COMMENT ON COLUMN kinderconnect.run.error IS 'the same in words';
 

@@ -47,7 +47,7 @@ COMMENT ON FUNCTION kinderconnect._require_organization(text) IS 'an error unles
 -- in an error: somebody may have passed the password itself.
 CREATE FUNCTION kinderconnect.enable_integration(organization_id text, group_id text,
 		group_password text DEFAULT NULL, endpoint text DEFAULT NULL,
-		backfill_days integer DEFAULT 30, adopt_providers boolean DEFAULT true) RETURNS void
+		backfill_days integer DEFAULT 30, adopt_providers boolean DEFAULT true, sends boolean DEFAULT true) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -57,8 +57,8 @@ DECLARE
 	service     text := enable_integration.endpoint;
 BEGIN
 	IF nullif(btrim(enable_integration.organization_id), '') IS NULL OR nullif(btrim(enable_integration.group_id), '') IS NULL
-		OR enable_integration.backfill_days IS NULL OR enable_integration.adopt_providers IS NULL THEN
-		RAISE EXCEPTION 'organization_id, group_id, backfill_days and adopt_providers must be given'
+		OR enable_integration.backfill_days IS NULL OR enable_integration.adopt_providers IS NULL OR enable_integration.sends IS NULL THEN
+		RAISE EXCEPTION 'organization_id, group_id, backfill_days, adopt_providers and sends must be given'
 			USING ERRCODE = 'null_value_not_allowed';
 	END IF;
 	IF enable_integration.backfill_days NOT BETWEEN 0 AND 366 THEN
@@ -84,16 +84,22 @@ BEGIN
 				HINT = 'group_password is the name of a line in the file of kinderconnect.secrets_file, not the password; write the line there, or call kinderconnect.set_secret(name, value).';
 	END IF;
 
-	INSERT INTO kinderconnect.organization AS o (organization_id, endpoint, group_id, group_password, first_enabled, backfill_days, adopt_providers)
+	INSERT INTO kinderconnect.organization AS o (organization_id, endpoint, group_id, group_password, first_enabled, backfill_days, adopt_providers, sends)
 	VALUES (enable_integration.organization_id, service, enable_integration.group_id, secret_name,
-		(now() AT TIME ZONE 'UTC')::date, enable_integration.backfill_days, enable_integration.adopt_providers)
+		(now() AT TIME ZONE 'UTC')::date, enable_integration.backfill_days, enable_integration.adopt_providers,
+		enable_integration.sends)
 	ON CONFLICT (organization_id) DO UPDATE
 	SET endpoint = excluded.endpoint, group_id = excluded.group_id, group_password = excluded.group_password,
-		enabled = true, backfill_days = excluded.backfill_days, adopt_providers = excluded.adopt_providers;
+		enabled = true, backfill_days = excluded.backfill_days, adopt_providers = excluded.adopt_providers, sends = excluded.sends,
+		-- while it only looked on, its days were reported otherwise
+		first_enabled = CASE
+			WHEN excluded.sends AND NOT o.sends AND NOT EXISTS (SELECT FROM kinderconnect.ledger l WHERE l.organization_id = o.organization_id)
+				THEN excluded.first_enabled
+			ELSE o.first_enabled END;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean) IS
-'lets an organization report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one';
+COMMENT ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean) IS
+'lets an organization report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one; sends => false has its nights look on and send nothing, and backfill_days count from when it first sends';
 
 CREATE FUNCTION kinderconnect.disable_integration(organization_id text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

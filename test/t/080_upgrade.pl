@@ -81,6 +81,8 @@ foreach my $n (0 .. $#names)
 }
 foreach my $release (grep { $_ ne $version } @released)
 {
+	# it may have been installed once
+	unlink "$scripts/kinderconnect--$release.sql";
 	append_to_file("$scripts/kinderconnect--$release.sql", slurp_file("sql/release/kinderconnect--$release.sql"));
 }
 

@@ -48,8 +48,11 @@ is("@unsaid", '', 'doc/errors.md has every message of a call');
 my $night = new_night('reference');
 $night->install;
 
-is(slurp_file('doc/reasons.md'), $night->sql(slurp_file('doc/reasons.sql')) . "\n",
-	'doc/reasons.md is what doc/generate makes of the catalog');
+foreach my $page (qw(reasons reference))
+{
+	is(slurp_file("doc/$page.md"), $night->sql(slurp_file("doc/$page.sql")) . "\n", "doc/$page.md is what doc/generate makes of the catalog");
+}
+unlike(slurp_file('doc/reference.md'), qr/\|  \|$/m, 'nothing of the reference lacks its words');
 
 # The page as it is typed, then a submit by the dialect that comes of it
 my $page = slurp_file('doc/dialect.md');

@@ -1,0 +1,84 @@
+# The pages that are read while something is done: each statement works when
+# it is typed, in the order of the page.
+use strict;
+use warnings;
+
+use JSON::PP;
+use KinderConnect;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $night = new_night('task_pages',
+	seed => {
+		clients => [ { clientId => 'c', clientSecret => 'client-secret' } ],
+		groups => [
+			{
+				groupId => 'G-1001',
+				groupPassword => 'group-password',
+				customers => [ { customerId => 'C-1', name => 'Sunshine', status => 'active' } ],
+				agencies => [ { agencyId => 'TX-28', name => 'Gulf Coast', state => 'TX', timeZone => 'America/Chicago' } ],
+				locations => [
+					{
+						providerId => 'P55501', agencyId => 'TX-28', customerId => 'C-1', name => 'Main Street', status => 'active',
+						address => { zip => '77002' } } ],
+				children => [ child('4710', 'Ana'), child('4711', 'Bo') ] } ] });
+
+sub child
+{
+	my ($id, $name) = @_;
+
+	return {
+		agencyId => 'TX-28', childId => $id, firstName => $name, lastName => 'Day', dateOfBirth => '2022-05-17', subsidized => JSON::PP::true,
+		authorizations => [ { providerId => 'P55501', authorizationId => "A-$id", beginDate => '2020-01-06' } ] };
+}
+
+# Bo's name is written otherwise in Manage
+$night->install;
+$night->write_secrets(group_sunshine => 'group-password');
+$night->run_file('manage');
+$night->sql(
+	q{
+	INSERT INTO manage.site VALUES ('sunshine', '17', 'Main Street', '77002', 'America/Chicago', 'TX-28', 'P55501');
+	INSERT INTO manage.student VALUES
+		('sunshine', 'm-9', '17', 'Ana', NULL, 'Day', NULL, '2022-05-17', 'TX-28', '4710'),
+		('sunshine', 'm-17', '17', 'Boo', NULL, 'Day', NULL, '2022-05-17', 'TX-28', '4711'),
+		('sunshine', 'm-18', '17', 'Bob', NULL, 'Dai', NULL, '2022-05-17', 'TX-28', 'none');
+	INSERT INTO manage.visit (organization, site, student, arrived, departed)
+	SELECT 'sunshine', '17', 'm-9', (today - n + time '08:00') AT TIME ZONE 'America/Chicago', (today - n + time '16:00') AT TIME ZONE 'America/Chicago'
+	FROM generate_series(1, 3) n, LATERAL (SELECT (now() AT TIME ZONE 'America/Chicago')::date AS today) t});
+
+sub type_page
+{
+	my ($name, $least) = @_;
+	my @blocks = slurp_file("doc/$name.md") =~ /^```sql\n(.*?)^```$/msg;
+	my ($status, $out, $err);
+
+	cmp_ok(scalar @blocks, '>=', $least, "doc/$name.md has SQL");
+	($status, $out, $err) = $night->node->psql('postgres', "SET client_min_messages = warning;\n" . join("\n\\echo ----\n", @blocks), on_error_stop => 0);
+	is($err, '', "doc/$name.md as it is typed");
+	return split /^----$/m, $out, -1;
+}
+
+my $sent = sub { scalar @{ $night->admin('store')->{records} } };
+
+# looks on, then sends; nothing is older than its first day that sends
+my @said = type_page('go-live', 6);
+unlike($said[0], qr/\|f\|/, 'the connection works');
+like($said[2], qr/^TX-28\|P55501\|Main Street\|17\|$/m, 'the location is found');
+like($said[3], qr/^linked\|1$/m, 'a child is linked');
+is($night->sql(q{SELECT scope FROM kinderconnect.run ORDER BY run_id LIMIT 1}), '{"sends": false, "organization_id": "sunshine"}', 'the first night looks on');
+is($night->sql('SELECT count(*) FROM kinderconnect.run'), 3, 'two more send');
+is($sent->(), 0, 'no day before the first one is sent');
+$night->sql(q{SET client_min_messages = warning; SELECT kinderconnect.enable_integration('sunshine', 'G-1001', 'group_sunshine')});
+is($night->night->{state}, '', 'with a backfill');
+is($sent->(), 3, 'those before are');
+
+@said = type_page('daily', 6);
+like($said[3], qr/^sunshine\|TX-28\|4711\|Bo\|Day\|2022-05-17\|not_in_manage\|m-17\|/m, 'a candidate for the child');
+is($night->sql(q{SELECT child_id FROM kinderconnect.child_link WHERE kinderconnect_child_id = '4711' AND ended_at IS NULL}), 'm-17', 'and it is linked');
+
+@said = type_page('trouble', 2);
+like($said[0], qr/^linked\|m-17\|/m, 'the story of a child');
+unlike($said[1], qr/\w/, 'the service holds what we say');
+
+done_testing;

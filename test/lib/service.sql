@@ -36,8 +36,8 @@ EXCEPTION WHEN OTHERS THEN
 	message := concat_ws(E'\n', format('%s: %s', SQLSTATE, message),
 		'DETAIL: ' || nullif(CASE WHEN starts_with(detail, 'libcurl says: ') THEN 'libcurl says: ...' ELSE detail END, ''),
 		'HINT: ' || nullif(hint, ''));
-	RETURN replace(replace(message, replace(current_setting('regress.simulator'), 'http://', ''), 'SIMULATOR'),
-		kinderconnect.setting('secrets_file'), 'SECRETS');
+	RETURN regexp_replace(replace(message, replace(current_setting('regress.simulator'), 'http://', ''), 'SIMULATOR'),
+		'(secrets file) "[^"]*"', '\1 "SECRETS"', 'g');
 END
 $$;
 

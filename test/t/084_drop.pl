@@ -55,12 +55,22 @@ ok(-e $night->secrets_file, 'and the secrets file');
 is($night->sql(q{SELECT count(cron.unschedule(jobid)) FROM cron.job WHERE command LIKE '%kinderconnect.%' AND database = current_database()}), 1, 'the job is ended by its row');
 is($night->sql('SELECT count(*) FROM cron.job'), 0, 'and gone');
 
-# as doc/install.md says
 $night->sql(q{DROP OWNED BY kinderconnect_admin, kinderconnect_operator, kinderconnect_analyst; DROP OWNED BY night; DROP ROLE night, kinderconnect_admin, kinderconnect_operator, kinderconnect_analyst});
 is($night->sql(q{SELECT count(*) FROM pg_roles WHERE rolname LIKE 'kinderconnect%'}), 0, 'the roles can be dropped when no database needs them');
 
 # and back
 $night->sql('SET client_min_messages = warning; CREATE EXTENSION kinderconnect CASCADE');
 is($night->sql('SELECT count(*) FROM kinderconnect.organization'), 0, 'it can be installed anew');
+
+# as doc/install.md says
+my ($remove) = slurp_file('doc/install.md') =~ /^## Remove\n(.*)/ms;
+$night->sql('CREATE ROLE kinderconnect_night LOGIN IN ROLE kinderconnect_operator; GRANT USAGE ON SCHEMA cron TO kinderconnect_night;
+	SELECT kinderconnect.arm(); SET ROLE kinderconnect_night; SELECT kinderconnect.schedule()');
+like(slurp_file($night->secrets_file), qr/^arm\./m, 'armed');
+$night->sql("SET client_min_messages = warning; $_") foreach $remove =~ /^```sql\n(.*?)^```$/msg;
+is($night->sql($ours), '', 'done as the page says nothing is left in the database');
+is($night->sql(q{SELECT count(*) FROM cron.job}), 0, 'no job');
+is($night->sql(q{SELECT count(*) FROM pg_roles WHERE rolname LIKE 'kinderconnect%'}), 0, 'and no role');
+unlike(slurp_file($night->secrets_file), qr/^arm\.[0-9]+\.@{[ $night->sql('SELECT oid FROM pg_database WHERE datname = current_database()') ]}:/m, 'and nothing that says that this database may send');
 
 done_testing;

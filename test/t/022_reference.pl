@@ -45,6 +45,23 @@ foreach my $file (qw(attempt call fault http token))
 }
 is("@unsaid", '', 'doc/errors.md has every message of a call');
 
+# And what our SQL raises under a code of ours, each part between its names
+my $flat = join ' ', split ' ', $errors;
+my $raised = 0;
+@unsaid = ();
+foreach my $file (glob 'sql/*.sql')
+{
+	foreach my $raise (slurp_file($file) =~ /RAISE EXCEPTION ('(?:[^']|'')*'[^;]*?ERRCODE = 'KC)/g)
+	{
+		my ($message) = $raise =~ /^'((?:[^']|'')*)'/;
+
+		$raised++;
+		push @unsaid, "$file: $message" if grep { length > 3 && index($flat, $_) < 0 } map { s/^[" ]+|[" ]+$//gr } split /%/, $message =~ s/''/'/gr;
+	}
+}
+cmp_ok($raised, '>', 20, 'errors of our SQL');
+is("@unsaid", '', 'doc/errors.md has every one of them');
+
 my $night = new_night('reference');
 $night->install;
 

@@ -2,8 +2,9 @@
  * call.c
  *	  Calls to the service: their queue, their pages and their retries.
  *
- * A caller owns the calls given to it, and what it has read of organizations.  Every call is on exactly one list, that of its
- * phase; a call leaves KC_IN_FLIGHT only with the end of its exchange.
+ * A caller owns the calls given to it, and what it has read of organizations.
+ * Every call is on exactly one list, that of its phase; a call leaves
+ * KC_IN_FLIGHT only with the end of its exchange.
  *
  * Invariant: a call ends exactly once.  Whatever may raise on its behalf runs
  * while it stands among the ended ones with a fault that says so, so that an

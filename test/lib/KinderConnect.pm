@@ -198,6 +198,7 @@ sub mortal_night
 {
 	my ($self, $at, $when, $arguments) = @_;
 
+	$self->{alive_at} = -s $self->{node}->logfile;
 	local $ENV{PGOPTIONS} = "-c session_preload_libraries=$self->{death} -c death.at=$at -c death.after=" . ($when eq 'after' ? 'on' : 'off');
 	my $end = $self->night($arguments, '', 'SHOW death.commits;');
 	($end->{commits}) = $end->{stdout} =~ /^(\d+)$/m;
@@ -370,7 +371,19 @@ sub start_sql
 
 	$query =~ s/^(?=\s*CALL kinderconnect\.nightly)/SET ROLE kinderconnect_operator;\n/m
 	  unless $query =~ /SET ROLE/;
+	$self->{alive_at} = -s $self->{node}->logfile;
 	return KinderConnect::Job->start($self, 'job ' . ++$self->{jobs}, $query);
+}
+
+# Waits until the server is there again, after the death of a backend of the
+# last mortal night or job. A query alone may be answered before the server
+# has noticed it.
+sub await_restart
+{
+	my ($self) = @_;
+
+	$self->{node}->wait_for_log(qr/terminated by signal 9.*ready to accept connections/s, $self->{alive_at});
+	return;
 }
 
 # Waits until a query answers 't', or what is expected

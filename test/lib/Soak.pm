@@ -394,7 +394,7 @@ sub round
 
 		push @{ $self->{told} }, "$when commit $at";
 		$killed = $night->mortal_night($at, $when, $arguments)->{status} == 2;
-		$night->await('SELECT true');
+		$night->await_restart if $killed;
 	}
 	else
 	{

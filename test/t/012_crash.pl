@@ -137,7 +137,7 @@ for (my $lives = 0; $lives < 2 || $n <= $alive->{commits};)
 			next;
 		}
 		$deaths++;
-		$night->await('SELECT true');
+		$night->await_restart;
 		heals("$when commit $n");
 	}
 }
@@ -188,7 +188,7 @@ foreach my $call (1 .. 1000)
 	$night->wait_simulator(hanging => 1);
 	kill 'KILL', $job->pid;
 	isnt($job->finish->{status}, 0, "killed at call $call: it died");
-	$night->await('SELECT true');
+	$night->await_restart;
 	$night->admin('release', {}) if $how eq 'late';
 	$night->admin('reset', { keepStore => JSON::PP::true }) if $how eq 'never';
 	$night->wait_simulator(idle => 1);

@@ -129,7 +129,7 @@ for (my $alive = 0, my $n = 1; !$alive; $n++)
 	{
 		is(days('alpha', $id), 'held merged_child, held merged_child', "$when commit $n: held");
 		if ($night->mortal_night($n, $when, "'alpha'")->{status} == 0) { $alive = 1; }
-		else { $deaths++; $night->await('SELECT true'); }
+		else { $deaths++; $night->await_restart; }
 
 		my $next = another();
 

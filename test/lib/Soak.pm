@@ -365,7 +365,6 @@ sub round
 	my ($self, $round) = @_;
 	my $night = $self->{night};
 	my $clean = $round % $clean_every == 0;
-	my $killed = 0;
 	my $wrong = '';
 
 	$self->{told} = [];
@@ -393,12 +392,10 @@ sub round
 		my ($at, $when) = (1 + $self->number(60), $self->one_of('before', 'after'));
 
 		push @{ $self->{told} }, "$when commit $at";
-		$killed = $night->mortal_night($at, $when, $arguments)->{status} == 2;
-		$night->await_restart if $killed;
+		$night->await_restart if $night->mortal_night($at, $when, $arguments)->{status} == 2;
 	}
 	else
 	{
-		$killed = 1;
 		$self->killed_night($how, $arguments, @faults);
 	}
 	$self->calm;
@@ -426,20 +423,19 @@ sub round
 			$wrong = $end->{state} eq '' ? '' : "a night without faults failed: $end->{stderr}\n";
 			last if $wrong eq '' && $self->number(2);
 		}
-		$killed = 0;
 	}
-	return $self->compare($round, $clean, $killed, $wrong);
+	return $self->compare($round, $clean, $wrong);
 }
 
 sub compare
 {
-	my ($self, $round, $clean, $killed, $wrong) = @_;
+	my ($self, $round, $clean, $wrong) = @_;
 	my $night = $self->{night};
 	my $history = $night->admin("history?after=$self->{seen}");
 
 	$self->{seen} += @{ $history->{records} };
 	my @lines = split /\n/, $night->run_file('soak_compare', store => JSON::PP->new->utf8->canonical->encode($night->admin('store')),
-		history => JSON::PP->new->utf8->canonical->encode($history), clean => $clean ? 'true' : 'false', killed => $killed ? 'true' : 'false');
+		history => JSON::PP->new->utf8->canonical->encode($history), clean => $clean ? 'true' : 'false');
 	(pop @lines) =~ /^(\d+) child-days$/ or die 'the comparison broke off';
 	$self->{compared} += $1;
 	$self->{rounds}++;

@@ -1,7 +1,7 @@
 -- After a round: what is wrong, a line each, and last how many child-days were
 -- compared. Variables: store, history (replies of the simulator; the history
 -- since the last time), clean: nothing is the matter, and a night has ended
--- well; killed: the night was.
+-- well.
 CREATE FUNCTION pg_temp.content(r jsonb) RETURNS text LANGUAGE sql AS $$
 	SELECT CASE
 		WHEN r ? 'sessions' THEN (SELECT string_agg(concat(s ->> 'in', '-', s ->> 'out'), ' ' ORDER BY n) FROM jsonb_array_elements(r -> 'sessions') WITH ORDINALITY AS t(s, n))
@@ -57,6 +57,14 @@ LEFT JOIN pending p USING (organization, agency, provider, child, day)
 LEFT JOIN excused x USING (organization, agency, provider, child, day)
 LEFT JOIN manage.frozen f USING (organization, agency, provider, child, day);
 
+-- the last run of each organization that came to its end: it has taken up
+-- what those before it left
+CREATE TEMPORARY TABLE ended AS
+SELECT o.organization_id, max(o.run_id) AS run_id
+FROM kinderconnect.run_organization o JOIN kinderconnect.run r USING (run_id)
+WHERE o.locked AND r.status NOT IN ('running', 'interrupted')
+GROUP BY o.organization_id;
+
 CREATE TEMPORARY VIEW difference AS
 -- at all times
 SELECT 'the service holds what Manage never said' AS what, c.organization, c.provider, c.child, c.day, c.there, c.here, c.wanted, c.class, c.state, c.reason
@@ -93,15 +101,16 @@ LEFT JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (d.organi
 LEFT JOIN kinderconnect.ledger a ON (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id)
 WHERE (d.state IN ('sending', 'unknown')) <> (coalesce(l.state, '') IN ('sending', 'unknown'))
 	-- one that died repeating what was unknown left it so
-	OR d.state IN ('sending', 'unknown', 'rejected') AND d.state <> l.state AND NOT (:'killed'::boolean AND d.state = 'unknown' AND l.state = 'sending')
+	OR d.state IN ('sending', 'unknown', 'rejected') AND d.state <> l.state AND NOT (d.state = 'unknown' AND l.state = 'sending'
+		AND NOT EXISTS (SELECT FROM ended e WHERE e.organization_id = d.organization_id AND e.run_id >= l.run_id))
 	OR d.accepted_record_id IS NOT NULL AND (a.state, a.content, a.service_date, a.kinderconnect_child_id)
 		IS DISTINCT FROM ('accepted', d.accepted_content, d.service_date, d.kinderconnect_child_id)
 UNION ALL
 SELECT 'left as sending', l.organization_id, l.provider_id, l.kinderconnect_child_id, l.service_date, l.content, NULL, l.record_id, NULL, l.state, NULL
-FROM kinderconnect.ledger l WHERE l.state = 'sending' AND NOT :'killed'::boolean
+FROM kinderconnect.ledger l JOIN ended e ON e.organization_id = l.organization_id AND e.run_id >= l.run_id WHERE l.state = 'sending'
 UNION ALL
 SELECT 'a batch left ' || b.state, b.organization_id, b.provider_id, NULL, NULL, NULL, NULL, b.batch_id, NULL, NULL, NULL
-FROM kinderconnect.batch b WHERE b.state IN ('sending', 'waiting') AND NOT :'killed'::boolean
+FROM kinderconnect.batch b JOIN ended e ON e.organization_id = b.organization_id AND e.run_id >= b.run_id WHERE b.state IN ('sending', 'waiting')
 UNION ALL
 -- when all is done
 SELECT 'the service does not hold what Manage says', c.organization, c.provider, c.child, c.day, c.there, c.here, c.wanted, c.class, c.state, c.reason

@@ -150,6 +150,8 @@ kc_fault_from_curl(KcFault *fault, int curl_code, bool sent,
 	/* of an answer that is no HTTP, libcurl says the same as of an odd address */
 	if (sent && curl_code == CURLE_UNSUPPORTED_PROTOCOL)
 		curl_code = CURLE_WEIRD_SERVER_REPLY;
+	if (KC_CURL_IS_BAD_KEY(curl_code) && !sent && kc_client_certificate[0] != '\0')
+		curl_code = CURLE_SSL_CERTPROBLEM;
 
 	switch (curl_code)
 	{

@@ -26,4 +26,10 @@ kc_curl_multi_quick_exit(CURLM *multi)
 #endif
 }
 
+/*
+ * What libcurl says of a client's key that it cannot use: CURLE_SSL_CERTPROBLEM
+ * of old; 8.23 was seen to blame the argument.
+ */
+#define KC_CURL_IS_BAD_KEY(code) ((code) == CURLE_BAD_FUNCTION_ARGUMENT)
+
 #endif							/* KC_CURL_COMPAT_H */

@@ -237,6 +237,7 @@ DECLARE
 	id     text;
 	most   integer;
 	chosen text[];
+	marks  bigint;
 BEGIN
 	IF EXISTS (SELECT FROM kinderconnect.run_provider p
 			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (organization, run, agency, provider) AND p.halted)
@@ -298,10 +299,18 @@ BEGIN
 			SET state = 'sending', record_id = c.record_id, sent_content = c.content, sent_basis = c.basis, changed_at = now()
 			FROM claimed c
 			WHERE d.organization_id = organization AND d.ctid = c.tid
+			RETURNING d.record_id
 		)
-		SELECT array_agg(w.record_id) INTO chosen FROM written w;
+		SELECT array_agg(w.record_id), (SELECT count(*) FROM marked) INTO chosen, marks FROM written w;
 		IF chosen IS NULL THEN
 			RETURN NULL;
+		END IF;
+		-- A row that somebody changed meanwhile stands elsewhere. Its day would
+		-- stay ready, and go once more.
+		IF marks <> cardinality(chosen) THEN
+			RAISE EXCEPTION '% of % child-days of provider "%" changed while they were made ready to be sent',
+				cardinality(chosen) - marks, cardinality(chosen), provider
+				USING ERRCODE = 'serialization_failure', HINT = 'Nothing of them was sent. The next run sends them.';
 		END IF;
 		id := kinderconnect._new_batch(run, organization, agency, provider, NULL, false, false, chosen);
 	END IF;

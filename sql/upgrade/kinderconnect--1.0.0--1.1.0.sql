@@ -338,3 +338,109 @@ END;
 $$;
 COMMENT ON PROCEDURE kinderconnect._night(text, text, text, date, date, boolean) IS
 'a whole run, of nightly() or, only_due, of tick()';
+
+-- A day that is changed while it is made ready is not sent twice.
+
+-- The next batch of a provider, marked as sending: a waiting half of a
+-- refused one, else new records of ready days. One at a time for each
+-- provider, and nothing new while any of its days is unknown.
+--
+-- Halves: the first half of what was refused last, down to a single record,
+-- then the largest of what is left. So the search for a culprit soon meets a
+-- batch without one, if there is any.
+CREATE OR REPLACE FUNCTION kinderconnect._next_batch(run bigint, organization text, agency text, provider text, from_date date, to_date date) RETURNS text
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
+AS $$
+DECLARE
+	id     text;
+	most   integer;
+	chosen text[];
+	marks  bigint;
+BEGIN
+	IF EXISTS (SELECT FROM kinderconnect.run_provider p
+			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (organization, run, agency, provider) AND p.halted)
+		OR EXISTS (SELECT FROM kinderconnect.run_organization o WHERE (o.organization_id, o.run_id) = (organization, run) AND o.halted)
+		OR EXISTS (SELECT FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'sending') THEN
+		RETURN NULL;
+	END IF;
+
+	SELECT b.batch_id INTO id FROM kinderconnect.batch b
+	WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'waiting'
+	ORDER BY b.first_half DESC, b.records DESC, b.created_at LIMIT 1;
+
+	IF id IS NULL THEN
+		PERFORM kinderconnect._know_sizes();
+		IF EXISTS (SELECT FROM kinderconnect.ledger l
+				WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
+			RETURN NULL;
+		END IF;
+
+		UPDATE kinderconnect.child_day d
+		SET state = 'held', reason = 'window_closed', detail = 'closed while the night ran', changed_at = now()
+		WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider)
+			AND d.state = 'ready' AND d.window_ends <= clock_timestamp();
+
+		most := kinderconnect._most_records(organization, agency, provider);
+
+		-- A record that is certainly not stored keeps its id if its content
+		-- still stands; whatever else is new gets a new one.
+		WITH claimed AS (
+			SELECT d.ctid AS tid, d.kinderconnect_child_id, d.service_date, coalesce(d.kind, 'void') AS kind,
+				d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis,
+				-- a day that was taken over may be there under a record that is not ours
+				coalesce(d.child_id, (SELECT a.child_id FROM kinderconnect.ledger a
+					WHERE (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id)),
+					(SELECT k.child_id FROM kinderconnect.child_link k
+					WHERE (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+					ORDER BY k.linked_at DESC LIMIT 1)) AS child_id,
+				coalesce(CASE WHEN d.record_id IS NOT NULL THEN (SELECT l.record_id FROM kinderconnect.ledger l
+					WHERE (l.organization_id, l.record_id) = (d.organization_id, d.record_id) AND l.state = 'not_taken'
+						AND l.content = coalesce(d.content, 'void') AND (l.child_id = d.child_id) IS NOT FALSE) END,
+					gen_random_uuid()::text) AS record_id
+			FROM kinderconnect.child_day d
+			WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider) AND d.state = 'ready'
+				AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+			ORDER BY d.service_date, d.kinderconnect_child_id
+			LIMIT most
+		), written AS (
+			INSERT INTO kinderconnect.ledger AS l (organization_id, record_id, agency_id, provider_id, kinderconnect_child_id, service_date,
+				child_id, kind, session_in, session_out, absence_reason, content, state, run_id)
+			SELECT organization, c.record_id, agency, provider, c.kinderconnect_child_id, c.service_date,
+				c.child_id, c.kind, c.session_in, c.session_out, c.absence_reason, c.content, 'sending', run
+			FROM claimed c
+			ON CONFLICT (organization_id, record_id) DO UPDATE
+			SET state = 'sending', run_id = excluded.run_id, code = NULL, message = NULL, answered_at = NULL
+			RETURNING l.record_id
+		), marked AS (
+			UPDATE kinderconnect.child_day d
+			SET state = 'sending', record_id = c.record_id, sent_content = c.content, sent_basis = c.basis, changed_at = now()
+			FROM claimed c
+			WHERE d.organization_id = organization AND d.ctid = c.tid
+			RETURNING d.record_id
+		)
+		SELECT array_agg(w.record_id), (SELECT count(*) FROM marked) INTO chosen, marks FROM written w;
+		IF chosen IS NULL THEN
+			RETURN NULL;
+		END IF;
+		-- A row that somebody changed meanwhile stands elsewhere. Its day would
+		-- stay ready, and go once more.
+		IF marks <> cardinality(chosen) THEN
+			RAISE EXCEPTION '% of % child-days of provider "%" changed while they were made ready to be sent',
+				cardinality(chosen) - marks, cardinality(chosen), provider
+				USING ERRCODE = 'serialization_failure', HINT = 'Nothing of them was sent. The next run sends them.';
+		END IF;
+		id := kinderconnect._new_batch(run, organization, agency, provider, NULL, false, false, chosen);
+	END IF;
+
+	UPDATE kinderconnect.batch b SET state = 'sending', run_id = run, sent_at = clock_timestamp()
+	WHERE b.organization_id = organization AND b.batch_id = id;
+	RETURN id;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._next_batch(bigint, text, text, text, date, date) IS
+'marks the next batch of a provider as sending; null where there is none to send now. The caller commits, then calls _dispatch()';

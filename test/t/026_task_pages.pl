@@ -56,7 +56,9 @@ sub type_page
 	cmp_ok(scalar @blocks, '>=', $least, "doc/$name.md has SQL");
 	($status, $out, $err) = $night->node->psql('postgres', "SET client_min_messages = warning;\n" . join("\n\\echo ----\n", @blocks), on_error_stop => 0);
 	is($err, '', "doc/$name.md as it is typed");
-	return split /^----$/m, $out, -1;
+	my @said = split /^----$/m, $out, -1;
+	is(scalar @said, scalar @blocks, 'each has its answer');
+	return @said;
 }
 
 my $sent = sub { scalar @{ $night->admin('store')->{records} } };

@@ -20,7 +20,7 @@ my $other = $night->start_sql(q{
 	UPDATE kinderconnect.child_day SET changed_at = now()
 	WHERE (kinderconnect_child_id, service_date) = (SELECT kinderconnect_child_id, max(service_date) FROM kinderconnect.child_day GROUP BY 1 ORDER BY 1 LIMIT 1);
 	DO $$ BEGIN
-		WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted) LOOP
+		WHILE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted) LOOP
 			PERFORM pg_sleep(0.01);
 		END LOOP;
 	END $$;

@@ -15,6 +15,7 @@
 /* Settings of those parts of the core that have any */
 char	   *kc_secrets_file = "/nowhere";
 char	   *kc_ca_file = "";
+char	   *kc_client_certificate = "";
 int			kc_connect_timeout = 10000;
 int			kc_retry_delay = 500;
 int			kc_request_timeout = 60000;

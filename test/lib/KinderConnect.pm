@@ -341,6 +341,7 @@ sub in_memory
 	my $chunk = 4 * 1024 * 1024;
 	my @found;
 
+	no warnings 'portable';
 	open my $memory, '<:raw', "/proc/$pid/mem" or return;
 	foreach my $map (split /\n/, slurp_file("/proc/$pid/maps"))
 	{

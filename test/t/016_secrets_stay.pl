@@ -15,7 +15,9 @@ my $night = ready_night('secrets_stay', organizations => { sunshine => 'G-SUN' }
 	conf => join "\n", "shared_preload_libraries = 'pg_cron, pg_stat_statements, auto_explain'", 'log_statement = all', 'log_min_messages = debug5',
 	'log_error_verbosity = verbose', 'log_min_duration_statement = 0', 'log_parameter_max_length = -1', 'log_parameter_max_length_on_error = -1',
 	'log_connections = on', 'log_lock_waits = on', 'log_temp_files = 0', 'auto_explain.log_min_duration = 0', 'auto_explain.log_nested_statements = on',
-	"pg_stat_statements.track = 'all'", 'track_activity_query_size = 1MB', 'wal_level = logical', 'full_page_writes = on');
+	"pg_stat_statements.track = 'all'", 'track_activity_query_size = 1MB', 'wal_level = logical', 'full_page_writes = on',
+	# from 16 on it writes the parameters of nested statements, as doc/security.md says
+	(map { /^PostgreSQL (\d+)/ && $1 >= 16 ? 'auto_explain.log_parameter_max_length = 0' : () } scalar `"$ENV{PG_CONFIG}" --version`));
 my $node = $night->node;
 my $said = '';
 

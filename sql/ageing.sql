@@ -191,8 +191,9 @@ COMMENT ON COLUMN kinderconnect.held_ageing.believed_closed IS 'of all of these,
 COMMENT ON COLUMN kinderconnect.held_ageing.oldest IS 'first service date';
 COMMENT ON COLUMN kinderconnect.held_ageing.next_last_day IS 'when the next of them is lost';
 
--- Finds the calls of one record without reading all of its organization's.
-CREATE INDEX batch_record_by_record ON kinderconnect.batch_record (organization_id, record_id);
+-- Finds the calls of one record among those of its provider while it had no
+-- answer.
+CREATE INDEX batch_by_provider ON kinderconnect.batch (organization_id, agency_id, provider_id, created_at);
 
 CREATE VIEW kinderconnect.child_day_history AS
 SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
@@ -244,8 +245,8 @@ UNION ALL
 SELECT l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date,
 	b.sent_at, 'sent', l.content, NULL, b.state, concat_ws(', ', 'batch ' || b.batch_id, 'HTTP ' || b.http_status, b.code, b.message), l.record_id, b.run_id
 FROM kinderconnect.ledger l
-JOIN kinderconnect.batch_record r ON (r.organization_id, r.record_id) = (l.organization_id, l.record_id)
-JOIN kinderconnect.batch b ON (b.organization_id, b.batch_id) = (r.organization_id, r.batch_id)
+JOIN kinderconnect.batch b ON (b.organization_id, b.agency_id, b.provider_id) = (l.organization_id, l.agency_id, l.provider_id)
+	AND b.created_at BETWEEN l.created_at AND coalesce(l.answered_at, 'infinity') AND l.record_id = ANY (b.record_ids)
 WHERE b.sent_at IS NOT NULL
 UNION ALL
 SELECT l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date,

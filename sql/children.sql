@@ -201,7 +201,6 @@ BEGIN
 	IF NOT kinderconnect._take_list(run, outcome) THEN
 		RETURN;
 	END IF;
-	PERFORM kinderconnect._know_sizes();
 
 	-- Who is new at this site, or no longer there, is matched anew.
 	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
@@ -288,6 +287,8 @@ COMMENT ON FUNCTION kinderconnect._take_children(bigint, kinderconnect.call_outc
 CREATE FUNCTION kinderconnect._close_vanished(run bigint, organization text, from_date date, to_date date) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+	SET jit = off
 AS $$
 DECLARE
 	closed bigint;

@@ -35,8 +35,9 @@ CREATE FUNCTION kinderconnect._sorted(words text) RETURNS text
 	RETURN (SELECT string_agg(w, ' ' ORDER BY w COLLATE "C") FROM unnest(string_to_array(words, ' ')) w);
 COMMENT ON FUNCTION kinderconnect._sorted(text) IS 'words in the order of the alphabet';
 
+-- Not STRICT, so that the four are inlined where a column is computed.
 CREATE FUNCTION kinderconnect._first_key(first_name text) RETURNS text
-	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE WHEN first_name ~ '^[A-Za-z]+$' THEN lower(first_name) ELSE split_part(kinderconnect._words(first_name), ' ', 1) END;
 COMMENT ON FUNCTION kinderconnect._first_key(text) IS 'first word of the first name, folded; empty where there is none';
 
@@ -48,9 +49,9 @@ CREATE FUNCTION kinderconnect._middle_key(first_name text, middle_name text) RET
 COMMENT ON FUNCTION kinderconnect._middle_key(text, text) IS 'the words of the first name after the first, and the middle name, folded; null: none';
 
 CREATE FUNCTION kinderconnect._last_key(last_name text) RETURNS text
-	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE WHEN last_name ~ '^[A-Za-z]+$' THEN lower(last_name)
-		ELSE coalesce(kinderconnect._sorted(regexp_replace(kinderconnect._words(last_name), '( (jr|sr|ii|iii|iv))+$', '')), '') END;
+		WHEN last_name IS NOT NULL THEN coalesce(kinderconnect._sorted(regexp_replace(kinderconnect._words(last_name), '( (jr|sr|ii|iii|iv))+$', '')), '') END;
 COMMENT ON FUNCTION kinderconnect._last_key(text) IS 'the words of the last name but for a suffix, folded, in the order of the alphabet; empty where there is none';
 
 CREATE FUNCTION kinderconnect._suffix_key(first_name text, last_name text, suffix text) RETURNS text

@@ -61,7 +61,7 @@ GRANT INSERT, UPDATE ON kinderconnect.location_zone TO kinderconnect_operator;
 GRANT DELETE ON kinderconnect.location_zone TO kinderconnect_admin;
 GRANT INSERT, UPDATE, DELETE ON kinderconnect.nickname TO kinderconnect_operator, kinderconnect_admin;
 GRANT INSERT, UPDATE ON
-	kinderconnect.child_link, kinderconnect.child_day, kinderconnect.ledger, kinderconnect.batch, kinderconnect.batch_record,
+	kinderconnect.child_link, kinderconnect.child_day, kinderconnect.ledger, kinderconnect.batch,
 	kinderconnect.run, kinderconnect.run_organization, kinderconnect.run_provider,
 	kinderconnect.comparison, kinderconnect.comparison_difference
 	TO kinderconnect_operator;
@@ -77,9 +77,9 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect.unlink_child(text, text, text, text),
 	kinderconnect.retry(text, text, text, text, date, date), kinderconnect.void_day(text, text, text, text, date),
 	kinderconnect.accept_shrink(text, text, text),
-	kinderconnect.schedule(text), kinderconnect.unschedule(), kinderconnect._cron_schema(),
+	kinderconnect._job_name(integer), kinderconnect.schedule(text, integer), kinderconnect.unschedule(), kinderconnect._cron_schema(),
 	kinderconnect._open(interval), kinderconnect._close(), kinderconnect._lock(text), kinderconnect._unlock(text),
-	kinderconnect._room(), kinderconnect._pending(), kinderconnect._has_room(), kinderconnect._detail(text, text), kinderconnect._is_busy(),
+	kinderconnect._room(), kinderconnect._pending(), kinderconnect._detail(text, text), kinderconnect._is_busy(),
 	kinderconnect._start(text, text, text, text, text, date, date, date),
 	kinderconnect._start_submit(text, text, text, text, kinderconnect.wire_record[]),
 	kinderconnect._collect(interval), kinderconnect._rows(bigint, anyelement), kinderconnect._release(bigint),
@@ -100,7 +100,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._words(text), kinderconnect._sorted(text), kinderconnect._first_key(text), kinderconnect._middle_key(text, text),
 	kinderconnect._last_key(text), kinderconnect._suffix_key(text, text, text), kinderconnect._sound(text),
 	kinderconnect._compare_names(text, text), kinderconnect._compare_dates(text, text), kinderconnect._worth(text),
-	kinderconnect._in_words(text, text, text, text), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text), kinderconnect._pairs(text, timestamptz), kinderconnect._candidates(text), kinderconnect._score(text), kinderconnect._rules(text, date), kinderconnect._first_reading(timestamp, text),
+	kinderconnect._in_words(text, text, text, text), kinderconnect._are_few(text, bigint), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text), kinderconnect._pairs(text, timestamptz), kinderconnect._candidates(text), kinderconnect._score(text), kinderconnect._rules(text, date), kinderconnect._first_reading(timestamp, text),
 	kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._location_zones(text), kinderconnect._attendance(text, date), kinderconnect._note_zones(text), kinderconnect._attendance_problems(text),
 	kinderconnect._planned(text, text, text, date, date, boolean, timestamptz), kinderconnect._plan(text, text, text, date, date),
 	kinderconnect._settle(text, text[], text, text[], text[]), kinderconnect._recover(text),
@@ -115,17 +115,17 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._give_up(bigint, text, text, text, kinderconnect.call_outcome),
 	kinderconnect._acquit(bigint, text, text, text),
 	kinderconnect._repeat_unknown(bigint, text, text, text), kinderconnect._take_readback(bigint, kinderconnect.call_outcome),
-	kinderconnect._begin_run(text, text, text, date, date, boolean), kinderconnect._step(bigint, text), kinderconnect._locked(bigint),
+	kinderconnect._in_shard(text, integer, integer), kinderconnect._require_shard(integer, integer, text), kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer), kinderconnect._step(bigint, text), kinderconnect._locked(bigint),
 	kinderconnect._at_work(bigint), kinderconnect._has_unknown(bigint),
-	kinderconnect._ask(bigint, text, text, text, text, text, date, date, date), kinderconnect._dispatch(bigint, text, text, text, text),
+	kinderconnect._ask(bigint, text, text, text, text, text, date, date, date), kinderconnect._dispatch(bigint, text[], text[]),
 	kinderconnect._prepare(bigint, text, text, text, date, date),
 	kinderconnect._guarded(bigint, text, text, text, text, date, date), kinderconnect._customers_to_ask(bigint),
 	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
-	kinderconnect._providers_to_send(bigint, text, text, date, date), kinderconnect._take(bigint),
+	kinderconnect._providers_to_send(bigint, text, text, date, date), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text),
 	kinderconnect._account(bigint), kinderconnect._report(bigint, bigint)
 	TO kinderconnect_operator;
 GRANT EXECUTE ON PROCEDURE
-	kinderconnect._make_room(bigint), kinderconnect._drain(bigint), kinderconnect.nightly(text, text, text, date, date)
+	kinderconnect._make_room(bigint, integer), kinderconnect._send_together(bigint, text[], text[]), kinderconnect._drain(bigint), kinderconnect.nightly(text, text, text, date, date, integer, integer)
 	TO kinderconnect_operator;
 
 GRANT EXECUTE ON FUNCTION
@@ -175,11 +175,11 @@ GRANT EXECUTE ON FUNCTION kinderconnect.stop(text), kinderconnect.resume(), kind
 GRANT INSERT, UPDATE ON kinderconnect.provider_clock TO kinderconnect_operator;
 GRANT UPDATE ON SEQUENCE kinderconnect.last_tick TO kinderconnect_operator;
 GRANT EXECUTE ON FUNCTION
-	kinderconnect._require_not_stopped(), kinderconnect._goes_on(bigint), kinderconnect._due_now(), kinderconnect._tick(),
+	kinderconnect._require_not_stopped(), kinderconnect._goes_on(bigint), kinderconnect._due_now(), kinderconnect._tick(integer, integer),
 	kinderconnect._take_part(bigint, text), kinderconnect._set_clocks(text), kinderconnect._keep_time(bigint),
 	kinderconnect._drop_waiting(text, text, text), kinderconnect._cron_settings()
 	TO kinderconnect_operator;
-GRANT EXECUTE ON PROCEDURE kinderconnect._night(text, text, text, date, date, boolean), kinderconnect.tick() TO kinderconnect_operator;
+GRANT EXECUTE ON PROCEDURE kinderconnect._night(text, text, text, date, date, boolean, integer, integer), kinderconnect.tick(integer, integer) TO kinderconnect_operator;
 GRANT INSERT, UPDATE, DELETE ON kinderconnect.timetable TO kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect.set_schedule(text, text, time, text[], date, integer[], text, text), kinderconnect.clear_schedule(text, text, text)

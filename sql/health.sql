@@ -30,7 +30,7 @@ INSERT INTO kinderconnect.health_check VALUES
 	('manage_bound', false, 'relations', false, NULL, 1, 'relations of Manage that are not bound', 'Bind each with bind_manage(relation, query).'),
 	('last_run', false, 'level', false, 1, NULL, '1: the last run failed or was interrupted', 'See run_organization and run_provider of that run, columns error and hint.'),
 	('interrupted_runs', false, 'runs', false, 1, 5, 'of the last seven days, whose session died or was cancelled', 'The next run heals it. If it comes again, look at the server''s log around run.ended_at.'),
-	('ledger_size', false, 'GB', false, 50, 200, 'of ledger, batch and batch_record with their indexes', 'It only grows: plan the disk.'),
+	('ledger_size', false, 'GB', false, 50, 200, 'of ledger and batch with their indexes', 'It only grows: plan the disk.'),
 	('last_success', true, 'hours', false, NULL, NULL, 'since a run last covered a provider of the organization', 'See due, and run_organization.'),
 	('overdue', true, 'hours', false, 2, 26, 'since the earliest instant of a timetable that no run has covered yet', 'See due: who, since when and why. CALL kinderconnect.nightly(organization_id) runs it now.'),
 	('token', true, 'hours', false, 0, 0, 'since the token endpoint refused our credentials', 'client_id, scope and the secret that client_secret of endpoint names; then CALL kinderconnect.nightly(organization_id).'),
@@ -215,7 +215,7 @@ WITH due AS MATERIALIZED (
 	UNION ALL
 	SELECT 'ledger_size', NULL, s.bytes / 1073741824, pg_size_pretty(s.bytes)
 	FROM (SELECT sum(pg_total_relation_size(t))::numeric AS bytes
-		FROM unnest(ARRAY['kinderconnect.ledger', 'kinderconnect.batch', 'kinderconnect.batch_record']::regclass[]) t) s
+		FROM unnest(ARRAY['kinderconnect.ledger', 'kinderconnect.batch']::regclass[]) t) s
 	UNION ALL
 	SELECT m.check_name, o.organization_id, m.number, m.value
 	FROM kinderconnect.organization o

@@ -55,6 +55,18 @@ CREATE INDEX known_child_by_name ON kinderconnect.known_child (organization_id, 
 
 CREATE INDEX known_child_changed ON kinderconnect.known_child (organization_id, changed_at);
 
+-- A statement about a few children looks each up by itself; one about many joins
+-- whole sets, and is kept from nested loops: what the planner reckons of an
+-- organization that it has no statistics of is a row.
+CREATE FUNCTION kinderconnect._are_few(organization text, number bigint) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT number <= 1000 AND count(*) > number * 20
+	FROM (SELECT FROM kinderconnect.known_child k WHERE k.organization_id = organization LIMIT least(number, 1000) * 20 + 1) k;
+END;
+COMMENT ON FUNCTION kinderconnect._are_few(text, bigint) IS
+'whether so many are so few of an organization''s children that each is better looked up by itself';
+
 -- A row that changed is one that is gone and one that has come, and concerns
 -- whoever has the keys of either.
 CREATE FUNCTION kinderconnect._read_children(organization text, tell boolean DEFAULT true)

@@ -113,8 +113,8 @@ BEGIN
 		few := ARRAY(SELECT c.kinderconnect_child_id FROM kinderconnect.child c
 			WHERE c.organization_id = organization
 				AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
-			LIMIT 5001);
-		IF cardinality(few) <= 5000 THEN
+			LIMIT 1001);
+		IF kinderconnect._are_few(organization, cardinality(few)) THEN
 			PERFORM set_config('enable_nestloop', 'on', true);
 			few := few || ARRAY(SELECT o.kinderconnect_child_id
 				FROM (SELECT DISTINCT n.date_of_birth, n.last_key, n.first_key
@@ -324,10 +324,14 @@ CREATE FUNCTION kinderconnect._merges(organization text, taken_agencies text[], 
 	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, into_id text)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
 	SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
+	IF taken_children IS NULL THEN
+		RETURN;
+	END IF;
 	RETURN QUERY
 	WITH listed AS (
 		SELECT n.agency_id, n.kinderconnect_child_id, n.date_of_birth, n.last_key, n.first_key
@@ -407,12 +411,13 @@ COMMENT ON FUNCTION kinderconnect._links(text) IS
 CREATE FUNCTION kinderconnect._few_changed(organization text, since timestamptz, changed text[]) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT since > '-infinity' AND coalesce(cardinality(changed), 0) <= 5000
+	SELECT since > '-infinity'
 		-- the first night has no statistics
 		AND EXISTS (SELECT FROM kinderconnect.match_state s WHERE s.organization_id = organization)
-		AND (SELECT count(*) <= 5000 FROM (SELECT FROM kinderconnect.child c WHERE c.organization_id = organization AND c.changed_at >= since LIMIT 5001) c)
-		AND (SELECT count(*) <= 5000 FROM (SELECT FROM kinderconnect.child_link k
-			WHERE k.organization_id = organization AND k.ended_at IS NULL AND k.differing IS NULL LIMIT 5001) k);
+		AND kinderconnect._are_few(organization, coalesce(cardinality(changed), 0)
+			+ (SELECT count(*) FROM (SELECT FROM kinderconnect.child c WHERE c.organization_id = organization AND c.changed_at >= since LIMIT 1001) c)
+			+ (SELECT count(*) FROM (SELECT FROM kinderconnect.child_link k
+				WHERE k.organization_id = organization AND k.ended_at IS NULL AND k.differing IS NULL LIMIT 1001) k));
 END;
 COMMENT ON FUNCTION kinderconnect._few_changed(text, timestamptz, text[]) IS
 'whether so few children changed, changed naming those of Manage, that each is better looked up by itself';
@@ -458,9 +463,13 @@ COMMENT ON FUNCTION kinderconnect._flag_links(text, timestamptz, text[]) IS
 CREATE FUNCTION kinderconnect._end_merged(organization text) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
 	SET jit = off
 AS $$
 BEGIN
+	IF NOT EXISTS (SELECT FROM kinderconnect.child n WHERE n.organization_id = organization AND n.unlinked_because = 'already_linked') THEN
+		RETURN false;
+	END IF;
 	WITH merged AS (
 		SELECT m.agency_id, m.kinderconnect_child_id, m.into_id
 		FROM (SELECT array_agg(n.agency_id) AS agencies, array_agg(n.kinderconnect_child_id) AS children

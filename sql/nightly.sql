@@ -3,7 +3,33 @@
 -- a step is done by functions, each the error boundary of an organization, a
 -- provider or a batch.
 
-CREATE FUNCTION kinderconnect._begin_run(organization text, agency text, provider text, from_date date, to_date date, only_due boolean) RETURNS bigint
+-- By a digest of the name, so that sessions that begin at different moments
+-- agree without a word whose each is, whatever is enabled meanwhile.
+CREATE FUNCTION kinderconnect._in_shard(organization text, shard integer, shards integer) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN shards IS NULL OR mod(hashtextextended(organization, 0) & 9223372036854775807, shards::bigint) = shard;
+COMMENT ON FUNCTION kinderconnect._in_shard(text, integer, integer) IS 'whether an organization is of this one of so many shards; null: there are none';
+
+CREATE FUNCTION kinderconnect._require_shard(shard integer, shards integer, organization text) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF num_nonnulls(shard, shards) = 1 THEN
+		RAISE EXCEPTION 'shard and shards must be given together' USING ERRCODE = 'invalid_parameter_value', HINT = 'For example shard => 0, shards => 2 in one session and shard => 1, shards => 2 in another.';
+	ELSIF shards < 1 OR shards > 64 THEN
+		RAISE EXCEPTION 'shards % is not between 1 and 64', shards USING ERRCODE = 'invalid_parameter_value';
+	ELSIF shard < 0 OR shard >= shards THEN
+		RAISE EXCEPTION 'shard % is not between 0 and %', shard, shards - 1 USING ERRCODE = 'invalid_parameter_value', HINT = 'Shards count from 0.';
+	ELSIF shard IS NOT NULL AND organization IS NOT NULL THEN
+		RAISE EXCEPTION 'shard cannot be given with organization_id' USING ERRCODE = 'invalid_parameter_value', HINT = 'Shards divide all organizations; one alone needs none.';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_shard(integer, integer, text) IS 'an error unless shard is one of shards, counted from 0, or both are null';
+
+CREATE FUNCTION kinderconnect._begin_run(organization text, agency text, provider text, from_date date, to_date date, only_due boolean,
+		shard integer DEFAULT NULL, shards integer DEFAULT NULL) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -12,8 +38,10 @@ DECLARE
 	dead  bigint;
 	-- decided here, once: who is let send while this run is under way waits for the next
 	sends boolean := EXISTS (SELECT FROM kinderconnect.organization o
-		WHERE o.enabled AND o.sends AND (organization IS NULL OR o.organization_id = organization));
+		WHERE o.enabled AND o.sends AND (organization IS NULL OR o.organization_id = organization)
+			AND kinderconnect._in_shard(o.organization_id, shard, shards));
 BEGIN
+	PERFORM kinderconnect._require_shard(shard, shards, organization);
 	IF sends THEN
 		PERFORM kinderconnect._require_armed();
 	END IF;
@@ -40,7 +68,7 @@ BEGIN
 
 	INSERT INTO kinderconnect.run (scope)
 	VALUES (jsonb_strip_nulls(jsonb_build_object('organization_id', organization, 'agency_id', agency, 'provider_id', provider,
-		'from_date', from_date, 'to_date', to_date, 'due', nullif(only_due, false), 'sends', nullif(sends, true))))
+		'from_date', from_date, 'to_date', to_date, 'due', nullif(only_due, false), 'sends', nullif(sends, true), 'shard', shard, 'shards', shards)))
 	RETURNING run_id INTO run;
 
 	INSERT INTO kinderconnect.run_organization (organization_id, run_id, locked, halted, sqlstate, error, hint)
@@ -53,7 +81,7 @@ BEGIN
 				ORDER BY b.run_id DESC LIMIT 1), '') END,
 		CASE WHEN NOT l.locked THEN 'Let it end; it does all that this one would have done.' END
 	FROM (SELECT o.* FROM kinderconnect.organization o
-		WHERE o.enabled AND (organization IS NULL OR o.organization_id = organization)
+		WHERE o.enabled AND (organization IS NULL OR o.organization_id = organization) AND kinderconnect._in_shard(o.organization_id, shard, shards)
 			AND (NOT only_due OR o.organization_id IN (SELECT d.organization_id FROM kinderconnect._due_now() d))
 		ORDER BY o.organization_id) o
 	CROSS JOIN LATERAL (SELECT kinderconnect._lock(o.organization_id) AS locked) l;
@@ -75,7 +103,7 @@ BEGIN
 	RETURN run;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._begin_run(text, text, text, date, date, boolean) IS
+COMMENT ON FUNCTION kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer) IS
 'checks the scope, writes the run down and takes the lock of each of its organizations; answers its id';
 
 CREATE FUNCTION kinderconnect._step(run bigint, step text) RETURNS void
@@ -109,11 +137,6 @@ CREATE FUNCTION kinderconnect._detail(sqlstate text, detail text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE WHEN starts_with(sqlstate, 'KC') THEN nullif(detail, '') END;
 COMMENT ON FUNCTION kinderconnect._detail(text, text) IS 'the detail of an error of our own; that of another may quote a row';
-
-CREATE FUNCTION kinderconnect._has_room() RETURNS boolean
-	LANGUAGE sql VOLATILE PARALLEL UNSAFE
-	RETURN kinderconnect._room() > 0;
-COMMENT ON FUNCTION kinderconnect._has_room() IS 'whether to start another call before collecting';
 
 CREATE FUNCTION kinderconnect._is_busy() RETURNS boolean
 	LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -173,24 +196,36 @@ $$;
 COMMENT ON FUNCTION kinderconnect._prepare(bigint, text, text, text, date, date) IS
 'the next batch of a provider, as _next_batch(); one that cannot be written halts its provider';
 
-CREATE FUNCTION kinderconnect._dispatch(run bigint, organization text, agency text, provider text, batch text) RETURNS void
+CREATE FUNCTION kinderconnect._dispatch(run bigint, organizations text[], batches text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	item   record;
 	state  text;
 	said   text;
 	detail text;
 	hint   text;
 BEGIN
-	PERFORM kinderconnect._send(organization, batch);
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	PERFORM kinderconnect._fail_provider(run, organization, agency, provider, true, state, concat_ws(': ', said, kinderconnect._detail(state, detail)), hint);
+	PERFORM kinderconnect._know_sizes();
+	FOR item IN
+		SELECT b.organization_id, b.agency_id, b.provider_id, b.batch_id
+		FROM unnest(organizations, batches) WITH ORDINALITY u(organization_id, batch_id, n)
+		JOIN kinderconnect.batch b USING (organization_id, batch_id)
+		ORDER BY u.n
+	LOOP
+		BEGIN
+			PERFORM kinderconnect._send(item.organization_id, item.batch_id);
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, true, state,
+				concat_ws(': ', said, kinderconnect._detail(state, detail)), hint);
+		END;
+	END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._dispatch(bigint, text, text, text, text) IS
-'starts the call of a batch; one that cannot be started halts its provider, and its records are resolved by the next run';
+COMMENT ON FUNCTION kinderconnect._dispatch(bigint, text[], text[]) IS
+'starts the calls of batches that are committed as sending, given by organization and id; one that cannot be started halts its provider, and its records are resolved by the next run';
 
 -- A step of one organization that only this database can fail at.
 CREATE FUNCTION kinderconnect._guarded(run bigint, organization text, step text, agency text, provider text, from_date date, to_date date) RETURNS void
@@ -210,7 +245,9 @@ BEGIN
 			PERFORM kinderconnect._take_part(run, organization);
 			PERFORM kinderconnect._set_clocks(organization);
 		WHEN 'vanished' THEN PERFORM kinderconnect._close_vanished(run, organization, from_date, to_date);
-		WHEN 'match' THEN PERFORM kinderconnect._match(organization);
+		WHEN 'match' THEN
+			PERFORM kinderconnect._know_sizes();
+			PERFORM kinderconnect._match(organization);
 		WHEN 'candidates' THEN PERFORM kinderconnect._score(organization);
 		WHEN 'repeat' THEN PERFORM kinderconnect._repeat_unknown(run, organization, agency, provider);
 		WHEN 'plan' THEN PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
@@ -326,14 +363,28 @@ $$;
 COMMENT ON FUNCTION kinderconnect._is_refused_alike(bigint, kinderconnect.call_outcome) IS
 'whether a service that tells errors in the body has refused two providers of an organization in the same words, and listed none, in this run';
 
+CREATE FUNCTION kinderconnect._has_more(organization text, agency text, provider text) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'waiting')
+		OR EXISTS (SELECT FROM kinderconnect.child_day d
+			WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider) AND d.state = 'ready');
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._has_more(text, text, text) IS 'whether batches of a provider wait, or days of it are ready';
+
 -- Waits for at least one call and takes in all that have ended. What the
 -- organization itself did wrong halts it: the same password would be refused
 -- a thousand times.
-CREATE FUNCTION kinderconnect._take(run bigint) RETURNS void
+CREATE FUNCTION kinderconnect._take(run bigint) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	more    boolean := false;
 	outcome kinderconnect.call_outcome;
 	state   text;
 	said    text;
@@ -351,6 +402,7 @@ BEGIN
 			END IF;
 			IF outcome.operation = 'submit' THEN
 				PERFORM kinderconnect._take_submit(run, outcome);
+				more := more OR kinderconnect._has_more(outcome.organization_id, outcome.agency_id, outcome.provider_id);
 			ELSIF NOT outcome.ok AND outcome.provider_id IS NULL THEN
 				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, false, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
 			ELSIF NOT outcome.ok THEN
@@ -387,10 +439,12 @@ BEGIN
 		END;
 		PERFORM kinderconnect._release(outcome.ticket);
 	END LOOP;
+	PERFORM kinderconnect._know_sizes();
+	RETURN more;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._take(bigint) IS
-'takes in the calls that have ended, waiting for one; each is an error boundary of its own';
+'takes in the calls that have ended, waiting for one; each is an error boundary of its own. Answers whether a provider whose batch was answered has more to send';
 
 CREATE FUNCTION kinderconnect._account(run bigint) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -483,17 +537,17 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._report(bigint, bigint) IS 'an error that tells the first of a run''s failures, if there were any';
 
-CREATE PROCEDURE kinderconnect._make_room(run bigint)
+CREATE PROCEDURE kinderconnect._make_room(run bigint, calls integer DEFAULT 1)
 	LANGUAGE plpgsql
 AS $$
 BEGIN
-	WHILE NOT kinderconnect._has_room() LOOP
+	WHILE kinderconnect._room() OPERATOR(pg_catalog.<) calls LOOP
 		PERFORM kinderconnect._take(run);
 		COMMIT;
 	END LOOP;
 END;
 $$;
-COMMENT ON PROCEDURE kinderconnect._make_room(bigint) IS 'takes in calls that end, until another may be started; commits';
+COMMENT ON PROCEDURE kinderconnect._make_room(bigint, integer) IS 'takes in calls that end, until so many more may be started; commits';
 
 CREATE PROCEDURE kinderconnect._drain(run bigint)
 	LANGUAGE plpgsql
@@ -507,9 +561,26 @@ END;
 $$;
 COMMENT ON PROCEDURE kinderconnect._drain(bigint) IS 'takes in calls that end, until none is left; commits';
 
+-- What is committed as sending is sent, also when the run is to end.
+CREATE PROCEDURE kinderconnect._send_together(run bigint, organizations text[], batches text[])
+	LANGUAGE plpgsql
+AS $$
+BEGIN
+	COMMIT;
+	IF pg_catalog.cardinality(batches) OPERATOR(pg_catalog.>) 0 THEN
+		CALL kinderconnect._make_room(run, pg_catalog.cardinality(batches));
+		PERFORM kinderconnect._dispatch(run, organizations, batches);
+		COMMIT;
+	END IF;
+END;
+$$;
+COMMENT ON PROCEDURE kinderconnect._send_together(bigint, text[], text[]) IS
+'commits batches that are marked as sending, given by organization and id, and starts their calls';
+
 -- Walked as far as sending is not stopped and the deadline has not come. What
 -- is under way then is waited for, and what waits its turn is ready again.
-CREATE PROCEDURE kinderconnect._night(organization_id text, agency_id text, provider_id text, from_date date, to_date date, only_due boolean)
+CREATE PROCEDURE kinderconnect._night(organization_id text, agency_id text, provider_id text, from_date date, to_date date, only_due boolean,
+		shard integer, shards integer)
 	LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -518,10 +589,14 @@ DECLARE
 	pass     pg_catalog.int4;
 	batch    pg_catalog.text;
 	started  pg_catalog.bool;
+	more     pg_catalog.bool;
 	failures pg_catalog.int8;
+	organizations pg_catalog.text[];
+	batches  pg_catalog.text[];
+	together pg_catalog.int4 := kinderconnect.setting('max_in_flight');
 BEGIN
 	PERFORM kinderconnect._open(NULL);
-	run := kinderconnect._begin_run(organization_id, agency_id, provider_id, from_date, to_date, only_due);
+	run := kinderconnect._begin_run(organization_id, agency_id, provider_id, from_date, to_date, only_due, shard, shards);
 	COMMIT;
 	FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
 		PERFORM kinderconnect._guarded(run, item.organization, 'recover', NULL, NULL, NULL, NULL);
@@ -599,21 +674,33 @@ BEGIN
 			PERFORM kinderconnect._step(run, 'transfer');
 			COMMIT;
 			LOOP
-				-- providers take turns: each has one batch under way at most
+				-- Providers take turns: each has one batch under way at most.
+				-- As many as may be under way are committed together.
 				started := false;
+				organizations := '{}';
+				batches := '{}';
 				FOR item IN SELECT * FROM kinderconnect._providers_to_send(run, agency_id, provider_id, from_date, to_date) LOOP
-					EXIT steps WHEN NOT kinderconnect._goes_on(run);
+					EXIT WHEN NOT kinderconnect._goes_on(run);
 					batch := kinderconnect._prepare(run, item.organization_id, item.agency_id, item.provider_id, from_date, to_date);
-					COMMIT;
 					CONTINUE WHEN batch IS NULL;
 					started := true;
-					PERFORM kinderconnect._dispatch(run, item.organization_id, item.agency_id, item.provider_id, batch);
-					CALL kinderconnect._make_room(run);
+					organizations := organizations OPERATOR(pg_catalog.||) item.organization_id;
+					batches := batches OPERATOR(pg_catalog.||) batch;
+					IF pg_catalog.cardinality(batches) OPERATOR(pg_catalog.>=) together THEN
+						CALL kinderconnect._send_together(run, organizations, batches);
+						organizations := '{}';
+						batches := '{}';
+					END IF;
 				END LOOP;
-				-- making room may have taken in the last one, and left halves of it
+				CALL kinderconnect._send_together(run, organizations, batches);
+				EXIT steps WHEN NOT kinderconnect._goes_on(run);
 				EXIT WHEN NOT started AND NOT kinderconnect._is_busy();
-				PERFORM kinderconnect._take(run);
-				COMMIT;
+				-- making room may have taken in the last one, and left halves of it
+				WHILE kinderconnect._is_busy() LOOP
+					more := kinderconnect._take(run);
+					COMMIT;
+					EXIT WHEN more;
+				END LOOP;
 			END LOOP;
 			EXIT WHEN NOT kinderconnect._has_unknown(run);
 		END LOOP;
@@ -637,24 +724,24 @@ BEGIN
 	failures := kinderconnect._account(run);
 	COMMIT;
 	PERFORM kinderconnect._close();
-	IF pg_catalog.num_nonnulls(organization_id, agency_id, provider_id, from_date, to_date) OPERATOR(pg_catalog.=) 0 THEN
+	IF pg_catalog.num_nonnulls(organization_id, agency_id, provider_id, from_date, to_date) OPERATOR(pg_catalog.=) 0 AND (shard OPERATOR(pg_catalog.>) 0) IS NOT TRUE THEN
 		CALL kinderconnect.purge();
 	END IF;
 	PERFORM kinderconnect._report(run, failures);
 END;
 $$;
-COMMENT ON PROCEDURE kinderconnect._night(text, text, text, date, date, boolean) IS
+COMMENT ON PROCEDURE kinderconnect._night(text, text, text, date, date, boolean, integer, integer) IS
 'a whole run, of nightly() or, only_due, of tick()';
 
 CREATE PROCEDURE kinderconnect.nightly(organization_id text DEFAULT NULL, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL,
-		from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+		from_date date DEFAULT NULL, to_date date DEFAULT NULL, shard integer DEFAULT NULL, shards integer DEFAULT NULL)
 	LANGUAGE plpgsql
 AS $$
 BEGIN
 	-- Inside a caller's transaction this fails, before anything is done.
 	COMMIT;
-	CALL kinderconnect._night(organization_id, agency_id, provider_id, from_date, to_date, false);
+	CALL kinderconnect._night(organization_id, agency_id, provider_id, from_date, to_date, false, shard, shards);
 END;
 $$;
-COMMENT ON PROCEDURE kinderconnect.nightly(text, text, text, date, date) IS
-'the night: lists, children, match, resolve, plan, transfer, compare, account, for all enabled organizations or for the one, the agency, the provider and the service dates given. To be called by itself, not inside a transaction: it commits as it goes. Ends with an error (KC402; KC401 another run is busy; KC104 at its deadline) when a part failed, after everything good is done';
+COMMENT ON PROCEDURE kinderconnect.nightly(text, text, text, date, date, integer, integer) IS
+'the night: lists, children, match, resolve, plan, transfer, compare, account, for all enabled organizations or for the one, the agency, the provider and the service dates given; or, for sessions side by side, for shard of shards, counted from 0: each organization is of one of them. To be called by itself, not inside a transaction: it commits as it goes. Ends with an error (KC402; KC401 another run is busy; KC104 at its deadline) when a part failed, after everything good is done';

@@ -18,10 +18,9 @@ BEGIN ATOMIC
 		AND b.ended_at < now() - make_interval(days => nullif(kinderconnect.setting('keep_attempts_days')::integer, -1))
 		AND b.state IN ('answered', 'refused', 'lost', 'dropped')
 		AND NOT EXISTS (SELECT FROM kinderconnect.run r WHERE r.run_id = b.run_id AND r.status = 'running')
-		AND NOT EXISTS (SELECT FROM kinderconnect.batch_record r
-			JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (r.organization_id, r.record_id)
-			WHERE (r.organization_id, r.batch_id) = (b.organization_id, b.batch_id)
-				AND (l.state IN ('sending', 'unknown', 'not_taken')
+		AND NOT EXISTS (SELECT FROM unnest(b.record_ids) r(record_id)
+			JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (b.organization_id, r.record_id)
+			WHERE (l.state IN ('sending', 'unknown', 'not_taken')
 					OR l.service_date >= current_date - kinderconnect.setting('horizon_days')::integer - 1));
 END;
 COMMENT ON FUNCTION kinderconnect._old_calls(text) IS
@@ -89,9 +88,6 @@ BEGIN
 	END IF;
 	WITH old AS MATERIALIZED (
 		SELECT o.batch_id FROM kinderconnect._old_calls(organization) o ORDER BY o.ended_at LIMIT most
-	), carried AS (
-		DELETE FROM kinderconnect.batch_record r USING old
-		WHERE (r.organization_id, r.batch_id) = (organization, old.batch_id)
 	)
 	DELETE FROM kinderconnect.batch b USING old WHERE (b.organization_id, b.batch_id) = (organization, old.batch_id);
 	GET DIAGNOSTICS purged = ROW_COUNT;

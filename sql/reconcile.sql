@@ -239,8 +239,9 @@ CREATE FUNCTION kinderconnect._take_comparison(run bigint, outcome kinderconnect
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	asked kinderconnect.comparison;
-	found integer;
+	asked   kinderconnect.comparison;
+	seen_at timestamptz := clock_timestamp();
+	found   integer;
 	trouble text := CASE
 		WHEN NOT outcome.ok THEN kinderconnect._said(outcome)
 		WHEN outcome.problems > 0 THEN format('%s records of the read-back cannot be understood', outcome.problems) END;
@@ -253,7 +254,7 @@ BEGIN
 			WHERE d.difference <> 'unresolved'
 		), known AS (
 			UPDATE kinderconnect.comparison_difference f
-			SET last_seen = clock_timestamp(), state = d.state
+			SET last_seen = seen_at, state = d.state
 			FROM differs d
 			WHERE (f.organization_id, f.agency_id, f.provider_id, f.kinderconnect_child_id, f.service_date)
 					= (asked.organization_id, asked.agency_id, asked.provider_id, d.kinderconnect_child_id, d.service_date)
@@ -262,7 +263,7 @@ BEGIN
 					IS NOT DISTINCT FROM (d.difference, d.held_here, d.held_there, d.record_here, d.record_there)
 			RETURNING f.kinderconnect_child_id, f.service_date
 		), gone AS (
-			UPDATE kinderconnect.comparison_difference f SET gone = clock_timestamp()
+			UPDATE kinderconnect.comparison_difference f SET gone = seen_at
 			WHERE (f.organization_id, f.agency_id, f.provider_id) = (asked.organization_id, asked.agency_id, asked.provider_id)
 				AND f.gone IS NULL AND f.service_date BETWEEN asked.from_date AND asked.to_date
 				AND NOT EXISTS (SELECT FROM differs d
@@ -273,7 +274,7 @@ BEGIN
 			INSERT INTO kinderconnect.comparison_difference (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date,
 				first_seen, last_seen, difference, state, held_here, held_there, record_here, record_there, kind_there, in_there, out_there, reason_there)
 			SELECT asked.organization_id, asked.agency_id, asked.provider_id, d.kinderconnect_child_id, d.service_date,
-				clock_timestamp(), clock_timestamp(), d.difference, d.state, d.held_here, d.held_there, d.record_here, d.record_there,
+				seen_at, seen_at, d.difference, d.state, d.held_here, d.held_there, d.record_here, d.record_there,
 				d.kind, d.session_in, d.session_out, d.absence_reason
 			FROM differs d
 			WHERE NOT EXISTS (SELECT FROM known k WHERE (k.kinderconnect_child_id, k.service_date) = (d.kinderconnect_child_id, d.service_date))
@@ -284,7 +285,7 @@ BEGIN
 		ON CONFLICT (organization_id, run_id, agency_id, provider_id) DO UPDATE SET differences = excluded.differences;
 	END IF;
 	UPDATE kinderconnect.comparison c
-	SET compared_at = CASE WHEN trouble IS NULL THEN clock_timestamp() ELSE c.compared_at END,
+	SET compared_at = CASE WHEN trouble IS NULL THEN seen_at ELSE c.compared_at END,
 		differences = coalesce(found, c.differences), error = trouble
 	WHERE (c.organization_id, c.agency_id, c.provider_id) = (asked.organization_id, asked.agency_id, asked.provider_id);
 END;

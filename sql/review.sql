@@ -152,7 +152,7 @@ CREATE FUNCTION kinderconnect._few_to_score(organization text) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	-- the first night has no statistics
-	SELECT EXISTS (SELECT FROM kinderconnect.score_state t WHERE t.organization_id = organization) AND count(*) <= 1000
+	SELECT EXISTS (SELECT FROM kinderconnect.score_state t WHERE t.organization_id = organization) AND kinderconnect._are_few(organization, count(*))
 	FROM (SELECT FROM kinderconnect.scored_child s WHERE s.organization_id = organization AND s.scored_at = '-infinity' LIMIT 1001) s;
 END;
 COMMENT ON FUNCTION kinderconnect._few_to_score(text) IS 'whether so few children are due for scoring that each is better looked up by itself';

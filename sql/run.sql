@@ -24,7 +24,7 @@ COMMENT ON COLUMN kinderconnect.run.step IS 'lists, children, match, resolve, pl
 COMMENT ON COLUMN kinderconnect.run.step_at IS 'when that step began';
 COMMENT ON COLUMN kinderconnect.run.started_by IS 'login role';
 COMMENT ON COLUMN kinderconnect.run.pid IS 'server process';
-COMMENT ON COLUMN kinderconnect.run.scope IS 'the arguments of nightly() that limited it; sends, false: none of its organizations sends, and it need not be armed; due: tick() started it, for the providers that were due';
+COMMENT ON COLUMN kinderconnect.run.scope IS 'the arguments of nightly() that limited it; sends, false: none of its organizations sends, and it need not be armed; due: tick() started it, for the providers that were due; shard, shards: it was for one of so many parts of all organizations';
 COMMENT ON COLUMN kinderconnect.run.sqlstate IS 'why it ended before its end: KC104 its deadline, KC403 stop(); null: it did not';
 COMMENT ON COLUMN kinderconnect.run.error IS 'the same in words';
 
@@ -143,7 +143,7 @@ BEGIN
 		SELECT format('%I.%I', n.nspname, c.relname)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = 'kinderconnect' AND c.relname IN ('child', 'authorization', 'listed_authorization', 'child_link', 'known_child',
-				'child_day', 'ledger', 'batch', 'batch_record') AND c.relkind = 'r'
+				'child_day', 'ledger', 'batch') AND c.relkind = 'r'
 			AND pg_relation_size(c.oid) > 8 * current_setting('block_size')::integer * greatest(c.relpages, 2)
 	LOOP
 		EXECUTE 'ANALYZE (SKIP_LOCKED) ' || grown;

@@ -6,33 +6,35 @@
 CREATE UNLOGGED SEQUENCE kinderconnect.last_tick MINVALUE 0 START 0;
 COMMENT ON SEQUENCE kinderconnect.last_tick IS 'when tick() last ran, in seconds since 1970; begins anew after a crash of the server';
 
-CREATE FUNCTION kinderconnect._tick() RETURNS boolean
+CREATE FUNCTION kinderconnect._tick(shard integer, shards integer) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	PERFORM kinderconnect._require_shard(shard, shards, NULL);
 	IF pg_is_in_recovery() THEN
 		RETURN false;
 	END IF;
 	PERFORM setval('kinderconnect.last_tick', extract(epoch FROM clock_timestamp())::bigint);
-	RETURN kinderconnect._stopped_because() IS NULL AND EXISTS (SELECT FROM kinderconnect._due_now());
+	RETURN kinderconnect._stopped_because() IS NULL
+		AND EXISTS (SELECT FROM kinderconnect._due_now() d WHERE kinderconnect._in_shard(d.organization_id, shard, shards));
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._tick() IS 'whether a tick has anything to do; notes that there was one';
+COMMENT ON FUNCTION kinderconnect._tick(integer, integer) IS 'whether a tick has anything to do; notes that there was one';
 
-CREATE PROCEDURE kinderconnect.tick()
+CREATE PROCEDURE kinderconnect.tick(shard integer DEFAULT NULL, shards integer DEFAULT NULL)
 	LANGUAGE plpgsql
 AS $$
 BEGIN
 	-- Inside a caller's transaction this fails, before anything is done.
 	COMMIT;
-	IF kinderconnect._tick() THEN
-		CALL kinderconnect._night(NULL, NULL, NULL, NULL, NULL, true);
+	IF kinderconnect._tick(shard, shards) THEN
+		CALL kinderconnect._night(NULL, NULL, NULL, NULL, NULL, true, shard, shards);
 	END IF;
 END;
 $$;
-COMMENT ON PROCEDURE kinderconnect.tick() IS
-'runs the night for the providers that are due by the timetable, if there are any; to be called every few minutes, by itself, not inside a transaction. Does nothing on a standby or while sending is stopped';
+COMMENT ON PROCEDURE kinderconnect.tick(integer, integer) IS
+'runs the night for the providers that are due by the timetable, if there are any; of all organizations, or of those in shard of shards, as in nightly(). To be called every few minutes, by itself, not inside a transaction. Does nothing on a standby or while sending is stopped';
 
 -- pg_cron hides its settings from those who are not superusers.
 CREATE FUNCTION kinderconnect._cron_settings(OUT home text, OUT host text, OUT uses_workers boolean, OUT max_running_jobs integer,
@@ -78,17 +80,27 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._cron_schema() IS 'the schema of pg_cron, or an error that says how to get it';
 
-CREATE FUNCTION kinderconnect.schedule(schedule text DEFAULT '*/15 * * * *') RETURNS bigint
+CREATE FUNCTION kinderconnect._job_name(shard integer) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN 'kinderconnect' || CASE WHEN shard > 0 THEN '-' || shard ELSE '' END;
+COMMENT ON FUNCTION kinderconnect._job_name(integer) IS 'the name of the job of pg_cron for a shard';
+
+CREATE FUNCTION kinderconnect.schedule(schedule text DEFAULT '*/15 * * * *', shards integer DEFAULT 1) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	job       bigint;
+	first_job bigint;
 	active    bigint;
 	cron_name text;
 	cron      record;
 	caller    record;
 BEGIN
+	IF shards IS NULL THEN
+		RAISE EXCEPTION 'shards must be given' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	PERFORM kinderconnect._require_shard(0, shards, NULL);
 	PERFORM kinderconnect._require_ordinary_rights();
 	SELECT r.rolcanlogin, r.rolconnlimit INTO STRICT caller FROM pg_roles r WHERE r.rolname = current_user;
 	IF NOT caller.rolcanlogin THEN
@@ -100,7 +112,15 @@ BEGIN
 	END IF;
 	cron_name := kinderconnect._cron_schema();
 	SELECT * INTO cron FROM kinderconnect._cron_settings();
-	EXECUTE format('SELECT %I.schedule(%L, %L, %L)', cron_name, 'kinderconnect', schedule.schedule, 'CALL kinderconnect.tick()') INTO job;
+	FOR shard IN 0 .. shards - 1 LOOP
+		EXECUTE format('SELECT %I.schedule(%L, %L, %L)', cron_name, kinderconnect._job_name(shard), schedule.schedule,
+			CASE WHEN shards = 1 THEN 'CALL kinderconnect.tick()' ELSE format('CALL kinderconnect.tick(%s, %s)', shard, shards) END) INTO job;
+		first_job := coalesce(first_job, job);
+	END LOOP;
+	-- of a schedule with more of them
+	EXECUTE format('SELECT count(%1$I.unschedule(j.jobid)) FROM %1$I.job j
+		WHERE j.jobname = ANY ($1) AND j.username = current_user AND j.database = current_database()', cron_name)
+	USING ARRAY(SELECT kinderconnect._job_name(s) FROM generate_series(shards, 63) s);
 
 	EXECUTE format('SELECT count(*) FROM %I.job j WHERE j.active', cron_name) INTO active;
 	IF active > cron.max_running_jobs THEN
@@ -117,11 +137,11 @@ BEGIN
 		RAISE NOTICE 'pg_cron will connect to "%" as role "%"', coalesce(nullif(cron.host, ''), 'localhost'), current_user
 			USING HINT = 'pg_hba.conf must let it in without a prompt, or .pgpass of the server''s user hold its password; or set cron.use_background_workers = on.';
 	END IF;
-	RETURN job;
+	RETURN first_job;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect.schedule(text) IS
-'has pg_cron call tick() as the calling role, every 15 minutes; when whose night runs is a matter of set_schedule(). Five cron fields, in pg_cron''s time zone. Calling it again changes them; answers the job''s id';
+COMMENT ON FUNCTION kinderconnect.schedule(text, integer) IS
+'has pg_cron call tick() as the calling role, every 15 minutes; when whose night runs is a matter of set_schedule(). Five cron fields, in pg_cron''s time zone. With shards more than 1, so many jobs, each for its part of the organizations, run side by side. Calling it again changes them; answers the id of the first job';
 
 CREATE FUNCTION kinderconnect.unschedule() RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -131,9 +151,9 @@ DECLARE
 	cron  text := kinderconnect._cron_schema();
 	ended bigint;
 BEGIN
-	EXECUTE format('SELECT count(%1$I.unschedule(j.jobid)) FROM %1$I.job j WHERE j.jobname = %2$L AND j.username = current_user AND j.database = current_database()', cron, 'kinderconnect')
-		INTO ended;
+	EXECUTE format('SELECT count(%1$I.unschedule(j.jobid)) FROM %1$I.job j WHERE j.jobname = ANY ($1) AND j.username = current_user AND j.database = current_database()', cron)
+		INTO ended USING ARRAY(SELECT kinderconnect._job_name(s) FROM generate_series(0, 63) s);
 	RETURN ended > 0;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect.unschedule() IS 'ends the calling role''s job; a run under way goes on to its end. False where there was none';
+COMMENT ON FUNCTION kinderconnect.unschedule() IS 'ends the calling role''s jobs; a run under way goes on to its end. False where there was none';

@@ -70,7 +70,9 @@ CREATE TABLE kinderconnect.batch (
 	created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
 	sent_at         timestamptz,
 	ended_at        timestamptz,
-	PRIMARY KEY (organization_id, batch_id)
+	record_ids      text[] NOT NULL,
+	PRIMARY KEY (organization_id, batch_id),
+	CONSTRAINT batch_counts_its_records CHECK (records = cardinality(record_ids))
 );
 COMMENT ON TABLE kinderconnect.batch IS 'the calls that carried records: the outbox';
 COMMENT ON COLUMN kinderconnect.batch.organization_id IS 'the organization';
@@ -91,26 +93,21 @@ COMMENT ON COLUMN kinderconnect.batch.attempts IS 'HTTP requests made for it';
 COMMENT ON COLUMN kinderconnect.batch.created_at IS 'when it was made';
 COMMENT ON COLUMN kinderconnect.batch.sent_at IS 'when it was committed for sending';
 COMMENT ON COLUMN kinderconnect.batch.ended_at IS 'when its outcome was taken in';
+COMMENT ON COLUMN kinderconnect.batch.record_ids IS 'the records it carries: kinderconnect.ledger';
 
 CREATE INDEX batch_too_large ON kinderconnect.batch (organization_id, agency_id, provider_id, created_at) WHERE http_status = 413;
 CREATE INDEX batch_at_work ON kinderconnect.batch (organization_id, agency_id, provider_id) WHERE state IN ('waiting', 'sending');
 
-CREATE TABLE kinderconnect.batch_record (
-	organization_id text NOT NULL,
-	batch_id        text NOT NULL,
-	record_id       text NOT NULL,
-	PRIMARY KEY (organization_id, batch_id, record_id),
-	FOREIGN KEY (organization_id, batch_id) REFERENCES kinderconnect.batch,
-	FOREIGN KEY (organization_id, record_id) REFERENCES kinderconnect.ledger
-);
-COMMENT ON TABLE kinderconnect.batch_record IS 'which records a batch carried; a record of a halved batch was in several';
+CREATE VIEW kinderconnect.batch_record AS
+SELECT b.organization_id, b.batch_id, r.record_id
+FROM kinderconnect.batch b CROSS JOIN LATERAL unnest(b.record_ids) r(record_id);
+COMMENT ON VIEW kinderconnect.batch_record IS 'which records a batch carried, a row each; a record of a halved batch was in several';
 COMMENT ON COLUMN kinderconnect.batch_record.organization_id IS 'the organization';
 COMMENT ON COLUMN kinderconnect.batch_record.batch_id IS 'the batch';
 COMMENT ON COLUMN kinderconnect.batch_record.record_id IS 'the record';
 
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.ledger', '');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.batch', '');
-SELECT pg_catalog.pg_extension_config_dump('kinderconnect.batch_record', '');
 
 -- What handles one batch finds its rows by their keys, whatever the planner
 -- thought of tables that were empty when the night began: its plans, and those
@@ -193,10 +190,8 @@ AS $$
 DECLARE
 	id text := gen_random_uuid();
 BEGIN
-	INSERT INTO kinderconnect.batch (organization_id, batch_id, agency_id, provider_id, run_id, parent_batch_id, records, first_half, repeats, state)
-	VALUES (organization, id, agency, provider, run, parent, cardinality(record_ids), leads, again, 'waiting');
-	INSERT INTO kinderconnect.batch_record (organization_id, batch_id, record_id)
-	SELECT organization, id, r FROM unnest(record_ids) r;
+	INSERT INTO kinderconnect.batch (organization_id, batch_id, agency_id, provider_id, run_id, parent_batch_id, records, record_ids, first_half, repeats, state)
+	VALUES (organization, id, agency, provider, run, parent, cardinality(record_ids), record_ids, leads, again, 'waiting');
 	RETURN id;
 END;
 $$;
@@ -252,7 +247,6 @@ BEGIN
 	ORDER BY b.first_half DESC, b.records DESC, b.created_at LIMIT 1;
 
 	IF id IS NULL THEN
-		PERFORM kinderconnect._know_sizes();
 		IF EXISTS (SELECT FROM kinderconnect.ledger l
 				WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
 			RETURN NULL;
@@ -334,9 +328,8 @@ BEGIN
 	RETURN kinderconnect._start_submit(b.organization_id, b.agency_id, b.provider_id, b.batch_id,
 		(SELECT array_agg(ROW(l.record_id, l.kinderconnect_child_id, l.service_date, l.kind, l.session_in, l.session_out, l.absence_reason)::kinderconnect.wire_record
 				ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id)
-			FROM kinderconnect.batch_record r
-			JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (r.organization_id, r.record_id)
-			WHERE (r.organization_id, r.batch_id) = (b.organization_id, b.batch_id)))
+			FROM unnest(b.record_ids) r(record_id)
+			JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (b.organization_id, r.record_id)))
 	FROM kinderconnect.batch b
 	WHERE b.organization_id = organization AND b.batch_id = batch AND b.state = 'sending';
 END;
@@ -381,17 +374,12 @@ DECLARE
 	can_ask  boolean := kinderconnect._speaks(outcome.organization_id, 'readback');
 	doubt    text := 'it was sent before and that answer was lost, so the service may hold it';
 BEGIN
-	-- by lot, so that two culprits do not fall into the same places every night
-	SELECT array_agg(r.record_id ORDER BY md5(r.batch_id || r.record_id)) INTO STRICT records
-	FROM kinderconnect.batch_record r
-	WHERE r.organization_id = org AND r.batch_id = outcome.batch_id;
-
 	UPDATE kinderconnect.batch b
 	SET state = CASE WHEN outcome.ok THEN 'answered' WHEN outcome.sent THEN 'lost' ELSE 'refused' END,
 		sqlstate = outcome.sqlstate, http_status = outcome.http_status, code = outcome.code,
 		message = nullif(kinderconnect._said(outcome), ''), attempts = outcome.attempts, ended_at = clock_timestamp()
 	WHERE b.organization_id = org AND b.batch_id = outcome.batch_id
-	RETURNING b.repeats INTO again;
+	RETURNING b.repeats, b.record_ids INTO STRICT again, records;
 
 	IF outcome.ok THEN
 		FOR answer IN
@@ -444,6 +432,8 @@ BEGIN
 		PERFORM kinderconnect._settle(org, records, 'unknown', NULL, NULL);
 		PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
 	ELSIF halves AND cardinality(records) > 1 THEN
+		-- by lot, so that two culprits do not fall into the same places every night
+		records := ARRAY(SELECT r FROM unnest(records) r ORDER BY md5(outcome.batch_id || r));
 		PERFORM kinderconnect._new_batch(run, org, agency, provider, outcome.batch_id, true, again, records[:cardinality(records) / 2]);
 		PERFORM kinderconnect._new_batch(run, org, agency, provider, outcome.batch_id, false, again, records[cardinality(records) / 2 + 1:]);
 	ELSIF halves THEN
@@ -497,10 +487,9 @@ BEGIN
 		SET state = CASE WHEN b.repeats THEN 'unknown' ELSE 'not_taken' END, code = NULL, message = NULL,
 			answered_at = CASE WHEN NOT b.repeats THEN l.answered_at END
 		FROM kinderconnect.batch b
-		JOIN kinderconnect.batch_record r ON (r.organization_id, r.batch_id) = (b.organization_id, b.batch_id)
 		WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (organization, agency, provider, run)
 			AND b.records = 1 AND b.state = 'refused'
-			AND (l.organization_id, l.record_id) = (r.organization_id, r.record_id) AND l.state = 'rejected'
+			AND (l.organization_id, l.record_id) = (b.organization_id, b.record_ids[1]) AND l.state = 'rejected'
 		RETURNING l.record_id, l.state
 	)
 	UPDATE kinderconnect.child_day d
@@ -524,11 +513,10 @@ BEGIN
 			UPDATE kinderconnect.batch b SET state = 'dropped', ended_at = clock_timestamp()
 			WHERE b.organization_id = organization AND b.state = 'waiting'
 				AND (agency IS NULL OR b.agency_id = agency) AND (provider IS NULL OR b.provider_id = provider)
-			RETURNING b.batch_id, b.repeats
+			RETURNING b.record_ids, b.repeats
 		)
 		SELECT dropped.repeats, array_agg(r.record_id) AS record_ids
-		FROM kinderconnect.batch_record r JOIN dropped USING (batch_id)
-		WHERE r.organization_id = organization
+		FROM dropped CROSS JOIN LATERAL unnest(dropped.record_ids) r(record_id)
 		GROUP BY dropped.repeats
 	LOOP
 		PERFORM kinderconnect._settle(organization, unsent.record_ids, CASE WHEN unsent.repeats THEN 'unknown' ELSE 'not_taken' END, NULL, NULL);

@@ -115,7 +115,7 @@ SELECT r.rolname,
 	has_table_privilege(r.rolname, 'kinderconnect.child_day', 'SELECT') AS reads,
 	has_table_privilege(r.rolname, 'kinderconnect.child_day', 'UPDATE') AS plans,
 	has_table_privilege(r.rolname, 'kinderconnect.endpoint', 'INSERT') AS configures,
-	has_function_privilege(r.rolname, 'kinderconnect.nightly(text, text, text, date, date)', 'EXECUTE') AS sends,
+	has_function_privilege(r.rolname, 'kinderconnect.nightly(text, text, text, date, date, integer, integer)', 'EXECUTE') AS sends,
 	has_function_privilege(r.rolname, 'kinderconnect.set_secret(text, text)', 'EXECUTE') AS writes_secrets,
 	has_function_privilege(r.rolname, 'kinderconnect.api_submit(text, text, text, text, kinderconnect.wire_record[])', 'EXECUTE') AS bypasses
 FROM pg_roles r WHERE r.rolname IN ('kinderconnect_admin', 'kinderconnect_operator', 'kinderconnect_analyst') ORDER BY 1;

@@ -114,12 +114,11 @@ INSERT INTO kinderconnect.ledger (organization_id, record_id, agency_id, provide
 	('oth', 'r2', 'L-TX', 'P', '1', '2025-03-03', 'm1', 'session', '08:00-17:00', 'rejected', 'LATE', 'too late', 2, '2025-03-06 08:00Z', '2025-03-06 08:02Z'),
 	('oth', 'r3', 'L-TX', 'P', '1', '2025-03-04', 'm1', 'session', '08:00-17:30', 'sending', NULL, NULL, 2, '2025-03-06 08:00Z', NULL),
 	('oth', 'r4', 'L-TX', 'P', '2', '2025-03-03', 'm2', 'session', '08:00-17:30', 'sending', NULL, NULL, 2, '2025-03-06 08:00Z', NULL);
-INSERT INTO kinderconnect.batch (organization_id, batch_id, agency_id, provider_id, run_id, records, state, http_status, message, created_at, sent_at) VALUES
-	('oth', 'b1', 'L-TX', 'P', 1, 1, 'lost', NULL, 'no answer', '2025-03-04 08:00Z', '2025-03-04 08:01Z'),
-	('oth', 'b2', 'L-TX', 'P', 1, 1, 'answered', 200, NULL, '2025-03-05 08:00Z', '2025-03-05 08:02Z'),
-	('oth', 'b3', 'L-TX', 'P', 2, 2, 'answered', 200, NULL, '2025-03-06 08:00Z', '2025-03-06 08:01Z'),
-	('oth', 'b4', 'L-TX', 'P', 2, 1, 'waiting', NULL, NULL, '2025-03-06 08:00Z', NULL);
-INSERT INTO kinderconnect.batch_record VALUES ('oth', 'b1', 'r1'), ('oth', 'b2', 'r1'), ('oth', 'b3', 'r2'), ('oth', 'b3', 'r3'), ('oth', 'b4', 'r2');
+INSERT INTO kinderconnect.batch (organization_id, batch_id, agency_id, provider_id, run_id, records, record_ids, state, http_status, message, created_at, sent_at) VALUES
+	('oth', 'b1', 'L-TX', 'P', 1, 1, '{r1}', 'lost', NULL, 'no answer', '2025-03-04 08:00Z', '2025-03-04 08:01Z'),
+	('oth', 'b2', 'L-TX', 'P', 1, 1, '{r1}', 'answered', 200, NULL, '2025-03-05 08:00Z', '2025-03-05 08:02Z'),
+	('oth', 'b3', 'L-TX', 'P', 2, 2, '{r2,r3}', 'answered', 200, NULL, '2025-03-06 08:00Z', '2025-03-06 08:01Z'),
+	('oth', 'b4', 'L-TX', 'P', 2, 1, '{r2}', 'waiting', NULL, NULL, '2025-03-06 08:00Z', NULL);
 SELECT pg_temp.day('L-TX', '1', '2025-03-03', 'rejected', kind => 'session', ins => '{8:00}', outs => '{17:00}', accepted => '08:00-16:00', organization => 'oth'),
 	pg_temp.day('L-TX', '1', '2025-03-04', 'held', 'conflict', organization => 'oth') \g /dev/null
 UPDATE kinderconnect.child_day SET planned_at = '2025-03-04 07:59Z', changed_at = '2025-03-06 08:02Z', code = 'LATE', message = 'too late' WHERE organization_id = 'oth' AND service_date = '2025-03-03';

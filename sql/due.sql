@@ -231,9 +231,10 @@ CREATE FUNCTION kinderconnect._retry_after(failures integer, sqlstate text) RETU
 COMMENT ON FUNCTION kinderconnect._retry_after(integer, text) IS
 'how long after its end a run that failed may be followed by another: 15 minutes, doubling to 4 hours; 24 hours after what a person must mend; at once after stop()';
 
+-- STABLE, as adding an interval is: else it would not be inlined.
 CREATE FUNCTION kinderconnect._due_at(scheduled timestamptz, covered_at timestamptz, attempted_at timestamptz, ended_at timestamptz, failures integer, sqlstate text)
 	RETURNS timestamptz
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	LANGUAGE sql STABLE PARALLEL SAFE
 	RETURN CASE
 		WHEN covered_at >= scheduled THEN NULL
 		WHEN attempted_at >= scheduled THEN coalesce(ended_at, attempted_at) + kinderconnect._retry_after(failures, sqlstate)
@@ -243,17 +244,19 @@ COMMENT ON FUNCTION kinderconnect._due_at(timestamptz, timestamptz, timestamptz,
 'from when on a run is due that covers a scheduled instant; null: one has. However many instants were missed, one run covers them';
 
 -- Zones and timetables are few: each pair is worked out once.
-CREATE FUNCTION kinderconnect._due_as_of(at timestamptz)
+CREATE FUNCTION kinderconnect._due_as_of(at timestamptz, organizations text[] DEFAULT NULL)
 	RETURNS TABLE (organization_id text, agency_id text, provider_id text, cadence text, local_time time, days text[], anchor date, month_days integer[],
 		time_zone text, scheduled_at timestamptz, attempted_at timestamptz, covered_at timestamptz, failures integer, failing_since timestamptz, sqlstate text,
 		due_at timestamptz)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	WITH unit AS (
-		SELECT p.organization_id, p.agency_id, p.provider_id FROM kinderconnect.provider_standing p WHERE p.barred IS NULL
+		SELECT p.organization_id, p.agency_id, p.provider_id FROM kinderconnect.provider_standing p
+		WHERE p.barred IS NULL AND p.organization_id = ANY (coalesce(organizations, ARRAY(SELECT o.organization_id FROM kinderconnect.organization o)))
 		UNION ALL
 		SELECT o.organization_id, '', '' FROM kinderconnect.organization o
-		WHERE o.enabled AND NOT EXISTS (SELECT FROM kinderconnect.provider_standing p WHERE p.organization_id = o.organization_id AND p.barred IS NULL)
+		WHERE o.enabled AND (organizations IS NULL OR o.organization_id = ANY (organizations))
+			AND NOT EXISTS (SELECT FROM kinderconnect.provider_standing p WHERE p.organization_id = o.organization_id AND p.barred IS NULL)
 	), timed AS MATERIALIZED (
 		SELECT u.organization_id, u.agency_id, u.provider_id,
 			coalesce(t.cadence, a.cadence, o.cadence, 'nightly') AS cadence,
@@ -280,8 +283,8 @@ BEGIN ATOMIC
 	JOIN clock k ON (k.cadence, k.local_time, k.time_zone) = (t.cadence, t.local_time, t.time_zone)
 		AND (k.days, k.anchor, k.month_days) IS NOT DISTINCT FROM (t.days, t.anchor, t.month_days);
 END;
-COMMENT ON FUNCTION kinderconnect._due_as_of(timestamptz) IS
-'every provider that takes part, its timetable, what became of it last, and from when on it is due as of an instant; of an organization without one, itself';
+COMMENT ON FUNCTION kinderconnect._due_as_of(timestamptz, text[]) IS
+'every provider, of all organizations or of these, that takes part, its timetable, what became of it last, and from when on it is due as of an instant; of an organization without one, itself';
 
 CREATE VIEW kinderconnect.due AS
 SELECT d.organization_id, d.agency_id, d.provider_id, d.cadence, d.local_time, d.days, d.anchor, d.month_days, d.time_zone,
@@ -324,19 +327,18 @@ COMMENT ON FUNCTION kinderconnect._due_now() IS 'the providers that a tick runs 
 
 -- Whose part a run is, and that it has been tried: written before anything is
 -- done, so that a run that dies has been one.
-CREATE FUNCTION kinderconnect._take_part(run bigint, organization text) RETURNS void
+CREATE FUNCTION kinderconnect._take_part(run bigint, organizations text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	INSERT INTO kinderconnect.provider_clock AS c
 		(organization_id, agency_id, provider_id, run_id, attempted_at, failures, failing_since)
-	SELECT organization, d.agency_id, d.provider_id, run, w.started_at, (w.started_at IS NOT NULL)::integer, w.started_at
-	FROM kinderconnect._due_as_of(clock_timestamp()) d
+	SELECT d.organization_id, d.agency_id, d.provider_id, run, w.started_at, (w.started_at IS NOT NULL)::integer, w.started_at
+	FROM kinderconnect._due_as_of(clock_timestamp(), organizations) d
 	JOIN kinderconnect.run r ON r.run_id = run
 	CROSS JOIN LATERAL (SELECT CASE WHEN NOT r.scope ?| ARRAY['from_date', 'to_date'] THEN r.started_at END AS started_at) w
-	WHERE d.organization_id = organization
-		AND (r.scope ->> 'agency_id' IS NULL OR d.agency_id = r.scope ->> 'agency_id')
+	WHERE (r.scope ->> 'agency_id' IS NULL OR d.agency_id = r.scope ->> 'agency_id')
 		AND (r.scope ->> 'provider_id' IS NULL OR d.provider_id = r.scope ->> 'provider_id')
 		AND (NOT r.scope ? 'due' OR d.due_at <= clock_timestamp())
 	ON CONFLICT (organization_id, agency_id, provider_id) DO UPDATE
@@ -349,8 +351,8 @@ BEGIN
 	WHERE c.run_id <> run;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._take_part(bigint, text) IS
-'writes down which providers of an organization have a part in a run, by its scope; again for those that it has come to know meanwhile';
+COMMENT ON FUNCTION kinderconnect._take_part(bigint, text[]) IS
+'writes down which providers of these organizations have a part in a run, by its scope; again for those that it has come to know meanwhile';
 
 CREATE FUNCTION kinderconnect._set_clocks(organization text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -166,7 +166,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._instant(timestamp, text), kinderconnect._runs_on(date, text, text[], date, integer[]),
 	kinderconnect._scheduled(text, time, text[], date, integer[], text, timestamptz, boolean),
 	kinderconnect._retry_after(integer, text), kinderconnect._due_at(timestamptz, timestamptz, timestamptz, timestamptz, integer, text),
-	kinderconnect._due_as_of(timestamptz)
+	kinderconnect._due_as_of(timestamptz, text[])
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT INSERT (reason), UPDATE (resumed_at, resumed_by) ON kinderconnect.stop_switch TO kinderconnect_operator, kinderconnect_admin;
 GRANT USAGE ON SEQUENCE kinderconnect.stop_switch_stop_id_seq TO kinderconnect_operator, kinderconnect_admin;
@@ -176,7 +176,7 @@ GRANT INSERT, UPDATE ON kinderconnect.provider_clock TO kinderconnect_operator;
 GRANT UPDATE ON SEQUENCE kinderconnect.last_tick TO kinderconnect_operator;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect._require_not_stopped(), kinderconnect._goes_on(bigint), kinderconnect._due_now(), kinderconnect._tick(integer, integer),
-	kinderconnect._take_part(bigint, text), kinderconnect._set_clocks(text), kinderconnect._keep_time(bigint),
+	kinderconnect._take_part(bigint, text[]), kinderconnect._set_clocks(text), kinderconnect._keep_time(bigint),
 	kinderconnect._drop_waiting(text, text, text), kinderconnect._cron_settings()
 	TO kinderconnect_operator;
 GRANT EXECUTE ON PROCEDURE kinderconnect._night(text, text, text, date, date, boolean, integer, integer), kinderconnect.tick(integer, integer) TO kinderconnect_operator;

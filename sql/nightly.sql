@@ -98,7 +98,7 @@ BEGIN
 		PERFORM kinderconnect._tell_dead(dead);
 	END LOOP;
 
-	PERFORM kinderconnect._take_part(run, o.organization_id) FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked;
+	PERFORM kinderconnect._take_part(run, ARRAY(SELECT o.organization_id FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked));
 	PERFORM kinderconnect._tell_begin(run);
 	RETURN run;
 END;
@@ -242,7 +242,7 @@ BEGIN
 		WHEN 'recover' THEN PERFORM kinderconnect._recover(organization);
 		WHEN 'providers' THEN
 			PERFORM kinderconnect._match_providers(organization);
-			PERFORM kinderconnect._take_part(run, organization);
+			PERFORM kinderconnect._take_part(run, ARRAY[organization]);
 			PERFORM kinderconnect._set_clocks(organization);
 		WHEN 'vanished' THEN PERFORM kinderconnect._close_vanished(run, organization, from_date, to_date);
 		WHEN 'match' THEN

@@ -157,3 +157,30 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.unschedule() IS 'ends the calling role''s jobs; a run under way goes on to its end. False where there was none';
+
+-- A job that outlived the extension would fail every few minutes, for ever. An
+-- event trigger on sql_drop would be gone before it could fire, and before the
+-- drop only its words tell what is dropped: of a statement that is written out,
+-- and not made by a function. In PL/pgSQL, or a library that is gone would hold
+-- up every DROP SCHEMA.
+CREATE FUNCTION kinderconnect._before_drop() RETURNS event_trigger
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF EXISTS (SELECT FROM regexp_split_to_table(current_query(), ';') statement
+			WHERE statement ~* '^\s*drop\s+(extension|schema)\s+(if\s+exists\s+)?([^,]+,)*\s*"?kinderconnect"?\s*(,[^,]+)*(cascade|restrict)?\s*$')
+		AND EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN
+		EXECUTE 'SELECT count(cron.unschedule(j.jobid)) FROM cron.job j
+			WHERE j.database = current_database() AND j.command ~ ''^CALL kinderconnect\.tick\(''';
+	END IF;
+EXCEPTION WHEN insufficient_privilege THEN
+	RAISE WARNING 'jobs of pg_cron that call kinderconnect.tick() stay' USING HINT = 'SELECT cron.unschedule(jobid) as their owner or a superuser.';
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._before_drop() IS 'ends the jobs of pg_cron in this database that call tick(), before DROP EXTENSION kinderconnect and DROP SCHEMA kinderconnect';
+
+CREATE EVENT TRIGGER kinderconnect_before_drop ON ddl_command_start
+	WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA')
+	EXECUTE FUNCTION kinderconnect._before_drop();
+COMMENT ON EVENT TRIGGER kinderconnect_before_drop IS 'DROP EXTENSION kinderconnect leaves no job of pg_cron behind';

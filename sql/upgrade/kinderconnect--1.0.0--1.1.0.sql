@@ -5,21 +5,150 @@
 ALTER TABLE kinderconnect.organization ADD COLUMN IF NOT EXISTS sends boolean NOT NULL DEFAULT true;
 COMMENT ON COLUMN kinderconnect.organization.first_enabled IS 'UTC date of the first enable_integration(), or of the one that let it send first; no day older than this less backfill_days is sent';
 COMMENT ON COLUMN kinderconnect.organization.sends IS 'false: its nights ask, match and plan, and send nothing; what they would send is ready';
-COMMENT ON COLUMN kinderconnect.run.scope IS 'the arguments of nightly() that limited it; sends, false: none of its organizations sends, and it need not be armed; due: tick() started it, for the providers that were due';
+COMMENT ON COLUMN kinderconnect.run.scope IS 'the arguments of nightly() that limited it; sends, false: none of its organizations sends, and it need not be armed; due: tick() started it, for the providers that were due; shard, shards: it was for one of so many parts of all organizations';
+DROP FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean);
 
-CREATE OR REPLACE FUNCTION kinderconnect._sends(run bigint, organization text) RETURNS boolean
+-- A batch keeps the ids of its records; of each record one row less, with two
+-- indexes and two keys.
+
+ALTER TABLE kinderconnect.batch ADD COLUMN record_ids text[];
+UPDATE kinderconnect.batch b SET record_ids = r.record_ids
+FROM (SELECT r.organization_id, r.batch_id, array_agg(r.record_id ORDER BY r.record_id) AS record_ids
+	FROM kinderconnect.batch_record r GROUP BY r.organization_id, r.batch_id) r
+WHERE (b.organization_id, b.batch_id) = (r.organization_id, r.batch_id);
+ALTER TABLE kinderconnect.batch ALTER COLUMN record_ids SET NOT NULL,
+	ADD CONSTRAINT batch_counts_its_records CHECK (records = cardinality(record_ids));
+COMMENT ON COLUMN kinderconnect.batch.record_ids IS 'the records it carries: kinderconnect.ledger';
+CREATE INDEX batch_by_provider ON kinderconnect.batch (organization_id, agency_id, provider_id, created_at);
+
+CREATE OR REPLACE VIEW kinderconnect.child_day_history AS
+SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
+	a.known_from AS at, 'authorized'::text AS event, NULL::text AS content, NULL::text AS was, NULL::text AS state,
+	concat_ws(', ', a.authorization_id, to_char(a.begin_date, 'YYYY-MM-DD') || ' to ' || coalesce(to_char(a.end_date, 'YYYY-MM-DD'), 'open'), a.units_of_care) AS said,
+	NULL::text AS record_id, NULL::bigint AS run_id
+FROM kinderconnect.child_day d
+JOIN kinderconnect.authorization a ON (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id)
+	= (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id)
+	AND a.begin_date <= d.service_date AND (a.end_date >= d.service_date) IS NOT FALSE
+UNION ALL
+SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
+	k.linked_at, 'linked', NULL, NULL, NULL, concat_ws(', ', k.child_id, k.method, k.linked_by), NULL, NULL
+FROM kinderconnect.child_day d
+JOIN kinderconnect.child_link k ON (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+UNION ALL
+-- the first plan: what the first step says was before it, else what still is
+SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
+	e.at, e.event, f.content, NULL, e.state, e.said, NULL, NULL
+FROM kinderconnect.child_day d
+LEFT JOIN LATERAL (SELECT s.* FROM kinderconnect.child_day_step s
+	WHERE (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.service_date)
+		= (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+	ORDER BY s.at LIMIT 1) s ON true
+CROSS JOIN LATERAL (SELECT
+	CASE WHEN s.at IS NULL THEN d.reason ELSE s.was_reason END AS reason, CASE WHEN s.at IS NULL THEN d.detail ELSE s.was_detail END AS detail,
+	CASE WHEN s.at IS NULL THEN d.content ELSE s.was_content END AS content, CASE WHEN s.at IS NULL THEN d.modified_at ELSE s.was_modified_at END AS modified_at,
+	CASE WHEN coalesce(s.was_state, d.state) IN ('held', 'not_due') THEN coalesce(s.was_state, d.state) ELSE 'ready' END AS state) f
+CROSS JOIN LATERAL (VALUES (f.modified_at, 'edited', NULL, NULL), (d.planned_at, 'planned', f.state, nullif(concat_ws(': ', f.reason, f.detail), ''))) e(at, event, state, said)
+WHERE e.at IS NOT NULL
+UNION ALL
+SELECT s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.service_date,
+	e.at, e.event, s.content, e.was, e.state, e.said, NULL, e.run_id
+FROM kinderconnect.child_day_step s
+CROSS JOIN LATERAL (VALUES
+	(CASE WHEN s.modified_at IS DISTINCT FROM s.was_modified_at THEN s.modified_at END, 'edited', NULL, NULL, NULL, NULL),
+	(s.at, 'planned', s.was_content, s.state, nullif(concat_ws(': ', s.reason, s.detail), ''), s.run_id)) e(at, event, was, state, said, run_id)
+WHERE e.at IS NOT NULL
+UNION ALL
+SELECT l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date,
+	l.created_at, 'made', l.content,
+	(SELECT b.content FROM kinderconnect.ledger b
+		WHERE (b.organization_id, b.agency_id, b.provider_id, b.kinderconnect_child_id, b.service_date)
+			= (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date) AND b.created_at < l.created_at
+		ORDER BY b.created_at DESC LIMIT 1),
+	NULL, NULL, l.record_id, l.run_id
+FROM kinderconnect.ledger l
+UNION ALL
+SELECT l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date,
+	b.sent_at, 'sent', l.content, NULL, b.state, concat_ws(', ', 'batch ' || b.batch_id, 'HTTP ' || b.http_status, b.code, b.message), l.record_id, b.run_id
+FROM kinderconnect.ledger l
+JOIN kinderconnect.batch b ON (b.organization_id, b.agency_id, b.provider_id) = (l.organization_id, l.agency_id, l.provider_id)
+	AND b.created_at BETWEEN l.created_at AND coalesce(l.answered_at, 'infinity') AND l.record_id = ANY (b.record_ids)
+WHERE b.sent_at IS NOT NULL
+UNION ALL
+SELECT l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date,
+	l.answered_at, 'answered', l.content, NULL, l.state, nullif(concat_ws(': ', l.code, l.message), ''), l.record_id, l.run_id
+FROM kinderconnect.ledger l
+WHERE l.answered_at IS NOT NULL
+UNION ALL
+SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
+	d.changed_at, 'now', d.content, d.accepted_content, d.state, nullif(concat_ws(': ', coalesce(d.reason, d.code), coalesce(d.detail, d.message)), ''),
+	d.record_id, NULL
+FROM kinderconnect.child_day d;
+COMMENT ON VIEW kinderconnect.child_day_history IS
+'the story of a child-day: authorized, linked, edited in Manage, planned, then each record made of what Manage said, when it was sent (again) and answered, and now, where it stands. Name the whole key of a day, and order by event = ''now'', at';
+COMMENT ON COLUMN kinderconnect.child_day_history.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.child_day_history.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.child_day_history.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.child_day_history.kinderconnect_child_id IS 'the child';
+COMMENT ON COLUMN kinderconnect.child_day_history.service_date IS 'local date at the location';
+COMMENT ON COLUMN kinderconnect.child_day_history.at IS 'when; of now, when the day last changed';
+COMMENT ON COLUMN kinderconnect.child_day_history.event IS 'authorized, linked; edited: Manage''s modified_at, where it tells; planned: the first plan, and each that judged otherwise; made, sent, answered: a record; now';
+COMMENT ON COLUMN kinderconnect.child_day_history.content IS 'of made, sent, answered: what the record says; of edited, planned, now: what Manage says; null: nothing that can be sent';
+COMMENT ON COLUMN kinderconnect.child_day_history.was IS 'of made: what the record before it said, so that a correction shows; of planned: what Manage said before; of now: what the service holds';
+COMMENT ON COLUMN kinderconnect.child_day_history.state IS 'of planned and now: of the day; of sent: of the batch; of answered: of the record in ledger';
+COMMENT ON COLUMN kinderconnect.child_day_history.said IS 'the authorization, the link, the call, the service''s code and words, or why the day is held';
+COMMENT ON COLUMN kinderconnect.child_day_history.record_id IS 'the record';
+COMMENT ON COLUMN kinderconnect.child_day_history.run_id IS 'the run';
+
+-- In SQL, so that a LIMIT on it need not read all of them.
+CREATE OR REPLACE FUNCTION kinderconnect._old_calls(organization text) RETURNS TABLE (batch_id text, ended_at timestamptz)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT o.sends AND NOT r.scope ? 'sends'
-	FROM kinderconnect.organization o, kinderconnect.run r
-	WHERE o.organization_id = organization AND r.run_id = run;
+	SELECT b.batch_id, b.ended_at
+	FROM kinderconnect.batch b
+	WHERE b.organization_id = organization
+		AND b.ended_at < now() - make_interval(days => nullif(kinderconnect.setting('keep_attempts_days')::integer, -1))
+		AND b.state IN ('answered', 'refused', 'lost', 'dropped')
+		AND NOT EXISTS (SELECT FROM kinderconnect.run r WHERE r.run_id = b.run_id AND r.status = 'running')
+		AND NOT EXISTS (SELECT FROM unnest(b.record_ids) r(record_id)
+			JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (b.organization_id, r.record_id)
+			WHERE (l.state IN ('sending', 'unknown', 'not_taken')
+					OR l.service_date >= current_date - kinderconnect.setting('horizon_days')::integer - 1));
 END;
-COMMENT ON FUNCTION kinderconnect._sends(bigint, text) IS 'whether a run may send for an organization';
+COMMENT ON FUNCTION kinderconnect._old_calls(text) IS
+'batches older than keep_attempts_days whose records are all settled, and of days that no night looks at any more';
 
-REVOKE ALL ON FUNCTION kinderconnect._sends(bigint, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION kinderconnect._sends(bigint, text) TO kinderconnect_operator;
+UPDATE kinderconnect.health_check SET meaning = 'of ledger and batch with their indexes' WHERE check_name = 'ledger_size';
 
-DROP FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean);
+-- Batches of many providers are committed together, and sessions side by side
+-- share the organizations.
+
+DROP FUNCTION kinderconnect._dispatch(bigint, text, text, text, text);
+DROP FUNCTION kinderconnect._take(bigint);
+DROP FUNCTION kinderconnect._has_room();
+DROP PROCEDURE kinderconnect._make_room(bigint);
+DROP PROCEDURE kinderconnect._night(text, text, text, date, date, boolean);
+DROP PROCEDURE kinderconnect.nightly(text, text, text, date, date);
+DROP FUNCTION kinderconnect._begin_run(text, text, text, date, date, boolean);
+DROP FUNCTION kinderconnect._tick();
+DROP PROCEDURE kinderconnect.tick();
+DROP FUNCTION kinderconnect.schedule(text);
+DROP FUNCTION kinderconnect._take_part(bigint, text);
+-- gone when nothing depends on it any more
+ALTER FUNCTION kinderconnect._due_as_of(timestamptz) RENAME TO _due_as_of_1_0;
+
+-- Not STRICT, so that the four are inlined where a column is computed.
+CREATE OR REPLACE FUNCTION kinderconnect._first_key(first_name text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN first_name ~ '^[A-Za-z]+$' THEN lower(first_name) ELSE split_part(kinderconnect._words(first_name), ' ', 1) END;
+COMMENT ON FUNCTION kinderconnect._first_key(text) IS 'first word of the first name, folded; empty where there is none';
+
+CREATE OR REPLACE FUNCTION kinderconnect._last_key(last_name text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN last_name ~ '^[A-Za-z]+$' THEN lower(last_name)
+		WHEN last_name IS NOT NULL THEN coalesce(kinderconnect._sorted(regexp_replace(kinderconnect._words(last_name), '( (jr|sr|ii|iii|iv))+$', '')), '') END;
+COMMENT ON FUNCTION kinderconnect._last_key(text) IS 'the words of the last name but for a suffix, folded, in the order of the alphabet; empty where there is none';
+
 -- The password's name is checked against the secrets file, and never repeated
 -- in an error: somebody may have passed the password itself.
 CREATE OR REPLACE FUNCTION kinderconnect.enable_integration(organization_id text, group_id text,
@@ -78,10 +207,1034 @@ $$;
 COMMENT ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean) IS
 'lets an organization report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one; sends => false has its nights look on and send nothing, and backfill_days count from when it first sends';
 
-REVOKE ALL ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean) TO kinderconnect_admin;
+-- The first night fills empty tables, and its session keeps the plans it made
+-- for them; the server itself looks after them once a minute at best.
+-- ANALYZE makes plans anew, and each time a table is eight times as large as
+-- the last count is seldom enough to cost nothing.
+CREATE OR REPLACE FUNCTION kinderconnect._know_sizes() RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	grown text;
+BEGIN
+	FOR grown IN
+		SELECT format('%I.%I', n.nspname, c.relname)
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = 'kinderconnect' AND c.relname IN ('child', 'authorization', 'listed_authorization', 'child_link', 'known_child',
+				'child_day', 'ledger', 'batch') AND c.relkind = 'r'
+			AND pg_relation_size(c.oid) > 8 * current_setting('block_size')::integer * greatest(c.relpages, 2)
+	LOOP
+		EXECUTE 'ANALYZE (SKIP_LOCKED) ' || grown;
+	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._know_sizes() IS
+'counts anew the tables that have outgrown what the planner knows of them, with the owner''s rights: only an owner may';
 
-CREATE OR REPLACE FUNCTION kinderconnect._begin_run(organization text, agency text, provider text, from_date date, to_date date, only_due boolean) RETURNS bigint
+-- A list is small beside the tables, and they were empty when the first night
+-- made the plans that its session keeps.
+CREATE OR REPLACE FUNCTION kinderconnect._take_children(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
+	SET jit = off
+AS $$
+DECLARE
+	org      text := outcome.organization_id;
+	agency   text := outcome.agency_id;
+	provider text := outcome.provider_id;
+	listed   date := date_trunc('month', outcome.month);
+	taken_at timestamptz := clock_timestamp();
+BEGIN
+	IF NOT kinderconnect._take_list(run, outcome) THEN
+		RETURN;
+	END IF;
+
+	-- Who is new at this site, or no longer there, is matched anew.
+	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+	FROM (SELECT l.kinderconnect_child_id
+		FROM (SELECT l.kinderconnect_child_id, true AS was
+			FROM kinderconnect.listed_authorization l
+			WHERE (l.organization_id, l.agency_id, l.provider_id, l.month) = (org, agency, provider, listed)
+			UNION ALL
+			SELECT r.kinderconnect_child_id, false FROM kinderconnect._children_reply(outcome.ticket) r) l
+		GROUP BY l.kinderconnect_child_id
+		HAVING bool_and(l.was) OR NOT bool_or(l.was)) l
+	WHERE c.unlinked_because IS NOT NULL
+		AND (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (org, agency, l.kinderconnect_child_id)
+		AND NOT EXISTS (SELECT FROM kinderconnect.listed_authorization o
+			WHERE (o.organization_id, o.agency_id, o.provider_id, o.kinderconnect_child_id) = (org, agency, provider, l.kinderconnect_child_id)
+				AND o.month <> listed);
+
+	WITH reply AS MATERIALIZED (
+		SELECT * FROM kinderconnect._children_reply(outcome.ticket)
+	), cleared AS (
+		DELETE FROM kinderconnect.list_problem p
+		WHERE (p.organization_id, p.operation, p.agency_id, p.provider_id, p.month) = (org, 'children', agency, provider, listed)
+			AND NOT EXISTS (SELECT FROM reply r WHERE (r.ordinal, r.part) = (p.ordinal, p.part) AND r.trouble IS NOT NULL)
+	), problems AS (
+		INSERT INTO kinderconnect.list_problem AS p (organization_id, operation, agency_id, provider_id, month, ordinal, part, kinderconnect_child_id, problem)
+		SELECT org, 'children', agency, provider, listed, r.ordinal, r.part, r.kinderconnect_child_id, r.trouble
+		FROM reply r WHERE r.trouble IS NOT NULL
+		ON CONFLICT (organization_id, operation, customer_id, agency_id, provider_id, month, ordinal, part) DO UPDATE
+		SET kinderconnect_child_id = excluded.kinderconnect_child_id, problem = excluded.problem
+		WHERE (p.kinderconnect_child_id, p.problem) IS DISTINCT FROM (excluded.kinderconnect_child_id, excluded.problem)
+	), children AS (
+		INSERT INTO kinderconnect.child AS c
+			(organization_id, agency_id, kinderconnect_child_id, first_name, middle_name, last_name, suffix, date_of_birth, subsidized)
+		SELECT DISTINCT ON (r.kinderconnect_child_id) org, agency, r.kinderconnect_child_id,
+			r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized
+		FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
+		ORDER BY r.kinderconnect_child_id, r.ordinal
+		ON CONFLICT (organization_id, agency_id, kinderconnect_child_id) DO UPDATE
+		SET first_name = excluded.first_name, middle_name = excluded.middle_name, last_name = excluded.last_name,
+			suffix = excluded.suffix, date_of_birth = excluded.date_of_birth, subsidized = excluded.subsidized, changed_at = now()
+		WHERE (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS DISTINCT FROM
+			(excluded.first_name, excluded.middle_name, excluded.last_name, excluded.suffix, excluded.date_of_birth, excluded.subsidized)
+	), listing AS (
+		SELECT DISTINCT r.kinderconnect_child_id, r.authorization_id FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
+	), unlisted AS (
+		DELETE FROM kinderconnect.listed_authorization l
+		WHERE (l.organization_id, l.agency_id, l.provider_id, l.month) = (org, agency, provider, listed)
+			AND NOT EXISTS (SELECT FROM listing n WHERE (n.kinderconnect_child_id, n.authorization_id) = (l.kinderconnect_child_id, l.authorization_id))
+	), newly_listed AS (
+		INSERT INTO kinderconnect.listed_authorization (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)
+		SELECT org, agency, provider, listed, n.kinderconnect_child_id, n.authorization_id FROM listing n
+		ON CONFLICT DO NOTHING
+	)
+	UPDATE kinderconnect.authorization a SET known_until = taken_at, closed_as = 'changed'
+	FROM (SELECT DISTINCT ON (r.kinderconnect_child_id, r.authorization_id) r.*
+		FROM reply r WHERE r.sound ORDER BY r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part) s
+	WHERE (a.organization_id, a.agency_id, a.provider_id) = (org, agency, provider) AND a.known_until = 'infinity'
+		AND (a.kinderconnect_child_id, a.authorization_id) = (s.kinderconnect_child_id, s.authorization_id)
+		AND (a.begin_date, a.end_date, a.units_of_care, a.days) IS DISTINCT FROM (s.begin_date, s.end_date, s.units_of_care, s.days);
+
+	-- Apart from the update, so that the old row is closed before the new one
+	-- is checked against it.
+	INSERT INTO kinderconnect.authorization
+		(organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date, units_of_care, days, known_from)
+	SELECT DISTINCT ON (r.kinderconnect_child_id, r.authorization_id)
+		org, agency, provider, r.kinderconnect_child_id, r.authorization_id, r.begin_date, r.end_date, r.units_of_care, r.days, taken_at
+	FROM kinderconnect._children_reply(outcome.ticket) r
+	WHERE r.sound
+		AND NOT EXISTS (SELECT FROM kinderconnect.authorization a
+			WHERE (a.organization_id, a.agency_id, a.provider_id) = (org, agency, provider) AND a.known_until = 'infinity'
+				AND (a.kinderconnect_child_id, a.authorization_id) = (r.kinderconnect_child_id, r.authorization_id))
+	ORDER BY r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part;
+
+	-- now, where it is this provider's error, and not when the run commits
+	SET CONSTRAINTS kinderconnect.authorization_no_gap IMMEDIATE;
+	SET CONSTRAINTS kinderconnect.authorization_no_gap DEFERRED;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take_children(bigint, kinderconnect.call_outcome) IS
+'takes in a provider''s children of one month';
+
+-- Only a provider whose every month was taken in this run can say that
+-- something is no longer there.
+CREATE OR REPLACE FUNCTION kinderconnect._close_vanished(run bigint, organization text, from_date date, to_date date) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+DECLARE
+	closed bigint;
+BEGIN
+	WITH month AS (
+		SELECT m FROM kinderconnect._months(organization, from_date, to_date) m
+	), whole AS (
+		SELECT l.agency_id, l.provider_id
+		FROM kinderconnect.list_state l
+		JOIN kinderconnect.run r ON r.run_id = run
+		JOIN month ON month.m = l.month
+		WHERE l.organization_id = organization AND l.operation = 'children' AND l.taken_at >= r.started_at
+		GROUP BY l.agency_id, l.provider_id
+		HAVING count(*) = (SELECT count(*) FROM month)
+	)
+	UPDATE kinderconnect.authorization a SET known_until = clock_timestamp(), closed_as = 'vanished'
+	FROM whole w
+	WHERE a.organization_id = organization AND a.known_until = 'infinity'
+		AND (a.agency_id, a.provider_id) = (w.agency_id, w.provider_id)
+		AND EXISTS (SELECT FROM month
+			WHERE a.begin_date < (month.m + interval '1 month')::date AND (a.end_date >= month.m) IS NOT FALSE)
+		AND NOT EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN month ON month.m = l.month
+			WHERE (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.authorization_id)
+				= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id));
+	GET DIAGNOSTICS closed = ROW_COUNT;
+	RETURN closed;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._close_vanished(bigint, text, date, date) IS
+'ends the authorizations that are no longer listed in any month they should touch';
+
+-- A statement about a few children looks each up by itself; one about many joins
+-- whole sets, and is kept from nested loops: what the planner reckons of an
+-- organization that it has no statistics of is a row.
+CREATE OR REPLACE FUNCTION kinderconnect._are_few(organization text, number bigint) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT number <= 1000 AND count(*) > number * 20
+	FROM (SELECT FROM kinderconnect.known_child k WHERE k.organization_id = organization LIMIT least(number, 1000) * 20 + 1) k;
+END;
+COMMENT ON FUNCTION kinderconnect._are_few(text, bigint) IS
+'whether so many are so few of an organization''s children that each is better looked up by itself';
+
+CREATE OR REPLACE FUNCTION kinderconnect._few_to_score(organization text) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	-- the first night has no statistics
+	SELECT EXISTS (SELECT FROM kinderconnect.score_state t WHERE t.organization_id = organization) AND kinderconnect._are_few(organization, count(*))
+	FROM (SELECT FROM kinderconnect.scored_child s WHERE s.organization_id = organization AND s.scored_at = '-infinity' LIMIT 1001) s;
+END;
+COMMENT ON FUNCTION kinderconnect._few_to_score(text) IS 'whether so few children are due for scoring that each is better looked up by itself';
+
+-- Read-only, so that preview() sees tonight's links without making them.
+--
+-- Due is a child that the service has changed, whom something has marked as
+-- not_matched_yet, and whose verdict depends on other children of the
+-- service: these few are judged every night. Who may be the same child of
+-- Manage as a due one is looked at along with it, and keeps the verdict, for
+-- that rests on Manage alone.
+--
+-- A stored id is taken when two of first name, last name and birth date agree.
+-- Else the names and the birth date must be equal, folded; middle name and
+-- suffix speak only where both sides have one. The site's active children come
+-- first (rank 0), then the site's inactive and the organization's active ones
+-- together, for a child who moved has both, then the rest. A pair that a
+-- person has parted stays parted.
+CREATE OR REPLACE FUNCTION kinderconnect._new_links(organization text, read boolean DEFAULT false, since timestamptz DEFAULT '-infinity')
+	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, method text, unlinked_because text)
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
+	SET enable_nestloop = off
+	SET enable_mergejoin = off
+	SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	-- the ids of wanted, where they are few: each is looked up by itself
+	few text[];
+BEGIN
+	IF since > '-infinity' AND EXISTS (SELECT FROM kinderconnect.match_state s WHERE s.organization_id = organization) THEN
+		few := ARRAY(SELECT c.kinderconnect_child_id FROM kinderconnect.child c
+			WHERE c.organization_id = organization
+				AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
+			LIMIT 1001);
+		IF kinderconnect._are_few(organization, cardinality(few)) THEN
+			PERFORM set_config('enable_nestloop', 'on', true);
+			few := few || ARRAY(SELECT o.kinderconnect_child_id
+				FROM (SELECT DISTINCT n.date_of_birth, n.last_key, n.first_key
+					FROM kinderconnect.child c
+					JOIN kinderconnect.known_child m ON (m.organization_id, m.date_of_birth, m.last_key, m.first_key)
+						= (organization, c.date_of_birth, c.last_key, c.first_key)
+					JOIN kinderconnect.known_child n ON (n.organization_id, n.child_id) = (organization, m.child_id)
+					WHERE c.organization_id = organization
+						AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))) n
+				JOIN kinderconnect.child o ON (o.organization_id, o.date_of_birth, o.last_key, o.first_key)
+					= (organization, n.date_of_birth, n.last_key, n.first_key));
+		ELSE
+			few := NULL;
+		END IF;
+	END IF;
+	RETURN QUERY
+	WITH near AS (
+		-- names and birth dates of whom a due one may be, in each of their rows
+		SELECT DISTINCT o.date_of_birth, o.last_key, o.first_key
+		FROM kinderconnect.child c
+		JOIN kinderconnect.known_child m ON (m.organization_id, m.date_of_birth, m.last_key, m.first_key)
+			= (organization, c.date_of_birth, c.last_key, c.first_key)
+		JOIN kinderconnect.known_child o ON (o.organization_id, o.child_id) = (organization, m.child_id)
+		WHERE since > '-infinity' AND c.organization_id = organization
+			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
+	), wanted AS MATERIALIZED (
+		SELECT true AS due, c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth, c.middle_key, c.suffix_key
+		FROM kinderconnect.child c
+		WHERE c.organization_id = organization
+			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
+			AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
+				AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id))
+		UNION ALL
+		SELECT false, c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth, c.middle_key, c.suffix_key
+		FROM kinderconnect.child c
+		WHERE since > '-infinity' AND c.organization_id = organization AND c.changed_at < since
+			AND c.unlinked_because NOT IN ('not_matched_yet', 'several_at_service', 'already_linked')
+			AND (c.date_of_birth, c.last_key, c.first_key) IN (SELECT * FROM near)
+	), now AS MATERIALIZED (
+		SELECT * FROM kinderconnect._manage_now(organization) WHERE NOT read AND EXISTS (SELECT FROM wanted)
+	), manage AS NOT MATERIALIZED (
+		SELECT m.child_id, m.location_id, m.date_of_birth, m.active, m.first_key, m.middle_key, m.last_key, m.suffix_key
+		FROM kinderconnect.known_child m
+		WHERE read AND m.organization_id = organization
+		UNION ALL
+		SELECT n.child_id, n.location_id, n.date_of_birth, n.active, n.first_key, n.middle_key, n.last_key, n.suffix_key FROM now n
+	), ended AS (
+		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.end_reason LIKE 'merged into %' AS merged
+		FROM kinderconnect.child_link k
+		WHERE k.organization_id = organization AND k.ended_at IS NOT NULL AND (few IS NULL OR k.kinderconnect_child_id = ANY (few))
+		UNION
+		SELECT r.agency_id, r.kinderconnect_child_id, r.child_id, false
+		FROM kinderconnect.parted_pair r
+		WHERE r.organization_id = organization
+	), site AS (
+		SELECT DISTINCT l.agency_id, l.kinderconnect_child_id, p.location_id
+		FROM kinderconnect.listed_authorization l
+		JOIN kinderconnect.provider p ON (p.organization_id, p.agency_id, p.provider_id) = (l.organization_id, l.agency_id, l.provider_id)
+		WHERE l.organization_id = organization AND p.location_id IS NOT NULL AND (few IS NULL OR l.kinderconnect_child_id = ANY (few))
+	), stored AS (
+		SELECT s.agency_id, s.kinderconnect_child_id, s.child_id,
+			bool_or((nullif(w.first_key, '') = m.first_key IS TRUE)::integer + (nullif(w.last_key, '') = m.last_key IS TRUE)::integer
+				+ (w.date_of_birth = m.date_of_birth IS TRUE)::integer >= 2) AS agrees
+		FROM kinderconnect._stored_ids(organization) s
+		JOIN wanted w ON (w.agency_id, w.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id)
+		LEFT JOIN manage m ON m.child_id = s.child_id
+		WHERE NOT EXISTS (SELECT FROM ended e WHERE (e.agency_id, e.kinderconnect_child_id, e.child_id)
+			= (s.agency_id, s.kinderconnect_child_id, s.child_id))
+		GROUP BY s.agency_id, s.kinderconnect_child_id, s.child_id
+	), fitting AS MATERIALIZED (
+		SELECT w.agency_id, w.kinderconnect_child_id, m.child_id,
+			bool_and(CASE WHEN w.middle_key IS NOT NULL AND m.middle_key IS NOT NULL THEN kinderconnect._middle_agrees(w.middle_key, m.middle_key) ELSE true END
+				AND (w.suffix_key = m.suffix_key) IS NOT FALSE) AS whole,
+			bool_or(s.location_id IS NOT NULL) AS at_site,
+			min(CASE WHEN s.location_id IS NOT NULL AND m.active THEN 0 WHEN s.location_id IS NOT NULL OR m.active THEN 1 ELSE 2 END) AS rank
+		FROM wanted w
+		JOIN manage m ON (m.date_of_birth, m.last_key, m.first_key) = (w.date_of_birth, w.last_key, w.first_key)
+		LEFT JOIN site s ON (s.agency_id, s.kinderconnect_child_id, s.location_id) = (w.agency_id, w.kinderconnect_child_id, m.location_id)
+		WHERE w.first_key <> '' AND w.last_key <> ''
+			AND NOT EXISTS (SELECT FROM ended e WHERE (e.agency_id, e.kinderconnect_child_id, e.child_id)
+				= (w.agency_id, w.kinderconnect_child_id, m.child_id))
+		GROUP BY w.agency_id, w.kinderconnect_child_id, m.child_id
+	), by_child AS (
+		SELECT f.agency_id, f.kinderconnect_child_id, count(*) AS fits, min(f.child_id) AS child_id,
+			bool_and(f.whole) AS whole, bool_or(f.at_site) AS at_site, min(f.rank) FILTER (WHERE f.whole) AS best_rank
+		FROM fitting f GROUP BY f.agency_id, f.kinderconnect_child_id
+	), by_manage AS (
+		SELECT f.agency_id, f.child_id, count(*) AS fits FROM fitting f GROUP BY f.agency_id, f.child_id
+	), outcome AS MATERIALIZED (
+		-- most children have one fit, and that one no other
+		SELECT b.agency_id, b.kinderconnect_child_id, b.child_id, b.whole, b.at_site, b.best_rank, b.fits = 1 AND n.fits = 1 AS alone
+		FROM by_child b
+		JOIN by_manage n ON (n.agency_id, n.child_id) = (b.agency_id, b.child_id)
+	), best AS (
+		SELECT f.agency_id, f.kinderconnect_child_id, f.child_id, f.at_site
+		FROM fitting f
+		JOIN outcome o ON NOT o.alone AND (o.agency_id, o.kinderconnect_child_id, o.best_rank) = (f.agency_id, f.kinderconnect_child_id, f.rank)
+		WHERE f.whole
+	), counted AS (
+		SELECT b.*, count(*) OVER (PARTITION BY b.agency_id, b.kinderconnect_child_id) AS in_manage,
+			count(*) OVER (PARTITION BY b.agency_id, b.child_id) AS at_service
+		FROM best b
+	), fit AS (
+		SELECT o.agency_id, o.kinderconnect_child_id, CASE WHEN o.whole THEN o.child_id END AS child_id, o.at_site, 1 AS in_manage, 1 AS at_service
+		FROM outcome o WHERE o.alone
+		UNION ALL
+		(SELECT DISTINCT ON (o.agency_id, o.kinderconnect_child_id) o.agency_id, o.kinderconnect_child_id,
+			c.child_id, c.at_site, c.in_manage, c.at_service
+		FROM outcome o
+		LEFT JOIN counted c ON (c.agency_id, c.kinderconnect_child_id) = (o.agency_id, o.kinderconnect_child_id)
+		WHERE NOT o.alone
+		ORDER BY o.agency_id, o.kinderconnect_child_id, c.at_service DESC)
+	), apart AS (
+		-- whose own child is in Manage, but is not theirs to have
+		SELECT w.agency_id, w.kinderconnect_child_id, bool_and(e.merged) AS merged
+		FROM wanted w
+		JOIN ended e ON (e.agency_id, e.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
+		JOIN manage m ON m.child_id = e.child_id AND (m.date_of_birth, m.last_key, m.first_key) = (w.date_of_birth, w.last_key, w.first_key)
+		GROUP BY w.agency_id, w.kinderconnect_child_id
+	), verdict AS (
+		SELECT w.due, w.agency_id, w.kinderconnect_child_id,
+			CASE
+				WHEN st.n = 1 AND st.agrees THEN st.child_id
+				WHEN st.n IS NULL AND c.in_manage = 1 AND c.at_service = 1 THEN c.child_id
+			END AS child_id,
+			CASE
+				WHEN st.n IS NOT NULL THEN 'stored_id'
+				WHEN c.at_site THEN 'exact_location'
+				ELSE 'exact_organization'
+			END AS method,
+			CASE
+				WHEN st.n > 1 THEN 'several_stored_ids'
+				WHEN NOT st.agrees THEN 'id_disagrees'
+				WHEN w.date_of_birth IS NULL THEN 'no_birth_date'
+				WHEN coalesce(w.first_key, '') = '' OR coalesce(w.last_key, '') = '' THEN 'no_name'
+				WHEN c.kinderconnect_child_id IS NULL AND a.merged THEN 'merged'
+				WHEN c.kinderconnect_child_id IS NULL AND NOT a.merged THEN 'parted'
+				WHEN c.kinderconnect_child_id IS NULL THEN 'not_in_manage'
+				WHEN c.child_id IS NULL THEN 'middle_name_or_suffix'
+				WHEN c.in_manage > 1 THEN 'several_in_manage'
+				WHEN c.at_service > 1 THEN 'several_at_service'
+			END AS because
+		FROM wanted w
+		LEFT JOIN (SELECT s.agency_id, s.kinderconnect_child_id, count(*) AS n, min(s.child_id) AS child_id, coalesce(bool_and(s.agrees), false) AS agrees
+			FROM stored s GROUP BY s.agency_id, s.kinderconnect_child_id) st
+			ON (st.agency_id, st.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
+		LEFT JOIN fit c ON (c.agency_id, c.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
+		LEFT JOIN apart a ON (a.agency_id, a.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
+	), clash AS (
+		-- A stored id and an exact fit, or two stored ids, may still claim one
+		-- child of Manage between them.
+		SELECT v.agency_id, v.child_id
+		FROM verdict v
+		JOIN (SELECT DISTINCT s.agency_id, s.child_id FROM verdict s WHERE s.method = 'stored_id') s
+			ON (s.agency_id, s.child_id) = (v.agency_id, v.child_id)
+		GROUP BY v.agency_id, v.child_id
+		HAVING count(*) > 1
+	), agreed AS (
+		SELECT v.*, k.child_id IS NOT NULL AS taken, d.child_id IS NOT NULL AS clashes
+		FROM verdict v
+		LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+			AND (k.organization_id, k.agency_id, k.child_id) = (organization, v.agency_id, v.child_id)
+		LEFT JOIN clash d ON (d.agency_id, d.child_id) = (v.agency_id, v.child_id)
+	)
+	SELECT a.agency_id, a.kinderconnect_child_id,
+		CASE WHEN NOT a.clashes AND NOT a.taken THEN a.child_id END,
+		CASE WHEN NOT a.clashes AND NOT a.taken AND a.child_id IS NOT NULL THEN a.method END,
+		CASE WHEN a.child_id IS NULL THEN a.because
+			WHEN a.taken THEN 'already_linked'
+			WHEN a.clashes THEN 'several_at_service' END
+	FROM agreed a
+	WHERE a.due;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._new_links(text, boolean, timestamptz) IS
+'the KinderConnect children of an organization without a link that are due since then, by default all: the child of Manage each is, or why that cannot be told. Changes nothing. With read, known_child is what Manage says; else Manage itself is asked';
+
+-- The agency merged two ids: the one that is linked is no longer listed in any
+-- month looked at, another of the same name and birth date is, and would be
+-- linked but for that. Who fits is settled by then, so these are few.
+CREATE OR REPLACE FUNCTION kinderconnect._merges(organization text, taken_agencies text[], taken_children text[])
+	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, into_id text)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	IF taken_children IS NULL THEN
+		RETURN;
+	END IF;
+	RETURN QUERY
+	WITH listed AS (
+		SELECT n.agency_id, n.kinderconnect_child_id, n.date_of_birth, n.last_key, n.first_key
+		FROM unnest(taken_agencies, taken_children) t (agency_id, kinderconnect_child_id)
+		JOIN kinderconnect.child n ON (n.organization_id, n.agency_id, n.kinderconnect_child_id) = (organization, t.agency_id, t.kinderconnect_child_id)
+		WHERE EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
+				WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (n.organization_id, n.agency_id, n.kinderconnect_child_id))
+	)
+	SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, min(n.kinderconnect_child_id)
+	FROM listed n
+	JOIN kinderconnect.child o ON (o.organization_id, o.agency_id, o.date_of_birth, o.last_key, o.first_key)
+		= (organization, n.agency_id, n.date_of_birth, n.last_key, n.first_key)
+	JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+		AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (organization, o.agency_id, o.kinderconnect_child_id)
+	WHERE NOT EXISTS (SELECT FROM kinderconnect.parted_pair r WHERE (r.organization_id, r.agency_id, r.kinderconnect_child_id, r.child_id)
+			= (organization, n.agency_id, n.kinderconnect_child_id, k.child_id))
+		AND NOT EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
+			WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (organization, o.agency_id, o.kinderconnect_child_id))
+	GROUP BY k.agency_id, k.kinderconnect_child_id, k.child_id
+	-- of two, nobody knows which
+	HAVING count(*) = 1;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._merges(text, text[], text[]) IS
+'the linked ids that the agency merged into another, of those whose child of Manage is taken; given by agency and id. Changes nothing';
+
+CREATE OR REPLACE FUNCTION kinderconnect._few_changed(organization text, since timestamptz, changed text[]) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT since > '-infinity'
+		-- the first night has no statistics
+		AND EXISTS (SELECT FROM kinderconnect.match_state s WHERE s.organization_id = organization)
+		AND kinderconnect._are_few(organization, coalesce(cardinality(changed), 0)
+			+ (SELECT count(*) FROM (SELECT FROM kinderconnect.child c WHERE c.organization_id = organization AND c.changed_at >= since LIMIT 1001) c)
+			+ (SELECT count(*) FROM (SELECT FROM kinderconnect.child_link k
+				WHERE k.organization_id = organization AND k.ended_at IS NULL AND k.differing IS NULL LIMIT 1001) k));
+END;
+COMMENT ON FUNCTION kinderconnect._few_changed(text, timestamptz, text[]) IS
+'whether so few children changed, changed naming those of Manage, that each is better looked up by itself';
+
+CREATE OR REPLACE FUNCTION kinderconnect._end_merged(organization text) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM kinderconnect.child n WHERE n.organization_id = organization AND n.unlinked_because = 'already_linked') THEN
+		RETURN false;
+	END IF;
+	WITH merged AS (
+		SELECT m.agency_id, m.kinderconnect_child_id, m.into_id
+		FROM (SELECT array_agg(n.agency_id) AS agencies, array_agg(n.kinderconnect_child_id) AS children
+			FROM kinderconnect.child n WHERE n.organization_id = organization AND n.unlinked_because = 'already_linked') n
+		CROSS JOIN LATERAL kinderconnect._merges(organization, n.agencies, n.children) m
+	), ended AS (
+		UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user, end_reason = 'merged into ' || m.into_id
+		FROM merged m
+		WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (organization, m.agency_id, m.kinderconnect_child_id)
+		RETURNING k.agency_id, k.kinderconnect_child_id, k.child_id
+	), free AS (
+		UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
+		FROM ended e
+		WHERE (m.organization_id, m.child_id) = (organization, e.child_id)
+	)
+	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+	FROM ended e
+	WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, e.agency_id, e.kinderconnect_child_id);
+	RETURN FOUND;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._end_merged(text) IS 'ends the links of ids that the agency merged into another; answers whether there were any';
+
+-- STABLE, as adding an interval is: else it would not be inlined.
+CREATE OR REPLACE FUNCTION kinderconnect._due_at(scheduled timestamptz, covered_at timestamptz, attempted_at timestamptz, ended_at timestamptz, failures integer, sqlstate text)
+	RETURNS timestamptz
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN CASE
+		WHEN covered_at >= scheduled THEN NULL
+		WHEN attempted_at >= scheduled THEN coalesce(ended_at, attempted_at) + kinderconnect._retry_after(failures, sqlstate)
+		ELSE scheduled
+	END;
+COMMENT ON FUNCTION kinderconnect._due_at(timestamptz, timestamptz, timestamptz, timestamptz, integer, text) IS
+'from when on a run is due that covers a scheduled instant; null: one has. However many instants were missed, one run covers them';
+
+-- Zones and timetables are few: each pair is worked out once.
+CREATE OR REPLACE FUNCTION kinderconnect._due_as_of(at timestamptz, organizations text[] DEFAULT NULL)
+	RETURNS TABLE (organization_id text, agency_id text, provider_id text, cadence text, local_time time, days text[], anchor date, month_days integer[],
+		time_zone text, scheduled_at timestamptz, attempted_at timestamptz, covered_at timestamptz, failures integer, failing_since timestamptz, sqlstate text,
+		due_at timestamptz)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	WITH unit AS (
+		SELECT p.organization_id, p.agency_id, p.provider_id FROM kinderconnect.provider_standing p
+		WHERE p.barred IS NULL AND p.organization_id = ANY (coalesce(organizations, ARRAY(SELECT o.organization_id FROM kinderconnect.organization o)))
+		UNION ALL
+		SELECT o.organization_id, '', '' FROM kinderconnect.organization o
+		WHERE o.enabled AND (organizations IS NULL OR o.organization_id = ANY (organizations))
+			AND NOT EXISTS (SELECT FROM kinderconnect.provider_standing p WHERE p.organization_id = o.organization_id AND p.barred IS NULL)
+	), timed AS MATERIALIZED (
+		SELECT u.organization_id, u.agency_id, u.provider_id,
+			coalesce(t.cadence, a.cadence, o.cadence, 'nightly') AS cadence,
+			coalesce(t.local_time, a.local_time, o.local_time, '00:15') AS local_time,
+			CASE WHEN t.cadence IS NOT NULL THEN t.days WHEN a.cadence IS NOT NULL THEN a.days ELSE o.days END AS days,
+			CASE WHEN t.cadence IS NOT NULL THEN t.anchor WHEN a.cadence IS NOT NULL THEN a.anchor ELSE o.anchor END AS anchor,
+			CASE WHEN t.cadence IS NOT NULL THEN t.month_days WHEN a.cadence IS NOT NULL THEN a.month_days ELSE o.month_days END AS month_days,
+			coalesce(c.time_zone, g.time_zone, 'Pacific/Honolulu') AS time_zone,
+			c.attempted_at, c.ended_at, c.covered_at, coalesce(c.failures, 0) AS failures, c.failing_since, c.sqlstate
+		FROM unit u
+		LEFT JOIN kinderconnect.provider_clock c ON (c.organization_id, c.agency_id, c.provider_id) = (u.organization_id, u.agency_id, u.provider_id)
+		LEFT JOIN kinderconnect.agency g ON g.agency_id = u.agency_id
+		LEFT JOIN kinderconnect.timetable t ON u.provider_id <> '' AND (t.organization_id, t.agency_id, t.provider_id) = (u.organization_id, u.agency_id, u.provider_id)
+		LEFT JOIN kinderconnect.timetable a ON u.agency_id <> '' AND (a.organization_id, a.agency_id, a.provider_id) = (u.organization_id, u.agency_id, '')
+		LEFT JOIN kinderconnect.timetable o ON (o.organization_id, o.agency_id, o.provider_id) = (u.organization_id, '', '')
+	), clock AS MATERIALIZED (
+		SELECT k.*, kinderconnect._scheduled(k.cadence, k.local_time, k.days, k.anchor, k.month_days, k.time_zone, at) AS scheduled_at
+		FROM (SELECT DISTINCT t.cadence, t.local_time, t.days, t.anchor, t.month_days, t.time_zone FROM timed t) k
+	)
+	SELECT t.organization_id, t.agency_id, t.provider_id, t.cadence, t.local_time, t.days, t.anchor, t.month_days, t.time_zone,
+		k.scheduled_at, t.attempted_at, t.covered_at, t.failures, t.failing_since, t.sqlstate,
+		kinderconnect._due_at(k.scheduled_at, t.covered_at, t.attempted_at, t.ended_at, t.failures, t.sqlstate)
+	FROM timed t
+	JOIN clock k ON (k.cadence, k.local_time, k.time_zone) = (t.cadence, t.local_time, t.time_zone)
+		AND (k.days, k.anchor, k.month_days) IS NOT DISTINCT FROM (t.days, t.anchor, t.month_days);
+END;
+COMMENT ON FUNCTION kinderconnect._due_as_of(timestamptz, text[]) IS
+'every provider, of all organizations or of these, that takes part, its timetable, what became of it last, and from when on it is due as of an instant; of an organization without one, itself';
+
+CREATE OR REPLACE VIEW kinderconnect.due AS
+SELECT d.organization_id, d.agency_id, d.provider_id, d.cadence, d.local_time, d.days, d.anchor, d.month_days, d.time_zone,
+	d.scheduled_at, d.attempted_at, d.covered_at, d.failures, d.failing_since, d.sqlstate, d.due_at, (d.due_at <= now()) IS TRUE AS is_due,
+	kinderconnect._scheduled(d.cadence, d.local_time, d.days, d.anchor, d.month_days, d.time_zone, now(), true) AS next_at
+FROM kinderconnect._due_as_of(now()) d;
+COMMENT ON VIEW kinderconnect.due IS
+'when each provider''s night runs, by its own clock, and whether it has; agency and provider empty: an organization of which no provider is known yet';
+COMMENT ON COLUMN kinderconnect.due.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.due.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.due.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.due.cadence IS 'as in timetable';
+COMMENT ON COLUMN kinderconnect.due.local_time IS 'as in timetable';
+COMMENT ON COLUMN kinderconnect.due.days IS 'as in timetable';
+COMMENT ON COLUMN kinderconnect.due.anchor IS 'as in timetable';
+COMMENT ON COLUMN kinderconnect.due.month_days IS 'as in timetable';
+COMMENT ON COLUMN kinderconnect.due.time_zone IS 'the clock it goes by';
+COMMENT ON COLUMN kinderconnect.due.scheduled_at IS 'the last instant of the timetable';
+COMMENT ON COLUMN kinderconnect.due.attempted_at IS 'begin of the last run that was to cover it';
+COMMENT ON COLUMN kinderconnect.due.covered_at IS 'begin of the last run that did';
+COMMENT ON COLUMN kinderconnect.due.failures IS 'runs since then that did not';
+COMMENT ON COLUMN kinderconnect.due.failing_since IS 'begin of the first of these';
+COMMENT ON COLUMN kinderconnect.due.sqlstate IS 'why the last one did not';
+COMMENT ON COLUMN kinderconnect.due.due_at IS 'from when on the next tick runs it; null: scheduled_at is covered';
+COMMENT ON COLUMN kinderconnect.due.is_due IS 'the next tick runs it, unless a run is busy with its organization';
+COMMENT ON COLUMN kinderconnect.due.next_at IS 'the next instant of the timetable';
+
+-- Whose run is under way is not due: it would only be told so.
+CREATE OR REPLACE FUNCTION kinderconnect._due_now() RETURNS TABLE (organization_id text, agency_id text, provider_id text)
+	LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT d.organization_id, d.agency_id, d.provider_id FROM kinderconnect._due_as_of(clock_timestamp()) d
+	WHERE d.due_at <= clock_timestamp()
+		AND NOT EXISTS (SELECT FROM kinderconnect.run r
+			JOIN kinderconnect.run_organization o ON o.run_id = r.run_id AND o.organization_id = d.organization_id AND o.locked
+			JOIN pg_stat_activity a ON a.pid = r.pid AND a.pid <> pg_backend_pid()
+			WHERE r.status = 'running');
+END;
+COMMENT ON FUNCTION kinderconnect._due_now() IS 'the providers that a tick runs now';
+
+-- Whose part a run is, and that it has been tried: written before anything is
+-- done, so that a run that dies has been one.
+CREATE OR REPLACE FUNCTION kinderconnect._take_part(run bigint, organizations text[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	INSERT INTO kinderconnect.provider_clock AS c
+		(organization_id, agency_id, provider_id, run_id, attempted_at, failures, failing_since)
+	SELECT d.organization_id, d.agency_id, d.provider_id, run, w.started_at, (w.started_at IS NOT NULL)::integer, w.started_at
+	FROM kinderconnect._due_as_of(clock_timestamp(), organizations) d
+	JOIN kinderconnect.run r ON r.run_id = run
+	CROSS JOIN LATERAL (SELECT CASE WHEN NOT r.scope ?| ARRAY['from_date', 'to_date'] THEN r.started_at END AS started_at) w
+	WHERE (r.scope ->> 'agency_id' IS NULL OR d.agency_id = r.scope ->> 'agency_id')
+		AND (r.scope ->> 'provider_id' IS NULL OR d.provider_id = r.scope ->> 'provider_id')
+		AND (NOT r.scope ? 'due' OR d.due_at <= clock_timestamp())
+	ON CONFLICT (organization_id, agency_id, provider_id) DO UPDATE
+	SET run_id = excluded.run_id,
+		attempted_at = coalesce(excluded.attempted_at, c.attempted_at),
+		ended_at = CASE WHEN excluded.attempted_at IS NULL THEN c.ended_at END,
+		failures = c.failures + excluded.failures,
+		failing_since = coalesce(c.failing_since, excluded.failing_since),
+		sqlstate = CASE WHEN excluded.attempted_at IS NULL THEN c.sqlstate END
+	WHERE c.run_id <> run;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take_part(bigint, text[]) IS
+'writes down which providers of these organizations have a part in a run, by its scope; again for those that it has come to know meanwhile';
+
+-- Puts records into a batch; the caller commits before it is sent.
+CREATE OR REPLACE FUNCTION kinderconnect._new_batch(run bigint, organization text, agency text, provider text, parent text, leads boolean, again boolean, record_ids text[]) RETURNS text
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
+AS $$
+DECLARE
+	id text := gen_random_uuid();
+BEGIN
+	INSERT INTO kinderconnect.batch (organization_id, batch_id, agency_id, provider_id, run_id, parent_batch_id, records, record_ids, first_half, repeats, state)
+	VALUES (organization, id, agency, provider, run, parent, cardinality(record_ids), record_ids, leads, again, 'waiting');
+	RETURN id;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._new_batch(bigint, text, text, text, text, boolean, boolean, text[]) IS 'a waiting batch of these records; answers its id';
+
+-- The next batch of a provider, marked as sending: a waiting half of a
+-- refused one, else new records of ready days. One at a time for each
+-- provider, and nothing new while any of its days is unknown.
+--
+-- Halves: the first half of what was refused last, down to a single record,
+-- then the largest of what is left. So the search for a culprit soon meets a
+-- batch without one, if there is any.
+CREATE OR REPLACE FUNCTION kinderconnect._next_batch(run bigint, organization text, agency text, provider text, from_date date, to_date date) RETURNS text
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
+AS $$
+DECLARE
+	id     text;
+	most   integer;
+	chosen text[];
+	marks  bigint;
+BEGIN
+	IF EXISTS (SELECT FROM kinderconnect.run_provider p
+			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (organization, run, agency, provider) AND p.halted)
+		OR EXISTS (SELECT FROM kinderconnect.run_organization o WHERE (o.organization_id, o.run_id) = (organization, run) AND o.halted)
+		OR EXISTS (SELECT FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'sending') THEN
+		RETURN NULL;
+	END IF;
+
+	SELECT b.batch_id INTO id FROM kinderconnect.batch b
+	WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'waiting'
+	ORDER BY b.first_half DESC, b.records DESC, b.created_at LIMIT 1;
+
+	IF id IS NULL THEN
+		IF EXISTS (SELECT FROM kinderconnect.ledger l
+				WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
+			RETURN NULL;
+		END IF;
+
+		UPDATE kinderconnect.child_day d
+		SET state = 'held', reason = 'window_closed', detail = 'closed while the night ran', changed_at = now()
+		WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider)
+			AND d.state = 'ready' AND d.window_ends <= clock_timestamp();
+
+		most := kinderconnect._most_records(organization, agency, provider);
+
+		-- A record that is certainly not stored keeps its id if its content
+		-- still stands; whatever else is new gets a new one.
+		WITH claimed AS (
+			SELECT d.ctid AS tid, d.kinderconnect_child_id, d.service_date, coalesce(d.kind, 'void') AS kind,
+				d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis,
+				-- a day that was taken over may be there under a record that is not ours
+				coalesce(d.child_id, (SELECT a.child_id FROM kinderconnect.ledger a
+					WHERE (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id)),
+					(SELECT k.child_id FROM kinderconnect.child_link k
+					WHERE (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+					ORDER BY k.linked_at DESC LIMIT 1)) AS child_id,
+				coalesce(CASE WHEN d.record_id IS NOT NULL THEN (SELECT l.record_id FROM kinderconnect.ledger l
+					WHERE (l.organization_id, l.record_id) = (d.organization_id, d.record_id) AND l.state = 'not_taken'
+						AND l.content = coalesce(d.content, 'void') AND (l.child_id = d.child_id) IS NOT FALSE) END,
+					gen_random_uuid()::text) AS record_id
+			FROM kinderconnect.child_day d
+			WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider) AND d.state = 'ready'
+				AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+			ORDER BY d.service_date, d.kinderconnect_child_id
+			LIMIT most
+		), written AS (
+			INSERT INTO kinderconnect.ledger AS l (organization_id, record_id, agency_id, provider_id, kinderconnect_child_id, service_date,
+				child_id, kind, session_in, session_out, absence_reason, content, state, run_id)
+			SELECT organization, c.record_id, agency, provider, c.kinderconnect_child_id, c.service_date,
+				c.child_id, c.kind, c.session_in, c.session_out, c.absence_reason, c.content, 'sending', run
+			FROM claimed c
+			ON CONFLICT (organization_id, record_id) DO UPDATE
+			SET state = 'sending', run_id = excluded.run_id, code = NULL, message = NULL, answered_at = NULL
+			RETURNING l.record_id
+		), marked AS (
+			UPDATE kinderconnect.child_day d
+			SET state = 'sending', record_id = c.record_id, sent_content = c.content, sent_basis = c.basis, changed_at = now()
+			FROM claimed c
+			WHERE d.organization_id = organization AND d.ctid = c.tid
+			RETURNING d.record_id
+		)
+		SELECT array_agg(w.record_id), (SELECT count(*) FROM marked) INTO chosen, marks FROM written w;
+		IF chosen IS NULL THEN
+			RETURN NULL;
+		END IF;
+		-- A row that somebody changed meanwhile stands elsewhere. Its day would
+		-- stay ready, and go once more.
+		IF marks <> cardinality(chosen) THEN
+			RAISE EXCEPTION '% of % child-days of provider "%" changed while they were made ready to be sent',
+				cardinality(chosen) - marks, cardinality(chosen), provider
+				USING ERRCODE = 'serialization_failure', HINT = 'Nothing of them was sent. The next run sends them.';
+		END IF;
+		id := kinderconnect._new_batch(run, organization, agency, provider, NULL, false, false, chosen);
+	END IF;
+
+	UPDATE kinderconnect.batch b SET state = 'sending', run_id = run, sent_at = clock_timestamp()
+	WHERE b.organization_id = organization AND b.batch_id = id;
+	RETURN id;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._next_batch(bigint, text, text, text, date, date) IS
+'marks the next batch of a provider as sending; null where there is none to send now. The caller commits, then calls _dispatch()';
+
+CREATE OR REPLACE FUNCTION kinderconnect._send(organization text, batch text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
+AS $$
+BEGIN
+	RETURN kinderconnect._start_submit(b.organization_id, b.agency_id, b.provider_id, b.batch_id,
+		(SELECT array_agg(ROW(l.record_id, l.kinderconnect_child_id, l.service_date, l.kind, l.session_in, l.session_out, l.absence_reason)::kinderconnect.wire_record
+				ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id)
+			FROM unnest(b.record_ids) r(record_id)
+			JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (b.organization_id, r.record_id)))
+	FROM kinderconnect.batch b
+	WHERE b.organization_id = organization AND b.batch_id = batch AND b.state = 'sending';
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._send(text, text) IS 'starts the call for a batch that is committed as sending; answers its ticket';
+
+-- Takes in the outcome of a batch. Only what the service truly said changes
+-- anything: a record it did not name is unknown, one it names twice with
+-- different words too, and one that was not sent is only noted. A word that
+-- nobody agreed upon is a question where the service can be asked what it
+-- holds, and a refusal where it cannot.
+CREATE OR REPLACE FUNCTION kinderconnect._take_submit(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	org      text := outcome.organization_id;
+	agency   text := outcome.agency_id;
+	provider text := outcome.provider_id;
+	records  text[];
+	answer   record;
+	strays   bigint;
+	halves   boolean := NOT outcome.ok AND NOT outcome.sent AND (outcome.http_status IN (413, 422)
+		OR outcome.http_status BETWEEN 200 AND 299 AND kinderconnect._listed_tonight(run, org, agency, provider));
+	hopeless boolean;
+	again    boolean;
+	can_ask  boolean := kinderconnect._speaks(outcome.organization_id, 'readback');
+	doubt    text := 'it was sent before and that answer was lost, so the service may hold it';
+BEGIN
+	UPDATE kinderconnect.batch b
+	SET state = CASE WHEN outcome.ok THEN 'answered' WHEN outcome.sent THEN 'lost' ELSE 'refused' END,
+		sqlstate = outcome.sqlstate, http_status = outcome.http_status, code = outcome.code,
+		message = nullif(kinderconnect._said(outcome), ''), attempts = outcome.attempts, ended_at = clock_timestamp()
+	WHERE b.organization_id = org AND b.batch_id = outcome.batch_id
+	RETURNING b.repeats, b.record_ids INTO STRICT again, records;
+
+	IF outcome.ok THEN
+		FOR answer IN
+			SELECT s.verdict, array_agg(s.record_id) AS record_ids, array_agg(s.code) AS codes,
+				array_agg(CASE WHEN again AND s.verdict = 'rejected' THEN concat_ws('; ', s.message, doubt) ELSE s.message END) AS messages,
+				count(*) FILTER (WHERE s.verdicts = 0) AS left_out, count(*) FILTER (WHERE s.verdicts > 1) AS contradicted
+			FROM (SELECT r.record_id, count(DISTINCT w.verdict) AS verdicts,
+					-- of two answers the one that is not yes is why, if it is not held there
+					(array_agg(w.code ORDER BY w.verdict = 'accepted', w.ordinal))[1] AS code,
+					(array_agg(w.message ORDER BY w.verdict = 'accepted', w.ordinal))[1] AS message,
+					CASE
+						WHEN count(DISTINCT w.verdict) = 1 THEN min(w.verdict)
+						ELSE 'unknown'
+					END AS verdict
+				FROM unnest(records) r(record_id)
+				LEFT JOIN (SELECT w.record_id, w.ordinal, w.code,
+						CASE WHEN w.status IN ('accepted', 'duplicate', 'rejected') THEN w.message
+							ELSE concat_ws(': ', format('status "%s"', w.status), w.message) END AS message,
+						CASE
+							WHEN w.status IN ('accepted', 'duplicate') THEN 'accepted'
+							WHEN w.status = 'rejected' OR NOT can_ask THEN 'rejected'
+							ELSE 'unknown'		-- a word of its own: it may have stored it all the same
+						END AS verdict
+					FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_result) w
+					WHERE w.status IS NOT NULL) w USING (record_id)
+				GROUP BY r.record_id) s
+			GROUP BY s.verdict
+		LOOP
+			PERFORM kinderconnect._settle(org, answer.record_ids, answer.verdict, answer.codes, answer.messages);
+			IF answer.left_out > 0 THEN
+				PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, 'KC301',
+					format('answer of the service leaves %s of %s records out', answer.left_out, cardinality(records)),
+					'They are unknown, and are resolved before anything new is sent for the provider.');
+			END IF;
+			IF answer.contradicted > 0 THEN
+				PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, 'KC301',
+					format('answer of the service says two things of %s of %s records', answer.contradicted, cardinality(records)),
+					'They are unknown, and are resolved before anything new is sent for the provider.');
+			END IF;
+		END LOOP;
+		SELECT count(*) INTO strays
+		FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_result) w
+		WHERE w.record_id IS NULL OR w.record_id <> ALL (records);
+		IF strays > 0 THEN
+			PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, 'KC301',
+				format('answer of the service names %s records that were not sent', strays),
+				'They changed nothing; report it to the service.');
+		END IF;
+	ELSIF outcome.sent THEN
+		PERFORM kinderconnect._settle(org, records, 'unknown', NULL, NULL);
+		PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
+	ELSIF halves AND cardinality(records) > 1 THEN
+		-- by lot, so that two culprits do not fall into the same places every night
+		records := ARRAY(SELECT r FROM unnest(records) r ORDER BY md5(outcome.batch_id || r));
+		PERFORM kinderconnect._new_batch(run, org, agency, provider, outcome.batch_id, true, again, records[:cardinality(records) / 2]);
+		PERFORM kinderconnect._new_batch(run, org, agency, provider, outcome.batch_id, false, again, records[cardinality(records) / 2 + 1:]);
+	ELSIF halves THEN
+		-- Two single records in a row that fail alike, and nothing of this
+		-- provider accepted in this run: it is not the records' fault. Where
+		-- one word stands for all errors, the service may also have failed in
+		-- the midst of it: then it takes eight.
+		SELECT coalesce(min(b.n) FILTER (WHERE NOT b.alike), count(*) + 1) > CASE
+				WHEN NOT bool_or(b.answered) THEN 2 WHEN outcome.http_status BETWEEN 200 AND 299 THEN 8 END
+		INTO hopeless
+		FROM (SELECT row_number() OVER (ORDER BY b.ended_at DESC) AS n, b.state = 'answered' AS answered,
+				b.records = 1 AND b.state = 'refused' AND (b.code, b.message) IS NOT DISTINCT FROM (outcome.code, kinderconnect._said(outcome)) AS alike
+			FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (org, agency, provider, run)
+				AND b.ended_at IS NOT NULL AND (b.records = 1 OR b.state = 'answered')) b;
+		IF hopeless THEN
+			PERFORM kinderconnect._acquit(run, org, agency, provider);
+			PERFORM kinderconnect._settle(org, records, CASE WHEN again THEN 'unknown' ELSE 'not_taken' END, NULL, NULL);
+			PERFORM kinderconnect._give_up(run, org, agency, provider, outcome);
+		ELSE
+			PERFORM kinderconnect._settle(org, records, 'rejected',
+				ARRAY[CASE WHEN outcome.http_status = 413 THEN 'TOO_LARGE' ELSE outcome.code END],
+				ARRAY[concat_ws('; ', kinderconnect._said(outcome), CASE WHEN again THEN doubt END)]);
+		END IF;
+	ELSE
+		PERFORM kinderconnect._settle(org, records, CASE WHEN again THEN 'unknown' ELSE 'not_taken' END, NULL, NULL);
+		PERFORM kinderconnect._give_up(run, org, agency, provider, outcome);
+	END IF;
+
+	-- The plan left alone what was unknown then. What Manage says of these days
+	-- by now is judged before any of it is sent.
+	IF again AND NOT EXISTS (SELECT FROM kinderconnect.ledger l
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (org, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
+		PERFORM kinderconnect._plan(org, agency, provider, (r.scope ->> 'from_date')::date, (r.scope ->> 'to_date')::date)
+		FROM kinderconnect.run r WHERE r.run_id = run;
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take_submit(bigint, kinderconnect.call_outcome) IS
+'takes in the outcome of a batch: record by record, halved, unknown, or the provider given up for this run';
+
+-- Where the provider turns out to be at fault, the record that was refused by
+-- itself before was not.
+CREATE OR REPLACE FUNCTION kinderconnect._acquit(run bigint, organization text, agency text, provider text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	WITH acquitted AS (
+		UPDATE kinderconnect.ledger l
+		SET state = CASE WHEN b.repeats THEN 'unknown' ELSE 'not_taken' END, code = NULL, message = NULL,
+			answered_at = CASE WHEN NOT b.repeats THEN l.answered_at END
+		FROM kinderconnect.batch b
+		WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (organization, agency, provider, run)
+			AND b.records = 1 AND b.state = 'refused'
+			AND (l.organization_id, l.record_id) = (b.organization_id, b.record_ids[1]) AND l.state = 'rejected'
+		RETURNING l.record_id, l.state
+	)
+	UPDATE kinderconnect.child_day d
+	SET state = CASE a.state WHEN 'unknown' THEN 'unknown' ELSE 'ready' END, code = NULL, message = NULL, changed_at = now()
+	FROM acquitted a
+	WHERE (d.organization_id, d.agency_id, d.provider_id, d.record_id) = (organization, agency, provider, a.record_id) AND d.state = 'rejected';
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._acquit(bigint, text, text, text) IS
+'records of a run that were rejected because their batch of one was refused are as if they had not been sent';
+
+CREATE OR REPLACE FUNCTION kinderconnect._drop_waiting(organization text, agency text, provider text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unsent record;
+BEGIN
+	FOR unsent IN
+		WITH dropped AS (
+			UPDATE kinderconnect.batch b SET state = 'dropped', ended_at = clock_timestamp()
+			WHERE b.organization_id = organization AND b.state = 'waiting'
+				AND (agency IS NULL OR b.agency_id = agency) AND (provider IS NULL OR b.provider_id = provider)
+			RETURNING b.record_ids, b.repeats
+		)
+		SELECT dropped.repeats, array_agg(r.record_id) AS record_ids
+		FROM dropped CROSS JOIN LATERAL unnest(dropped.record_ids) r(record_id)
+		GROUP BY dropped.repeats
+	LOOP
+		PERFORM kinderconnect._settle(organization, unsent.record_ids, CASE WHEN unsent.repeats THEN 'unknown' ELSE 'not_taken' END, NULL, NULL);
+	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._drop_waiting(text, text, text) IS
+'drops the batches that wait, of an organization or of one provider; their days are ready again, or unknown if they were sent before';
+
+CREATE OR REPLACE FUNCTION kinderconnect._take_comparison(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	asked   kinderconnect.comparison;
+	seen_at timestamptz := clock_timestamp();
+	found   integer;
+	trouble text := CASE
+		WHEN NOT outcome.ok THEN kinderconnect._said(outcome)
+		WHEN outcome.problems > 0 THEN format('%s records of the read-back cannot be understood', outcome.problems) END;
+BEGIN
+	SELECT * INTO STRICT asked FROM kinderconnect.comparison c
+	WHERE (c.organization_id, c.agency_id, c.provider_id) = (outcome.organization_id, outcome.agency_id, outcome.provider_id);
+	IF trouble IS NULL THEN
+		WITH differs AS MATERIALIZED (
+			SELECT * FROM kinderconnect._differences(outcome.ticket, asked.organization_id, asked.agency_id, asked.provider_id, asked.from_date, asked.to_date) d
+			WHERE d.difference <> 'unresolved'
+		), known AS (
+			UPDATE kinderconnect.comparison_difference f
+			SET last_seen = seen_at, state = d.state
+			FROM differs d
+			WHERE (f.organization_id, f.agency_id, f.provider_id, f.kinderconnect_child_id, f.service_date)
+					= (asked.organization_id, asked.agency_id, asked.provider_id, d.kinderconnect_child_id, d.service_date)
+				AND f.gone IS NULL
+				AND (f.difference, f.held_here, f.held_there, f.record_here, f.record_there)
+					IS NOT DISTINCT FROM (d.difference, d.held_here, d.held_there, d.record_here, d.record_there)
+			RETURNING f.kinderconnect_child_id, f.service_date
+		), gone AS (
+			UPDATE kinderconnect.comparison_difference f SET gone = seen_at
+			WHERE (f.organization_id, f.agency_id, f.provider_id) = (asked.organization_id, asked.agency_id, asked.provider_id)
+				AND f.gone IS NULL AND f.service_date BETWEEN asked.from_date AND asked.to_date
+				AND NOT EXISTS (SELECT FROM differs d
+					WHERE (f.kinderconnect_child_id, f.service_date, f.difference) = (d.kinderconnect_child_id, d.service_date, d.difference)
+						AND (f.held_here, f.held_there, f.record_here, f.record_there)
+							IS NOT DISTINCT FROM (d.held_here, d.held_there, d.record_here, d.record_there))
+		), new AS (
+			INSERT INTO kinderconnect.comparison_difference (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date,
+				first_seen, last_seen, difference, state, held_here, held_there, record_here, record_there, kind_there, in_there, out_there, reason_there)
+			SELECT asked.organization_id, asked.agency_id, asked.provider_id, d.kinderconnect_child_id, d.service_date,
+				seen_at, seen_at, d.difference, d.state, d.held_here, d.held_there, d.record_here, d.record_there,
+				d.kind, d.session_in, d.session_out, d.absence_reason
+			FROM differs d
+			WHERE NOT EXISTS (SELECT FROM known k WHERE (k.kinderconnect_child_id, k.service_date) = (d.kinderconnect_child_id, d.service_date))
+		)
+		SELECT count(*) INTO found FROM differs;
+		INSERT INTO kinderconnect.run_provider AS p (organization_id, run_id, agency_id, provider_id, differences)
+		VALUES (asked.organization_id, run, asked.agency_id, asked.provider_id, found)
+		ON CONFLICT (organization_id, run_id, agency_id, provider_id) DO UPDATE SET differences = excluded.differences;
+	END IF;
+	UPDATE kinderconnect.comparison c
+	SET compared_at = CASE WHEN trouble IS NULL THEN seen_at ELSE c.compared_at END,
+		differences = coalesce(found, c.differences), error = trouble
+	WHERE (c.organization_id, c.agency_id, c.provider_id) = (asked.organization_id, asked.agency_id, asked.provider_id);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take_comparison(bigint, kinderconnect.call_outcome) IS
+'writes down where what the service holds differs from what we say it holds; where it cannot be asked only that';
+
+CREATE OR REPLACE FUNCTION kinderconnect._purge_calls(organization text, most integer) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	purged bigint;
+BEGIN
+	IF (most > 0) IS NOT TRUE THEN
+		RAISE EXCEPTION 'batch_size must be positive' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	WITH old AS MATERIALIZED (
+		SELECT o.batch_id FROM kinderconnect._old_calls(organization) o ORDER BY o.ended_at LIMIT most
+	)
+	DELETE FROM kinderconnect.batch b USING old WHERE (b.organization_id, b.batch_id) = (organization, old.batch_id);
+	GET DIAGNOSTICS purged = ROW_COUNT;
+	RETURN purged;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._purge_calls(text, integer) IS 'deletes at most so many old batches of an organization; answers how many';
+
+-- By a digest of the name, so that sessions that begin at different moments
+-- agree without a word whose each is, whatever is enabled meanwhile.
+CREATE OR REPLACE FUNCTION kinderconnect._in_shard(organization text, shard integer, shards integer) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN shards IS NULL OR mod(hashtextextended(organization, 0) & 9223372036854775807, shards::bigint) = shard;
+COMMENT ON FUNCTION kinderconnect._in_shard(text, integer, integer) IS 'whether an organization is of this one of so many shards; null: there are none';
+
+CREATE OR REPLACE FUNCTION kinderconnect._require_shard(shard integer, shards integer, organization text) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF num_nonnulls(shard, shards) = 1 THEN
+		RAISE EXCEPTION 'shard and shards must be given together' USING ERRCODE = 'invalid_parameter_value', HINT = 'For example shard => 0, shards => 2 in one session and shard => 1, shards => 2 in another.';
+	ELSIF shards < 1 OR shards > 64 THEN
+		RAISE EXCEPTION 'shards % is not between 1 and 64', shards USING ERRCODE = 'invalid_parameter_value';
+	ELSIF shard < 0 OR shard >= shards THEN
+		RAISE EXCEPTION 'shard % is not between 0 and %', shard, shards - 1 USING ERRCODE = 'invalid_parameter_value', HINT = 'Shards count from 0.';
+	ELSIF shard IS NOT NULL AND organization IS NOT NULL THEN
+		RAISE EXCEPTION 'shard cannot be given with organization_id' USING ERRCODE = 'invalid_parameter_value', HINT = 'Shards divide all organizations; one alone needs none.';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_shard(integer, integer, text) IS 'an error unless shard is one of shards, counted from 0, or both are null';
+
+CREATE OR REPLACE FUNCTION kinderconnect._begin_run(organization text, agency text, provider text, from_date date, to_date date, only_due boolean,
+		shard integer DEFAULT NULL, shards integer DEFAULT NULL) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -90,8 +1243,10 @@ DECLARE
 	dead  bigint;
 	-- decided here, once: who is let send while this run is under way waits for the next
 	sends boolean := EXISTS (SELECT FROM kinderconnect.organization o
-		WHERE o.enabled AND o.sends AND (organization IS NULL OR o.organization_id = organization));
+		WHERE o.enabled AND o.sends AND (organization IS NULL OR o.organization_id = organization)
+			AND kinderconnect._in_shard(o.organization_id, shard, shards));
 BEGIN
+	PERFORM kinderconnect._require_shard(shard, shards, organization);
 	IF sends THEN
 		PERFORM kinderconnect._require_armed();
 	END IF;
@@ -118,7 +1273,7 @@ BEGIN
 
 	INSERT INTO kinderconnect.run (scope)
 	VALUES (jsonb_strip_nulls(jsonb_build_object('organization_id', organization, 'agency_id', agency, 'provider_id', provider,
-		'from_date', from_date, 'to_date', to_date, 'due', nullif(only_due, false), 'sends', nullif(sends, true))))
+		'from_date', from_date, 'to_date', to_date, 'due', nullif(only_due, false), 'sends', nullif(sends, true), 'shard', shard, 'shards', shards)))
 	RETURNING run_id INTO run;
 
 	INSERT INTO kinderconnect.run_organization (organization_id, run_id, locked, halted, sqlstate, error, hint)
@@ -131,7 +1286,7 @@ BEGIN
 				ORDER BY b.run_id DESC LIMIT 1), '') END,
 		CASE WHEN NOT l.locked THEN 'Let it end; it does all that this one would have done.' END
 	FROM (SELECT o.* FROM kinderconnect.organization o
-		WHERE o.enabled AND (organization IS NULL OR o.organization_id = organization)
+		WHERE o.enabled AND (organization IS NULL OR o.organization_id = organization) AND kinderconnect._in_shard(o.organization_id, shard, shards)
 			AND (NOT only_due OR o.organization_id IN (SELECT d.organization_id FROM kinderconnect._due_now() d))
 		ORDER BY o.organization_id) o
 	CROSS JOIN LATERAL (SELECT kinderconnect._lock(o.organization_id) AS locked) l;
@@ -148,13 +1303,92 @@ BEGIN
 		PERFORM kinderconnect._tell_dead(dead);
 	END LOOP;
 
-	PERFORM kinderconnect._take_part(run, o.organization_id) FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked;
+	PERFORM kinderconnect._take_part(run, ARRAY(SELECT o.organization_id FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked));
 	PERFORM kinderconnect._tell_begin(run);
 	RETURN run;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._begin_run(text, text, text, date, date, boolean) IS
+COMMENT ON FUNCTION kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer) IS
 'checks the scope, writes the run down and takes the lock of each of its organizations; answers its id';
+
+CREATE OR REPLACE FUNCTION kinderconnect._dispatch(run bigint, organizations text[], batches text[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	item   record;
+	state  text;
+	said   text;
+	detail text;
+	hint   text;
+BEGIN
+	PERFORM kinderconnect._know_sizes();
+	FOR item IN
+		SELECT b.organization_id, b.agency_id, b.provider_id, b.batch_id
+		FROM unnest(organizations, batches) WITH ORDINALITY u(organization_id, batch_id, n)
+		JOIN kinderconnect.batch b USING (organization_id, batch_id)
+		ORDER BY u.n
+	LOOP
+		BEGIN
+			PERFORM kinderconnect._send(item.organization_id, item.batch_id);
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, true, state,
+				concat_ws(': ', said, kinderconnect._detail(state, detail)), hint);
+		END;
+	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._dispatch(bigint, text[], text[]) IS
+'starts the calls of batches that are committed as sending, given by organization and id; one that cannot be started halts its provider, and its records are resolved by the next run';
+
+-- A step of one organization that only this database can fail at.
+CREATE OR REPLACE FUNCTION kinderconnect._guarded(run bigint, organization text, step text, agency text, provider text, from_date date, to_date date) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	state  text;
+	said   text;
+	detail text;
+	hint   text;
+BEGIN
+	CASE step
+		WHEN 'recover' THEN PERFORM kinderconnect._recover(organization);
+		WHEN 'providers' THEN
+			PERFORM kinderconnect._match_providers(organization);
+			PERFORM kinderconnect._take_part(run, ARRAY[organization]);
+			PERFORM kinderconnect._set_clocks(organization);
+		WHEN 'vanished' THEN PERFORM kinderconnect._close_vanished(run, organization, from_date, to_date);
+		WHEN 'match' THEN
+			PERFORM kinderconnect._know_sizes();
+			PERFORM kinderconnect._match(organization);
+		WHEN 'candidates' THEN PERFORM kinderconnect._score(organization);
+		WHEN 'repeat' THEN PERFORM kinderconnect._repeat_unknown(run, organization, agency, provider);
+		WHEN 'plan' THEN PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
+	END CASE;
+	IF step IN ('match', 'plan') THEN
+		UPDATE kinderconnect.run_organization o SET step = _guarded.step, step_ended_at = clock_timestamp()
+		WHERE (o.organization_id, o.run_id) = (organization, run);
+	END IF;
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	-- without a plan of tonight nothing may be sent; candidates are for persons
+	PERFORM kinderconnect._fail_organization(run, organization, step <> 'candidates', state,
+		concat_ws(': ', format('%s failed', step), said, kinderconnect._detail(state, detail)), hint);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._guarded(bigint, text, text, text, text, date, date) IS
+'does one step of one organization; an error is noted and halts that organization, but for one of its candidates';
+
+CREATE OR REPLACE FUNCTION kinderconnect._sends(run bigint, organization text) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT o.sends AND NOT r.scope ? 'sends'
+	FROM kinderconnect.organization o, kinderconnect.run r
+	WHERE o.organization_id = organization AND r.run_id = run;
+END;
+COMMENT ON FUNCTION kinderconnect._sends(bigint, text) IS 'whether a run may send for an organization';
 
 CREATE OR REPLACE FUNCTION kinderconnect._unknown_to_resolve(run bigint)
 	RETURNS TABLE (organization_id text, agency_id text, provider_id text, from_date date, to_date date, can_ask boolean)
@@ -200,9 +1434,121 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._providers_to_send(bigint, text, text, date, date) IS 'providers that have something to send';
 
+CREATE OR REPLACE FUNCTION kinderconnect._has_more(organization text, agency text, provider text) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'waiting')
+		OR EXISTS (SELECT FROM kinderconnect.child_day d
+			WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider) AND d.state = 'ready');
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._has_more(text, text, text) IS 'whether batches of a provider wait, or days of it are ready';
+
+-- Waits for at least one call and takes in all that have ended. What the
+-- organization itself did wrong halts it: the same password would be refused
+-- a thousand times.
+CREATE OR REPLACE FUNCTION kinderconnect._take(run bigint) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	more    boolean := false;
+	outcome kinderconnect.call_outcome;
+	state   text;
+	said    text;
+	detail  text;
+	hint    text;
+	compares boolean := EXISTS (SELECT FROM kinderconnect.run r WHERE r.run_id = run AND r.step = 'compare');
+BEGIN
+	FOR outcome IN SELECT * FROM kinderconnect._collect() LOOP
+		BEGIN
+			IF compares THEN
+				-- what it cannot be asked fails no night
+				PERFORM kinderconnect._take_comparison(run, outcome);
+				PERFORM kinderconnect._release(outcome.ticket);
+				CONTINUE;
+			END IF;
+			IF outcome.operation = 'submit' THEN
+				PERFORM kinderconnect._take_submit(run, outcome);
+				more := more OR kinderconnect._has_more(outcome.organization_id, outcome.agency_id, outcome.provider_id);
+			ELSIF NOT outcome.ok AND outcome.provider_id IS NULL THEN
+				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, false, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
+			ELSIF NOT outcome.ok THEN
+				PERFORM kinderconnect._fail_provider(run, outcome.organization_id, outcome.agency_id, outcome.provider_id, false,
+					outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
+			ELSIF outcome.operation = 'customers' THEN
+				PERFORM kinderconnect._take_customers(run, outcome);
+			ELSIF outcome.operation = 'agencies' THEN
+				PERFORM kinderconnect._take_agencies(run, outcome);
+			ELSIF outcome.operation = 'locations' THEN
+				PERFORM kinderconnect._take_locations(run, outcome);
+			ELSIF outcome.operation = 'children' THEN
+				PERFORM kinderconnect._take_children(run, outcome);
+			ELSIF outcome.operation = 'readback' THEN
+				PERFORM kinderconnect._take_readback(run, outcome);
+			END IF;
+			IF outcome.sqlstate = 'KC104' THEN
+				UPDATE kinderconnect.run r SET sqlstate = 'KC104', error = 'deadline' WHERE r.run_id = run AND r.sqlstate IS NULL;
+			ELSIF outcome.sqlstate IN ('KC001', 'KC002', 'KC201', 'KC202') THEN
+				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, true, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
+			ELSIF kinderconnect._is_refused_alike(run, outcome) THEN
+				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, true, outcome.sqlstate,
+					'all providers are refused alike: ' || kinderconnect._said(outcome),
+					'Check the secret that group_password of kinderconnect.organization names.');
+			END IF;
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			said := concat_ws(': ', format('answer to %s could not be taken in', outcome.operation), said, kinderconnect._detail(state, detail));
+			IF outcome.provider_id IS NULL THEN
+				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, false, state, said, hint);
+			ELSE
+				PERFORM kinderconnect._fail_provider(run, outcome.organization_id, outcome.agency_id, outcome.provider_id, true, state, said, hint);
+			END IF;
+		END;
+		PERFORM kinderconnect._release(outcome.ticket);
+	END LOOP;
+	PERFORM kinderconnect._know_sizes();
+	RETURN more;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take(bigint) IS
+'takes in the calls that have ended, waiting for one; each is an error boundary of its own. Answers whether a provider whose batch was answered has more to send';
+
+CREATE OR REPLACE PROCEDURE kinderconnect._make_room(run bigint, calls integer DEFAULT 1)
+	LANGUAGE plpgsql
+AS $$
+BEGIN
+	WHILE kinderconnect._room() OPERATOR(pg_catalog.<) calls LOOP
+		PERFORM kinderconnect._take(run);
+		COMMIT;
+	END LOOP;
+END;
+$$;
+COMMENT ON PROCEDURE kinderconnect._make_room(bigint, integer) IS 'takes in calls that end, until so many more may be started; commits';
+
+-- What is committed as sending is sent, also when the run is to end.
+CREATE OR REPLACE PROCEDURE kinderconnect._send_together(run bigint, organizations text[], batches text[])
+	LANGUAGE plpgsql
+AS $$
+BEGIN
+	COMMIT;
+	IF pg_catalog.cardinality(batches) OPERATOR(pg_catalog.>) 0 THEN
+		CALL kinderconnect._make_room(run, pg_catalog.cardinality(batches));
+		PERFORM kinderconnect._dispatch(run, organizations, batches);
+		COMMIT;
+	END IF;
+END;
+$$;
+COMMENT ON PROCEDURE kinderconnect._send_together(bigint, text[], text[]) IS
+'commits batches that are marked as sending, given by organization and id, and starts their calls';
+
 -- Walked as far as sending is not stopped and the deadline has not come. What
 -- is under way then is waited for, and what waits its turn is ready again.
-CREATE OR REPLACE PROCEDURE kinderconnect._night(organization_id text, agency_id text, provider_id text, from_date date, to_date date, only_due boolean)
+CREATE OR REPLACE PROCEDURE kinderconnect._night(organization_id text, agency_id text, provider_id text, from_date date, to_date date, only_due boolean,
+		shard integer, shards integer)
 	LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -211,10 +1557,14 @@ DECLARE
 	pass     pg_catalog.int4;
 	batch    pg_catalog.text;
 	started  pg_catalog.bool;
+	more     pg_catalog.bool;
 	failures pg_catalog.int8;
+	organizations pg_catalog.text[];
+	batches  pg_catalog.text[];
+	together pg_catalog.int4 := kinderconnect.setting('max_in_flight');
 BEGIN
 	PERFORM kinderconnect._open(NULL);
-	run := kinderconnect._begin_run(organization_id, agency_id, provider_id, from_date, to_date, only_due);
+	run := kinderconnect._begin_run(organization_id, agency_id, provider_id, from_date, to_date, only_due, shard, shards);
 	COMMIT;
 	FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
 		PERFORM kinderconnect._guarded(run, item.organization, 'recover', NULL, NULL, NULL, NULL);
@@ -292,21 +1642,33 @@ BEGIN
 			PERFORM kinderconnect._step(run, 'transfer');
 			COMMIT;
 			LOOP
-				-- providers take turns: each has one batch under way at most
+				-- Providers take turns: each has one batch under way at most.
+				-- As many as may be under way are committed together.
 				started := false;
+				organizations := '{}';
+				batches := '{}';
 				FOR item IN SELECT * FROM kinderconnect._providers_to_send(run, agency_id, provider_id, from_date, to_date) LOOP
-					EXIT steps WHEN NOT kinderconnect._goes_on(run);
+					EXIT WHEN NOT kinderconnect._goes_on(run);
 					batch := kinderconnect._prepare(run, item.organization_id, item.agency_id, item.provider_id, from_date, to_date);
-					COMMIT;
 					CONTINUE WHEN batch IS NULL;
 					started := true;
-					PERFORM kinderconnect._dispatch(run, item.organization_id, item.agency_id, item.provider_id, batch);
-					CALL kinderconnect._make_room(run);
+					organizations := organizations OPERATOR(pg_catalog.||) item.organization_id;
+					batches := batches OPERATOR(pg_catalog.||) batch;
+					IF pg_catalog.cardinality(batches) OPERATOR(pg_catalog.>=) together THEN
+						CALL kinderconnect._send_together(run, organizations, batches);
+						organizations := '{}';
+						batches := '{}';
+					END IF;
 				END LOOP;
-				-- making room may have taken in the last one, and left halves of it
+				CALL kinderconnect._send_together(run, organizations, batches);
+				EXIT steps WHEN NOT kinderconnect._goes_on(run);
 				EXIT WHEN NOT started AND NOT kinderconnect._is_busy();
-				PERFORM kinderconnect._take(run);
-				COMMIT;
+				-- making room may have taken in the last one, and left halves of it
+				WHILE kinderconnect._is_busy() LOOP
+					more := kinderconnect._take(run);
+					COMMIT;
+					EXIT WHEN more;
+				END LOOP;
 			END LOOP;
 			EXIT WHEN NOT kinderconnect._has_unknown(run);
 		END LOOP;
@@ -330,117 +1692,340 @@ BEGIN
 	failures := kinderconnect._account(run);
 	COMMIT;
 	PERFORM kinderconnect._close();
-	IF pg_catalog.num_nonnulls(organization_id, agency_id, provider_id, from_date, to_date) OPERATOR(pg_catalog.=) 0 THEN
+	IF pg_catalog.num_nonnulls(organization_id, agency_id, provider_id, from_date, to_date) OPERATOR(pg_catalog.=) 0 AND (shard OPERATOR(pg_catalog.>) 0) IS NOT TRUE THEN
 		CALL kinderconnect.purge();
 	END IF;
 	PERFORM kinderconnect._report(run, failures);
 END;
 $$;
-COMMENT ON PROCEDURE kinderconnect._night(text, text, text, date, date, boolean) IS
+COMMENT ON PROCEDURE kinderconnect._night(text, text, text, date, date, boolean, integer, integer) IS
 'a whole run, of nightly() or, only_due, of tick()';
 
--- A day that is changed while it is made ready is not sent twice.
-
--- The next batch of a provider, marked as sending: a waiting half of a
--- refused one, else new records of ready days. One at a time for each
--- provider, and nothing new while any of its days is unknown.
---
--- Halves: the first half of what was refused last, down to a single record,
--- then the largest of what is left. So the search for a culprit soon meets a
--- batch without one, if there is any.
-CREATE OR REPLACE FUNCTION kinderconnect._next_batch(run bigint, organization text, agency text, provider text, from_date date, to_date date) RETURNS text
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-	SET search_path = pg_catalog, pg_temp
-	SET enable_seqscan = off
-	SET enable_hashjoin = off
-	SET enable_mergejoin = off
+CREATE OR REPLACE PROCEDURE kinderconnect.nightly(organization_id text DEFAULT NULL, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL,
+		from_date date DEFAULT NULL, to_date date DEFAULT NULL, shard integer DEFAULT NULL, shards integer DEFAULT NULL)
+	LANGUAGE plpgsql
 AS $$
-DECLARE
-	id     text;
-	most   integer;
-	chosen text[];
-	marks  bigint;
 BEGIN
-	IF EXISTS (SELECT FROM kinderconnect.run_provider p
-			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (organization, run, agency, provider) AND p.halted)
-		OR EXISTS (SELECT FROM kinderconnect.run_organization o WHERE (o.organization_id, o.run_id) = (organization, run) AND o.halted)
-		OR EXISTS (SELECT FROM kinderconnect.batch b
-			WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'sending') THEN
-		RETURN NULL;
-	END IF;
-
-	SELECT b.batch_id INTO id FROM kinderconnect.batch b
-	WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'waiting'
-	ORDER BY b.first_half DESC, b.records DESC, b.created_at LIMIT 1;
-
-	IF id IS NULL THEN
-		PERFORM kinderconnect._know_sizes();
-		IF EXISTS (SELECT FROM kinderconnect.ledger l
-				WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
-			RETURN NULL;
-		END IF;
-
-		UPDATE kinderconnect.child_day d
-		SET state = 'held', reason = 'window_closed', detail = 'closed while the night ran', changed_at = now()
-		WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider)
-			AND d.state = 'ready' AND d.window_ends <= clock_timestamp();
-
-		most := kinderconnect._most_records(organization, agency, provider);
-
-		-- A record that is certainly not stored keeps its id if its content
-		-- still stands; whatever else is new gets a new one.
-		WITH claimed AS (
-			SELECT d.ctid AS tid, d.kinderconnect_child_id, d.service_date, coalesce(d.kind, 'void') AS kind,
-				d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis,
-				-- a day that was taken over may be there under a record that is not ours
-				coalesce(d.child_id, (SELECT a.child_id FROM kinderconnect.ledger a
-					WHERE (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id)),
-					(SELECT k.child_id FROM kinderconnect.child_link k
-					WHERE (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
-					ORDER BY k.linked_at DESC LIMIT 1)) AS child_id,
-				coalesce(CASE WHEN d.record_id IS NOT NULL THEN (SELECT l.record_id FROM kinderconnect.ledger l
-					WHERE (l.organization_id, l.record_id) = (d.organization_id, d.record_id) AND l.state = 'not_taken'
-						AND l.content = coalesce(d.content, 'void') AND (l.child_id = d.child_id) IS NOT FALSE) END,
-					gen_random_uuid()::text) AS record_id
-			FROM kinderconnect.child_day d
-			WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider) AND d.state = 'ready'
-				AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
-			ORDER BY d.service_date, d.kinderconnect_child_id
-			LIMIT most
-		), written AS (
-			INSERT INTO kinderconnect.ledger AS l (organization_id, record_id, agency_id, provider_id, kinderconnect_child_id, service_date,
-				child_id, kind, session_in, session_out, absence_reason, content, state, run_id)
-			SELECT organization, c.record_id, agency, provider, c.kinderconnect_child_id, c.service_date,
-				c.child_id, c.kind, c.session_in, c.session_out, c.absence_reason, c.content, 'sending', run
-			FROM claimed c
-			ON CONFLICT (organization_id, record_id) DO UPDATE
-			SET state = 'sending', run_id = excluded.run_id, code = NULL, message = NULL, answered_at = NULL
-			RETURNING l.record_id
-		), marked AS (
-			UPDATE kinderconnect.child_day d
-			SET state = 'sending', record_id = c.record_id, sent_content = c.content, sent_basis = c.basis, changed_at = now()
-			FROM claimed c
-			WHERE d.organization_id = organization AND d.ctid = c.tid
-			RETURNING d.record_id
-		)
-		SELECT array_agg(w.record_id), (SELECT count(*) FROM marked) INTO chosen, marks FROM written w;
-		IF chosen IS NULL THEN
-			RETURN NULL;
-		END IF;
-		-- A row that somebody changed meanwhile stands elsewhere. Its day would
-		-- stay ready, and go once more.
-		IF marks <> cardinality(chosen) THEN
-			RAISE EXCEPTION '% of % child-days of provider "%" changed while they were made ready to be sent',
-				cardinality(chosen) - marks, cardinality(chosen), provider
-				USING ERRCODE = 'serialization_failure', HINT = 'Nothing of them was sent. The next run sends them.';
-		END IF;
-		id := kinderconnect._new_batch(run, organization, agency, provider, NULL, false, false, chosen);
-	END IF;
-
-	UPDATE kinderconnect.batch b SET state = 'sending', run_id = run, sent_at = clock_timestamp()
-	WHERE b.organization_id = organization AND b.batch_id = id;
-	RETURN id;
+	-- Inside a caller's transaction this fails, before anything is done.
+	COMMIT;
+	CALL kinderconnect._night(organization_id, agency_id, provider_id, from_date, to_date, false, shard, shards);
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._next_batch(bigint, text, text, text, date, date) IS
-'marks the next batch of a provider as sending; null where there is none to send now. The caller commits, then calls _dispatch()';
+COMMENT ON PROCEDURE kinderconnect.nightly(text, text, text, date, date, integer, integer) IS
+'the night: lists, children, match, resolve, plan, transfer, compare, account, for all enabled organizations or for the one, the agency, the provider and the service dates given; or, for sessions side by side, for shard of shards, counted from 0: each organization is of one of them. To be called by itself, not inside a transaction: it commits as it goes. Ends with an error (KC402; KC401 another run is busy; KC104 at its deadline) when a part failed, after everything good is done';
+
+CREATE OR REPLACE FUNCTION kinderconnect._tick(shard integer, shards integer) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM kinderconnect._require_shard(shard, shards, NULL);
+	IF pg_is_in_recovery() THEN
+		RETURN false;
+	END IF;
+	PERFORM setval('kinderconnect.last_tick', extract(epoch FROM clock_timestamp())::bigint);
+	RETURN kinderconnect._stopped_because() IS NULL
+		AND EXISTS (SELECT FROM kinderconnect._due_now() d WHERE kinderconnect._in_shard(d.organization_id, shard, shards));
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._tick(integer, integer) IS 'whether a tick has anything to do; notes that there was one';
+
+CREATE OR REPLACE PROCEDURE kinderconnect.tick(shard integer DEFAULT NULL, shards integer DEFAULT NULL)
+	LANGUAGE plpgsql
+AS $$
+BEGIN
+	-- Inside a caller's transaction this fails, before anything is done.
+	COMMIT;
+	IF kinderconnect._tick(shard, shards) THEN
+		CALL kinderconnect._night(NULL, NULL, NULL, NULL, NULL, true, shard, shards);
+	END IF;
+END;
+$$;
+COMMENT ON PROCEDURE kinderconnect.tick(integer, integer) IS
+'runs the night for the providers that are due by the timetable, if there are any; of all organizations, or of those in shard of shards, as in nightly(). To be called every few minutes, by itself, not inside a transaction. Does nothing on a standby or while sending is stopped';
+
+CREATE OR REPLACE FUNCTION kinderconnect._job_name(shard integer) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN 'kinderconnect' || CASE WHEN shard > 0 THEN '-' || shard ELSE '' END;
+COMMENT ON FUNCTION kinderconnect._job_name(integer) IS 'the name of the job of pg_cron for a shard';
+
+CREATE OR REPLACE FUNCTION kinderconnect.schedule(schedule text DEFAULT '*/15 * * * *', shards integer DEFAULT 1) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	job       bigint;
+	first_job bigint;
+	active    bigint;
+	cron_name text;
+	cron      record;
+	caller    record;
+BEGIN
+	IF shards IS NULL THEN
+		RAISE EXCEPTION 'shards must be given' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	PERFORM kinderconnect._require_shard(0, shards, NULL);
+	PERFORM kinderconnect._require_ordinary_rights();
+	SELECT r.rolcanlogin, r.rolconnlimit INTO STRICT caller FROM pg_roles r WHERE r.rolname = current_user;
+	IF NOT caller.rolcanlogin THEN
+		RAISE EXCEPTION 'role "%" cannot log in, so pg_cron could not run its job', current_user
+			USING ERRCODE = 'KC001', HINT = 'Call schedule() as a login role that is a member of kinderconnect_operator.';
+	ELSIF caller.rolconnlimit = 0 OR NOT has_database_privilege(current_database(), 'CONNECT') THEN
+		RAISE EXCEPTION 'role "%" cannot connect to database "%", so pg_cron could not run its job', current_user, current_database()
+			USING ERRCODE = 'KC001', HINT = format('GRANT CONNECT ON DATABASE %I TO %I; and look at its CONNECTION LIMIT.', current_database(), current_user);
+	END IF;
+	cron_name := kinderconnect._cron_schema();
+	SELECT * INTO cron FROM kinderconnect._cron_settings();
+	FOR shard IN 0 .. shards - 1 LOOP
+		EXECUTE format('SELECT %I.schedule(%L, %L, %L)', cron_name, kinderconnect._job_name(shard), schedule.schedule,
+			CASE WHEN shards = 1 THEN 'CALL kinderconnect.tick()' ELSE format('CALL kinderconnect.tick(%s, %s)', shard, shards) END) INTO job;
+		first_job := coalesce(first_job, job);
+	END LOOP;
+	-- of a schedule with more of them
+	EXECUTE format('SELECT count(%1$I.unschedule(j.jobid)) FROM %1$I.job j
+		WHERE j.jobname = ANY ($1) AND j.username = current_user AND j.database = current_database()', cron_name)
+	USING ARRAY(SELECT kinderconnect._job_name(s) FROM generate_series(shards, 63) s);
+
+	EXECUTE format('SELECT count(*) FROM %I.job j WHERE j.active', cron_name) INTO active;
+	IF active > cron.max_running_jobs THEN
+		RAISE WARNING 'pg_cron runs at most % jobs at once, and has %', cron.max_running_jobs, active
+			USING HINT = 'A tick may have to wait for the others. Raise cron.max_running_jobs.';
+	END IF;
+	IF cron.uses_workers THEN
+		-- one for pg_cron itself, one for logical replication's launcher
+		IF cron.max_worker_processes < cron.max_running_jobs + 2 THEN
+			RAISE WARNING 'max_worker_processes is %, too few for % jobs of pg_cron at once', cron.max_worker_processes, cron.max_running_jobs
+				USING HINT = format('Raise it to at least %s, and by what parallel queries and other extensions need; or lower cron.max_running_jobs.', cron.max_running_jobs + 2);
+		END IF;
+	ELSE
+		RAISE NOTICE 'pg_cron will connect to "%" as role "%"', coalesce(nullif(cron.host, ''), 'localhost'), current_user
+			USING HINT = 'pg_hba.conf must let it in without a prompt, or .pgpass of the server''s user hold its password; or set cron.use_background_workers = on.';
+	END IF;
+	RETURN first_job;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.schedule(text, integer) IS
+'has pg_cron call tick() as the calling role, every 15 minutes; when whose night runs is a matter of set_schedule(). Five cron fields, in pg_cron''s time zone. With shards more than 1, so many jobs, each for its part of the organizations, run side by side. Calling it again changes them; answers the id of the first job';
+
+CREATE OR REPLACE FUNCTION kinderconnect.unschedule() RETURNS boolean
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	cron  text := kinderconnect._cron_schema();
+	ended bigint;
+BEGIN
+	EXECUTE format('SELECT count(%1$I.unschedule(j.jobid)) FROM %1$I.job j WHERE j.jobname = ANY ($1) AND j.username = current_user AND j.database = current_database()', cron)
+		INTO ended USING ARRAY(SELECT kinderconnect._job_name(s) FROM generate_series(0, 63) s);
+	RETURN ended > 0;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.unschedule() IS 'ends the calling role''s jobs; a run under way goes on to its end. False where there was none';
+
+-- A job that outlived the extension would fail every few minutes, for ever. An
+-- event trigger on sql_drop would be gone before it could fire, and before the
+-- drop only its words tell what is dropped: of a statement that is written out,
+-- and not made by a function. In PL/pgSQL, or a library that is gone would hold
+-- up every DROP SCHEMA.
+CREATE OR REPLACE FUNCTION kinderconnect._before_drop() RETURNS event_trigger
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF EXISTS (SELECT FROM regexp_split_to_table(current_query(), ';') statement
+			WHERE statement ~* '^\s*drop\s+(extension|schema)\s+(if\s+exists\s+)?([^,]+,)*\s*"?kinderconnect"?\s*(,[^,]+)*(cascade|restrict)?\s*$')
+		AND EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN
+		EXECUTE 'SELECT count(cron.unschedule(j.jobid)) FROM cron.job j
+			WHERE j.database = current_database() AND j.command ~ ''^CALL kinderconnect\.tick\(''';
+	END IF;
+EXCEPTION WHEN insufficient_privilege THEN
+	RAISE WARNING 'jobs of pg_cron that call kinderconnect.tick() stay' USING HINT = 'SELECT cron.unschedule(jobid) as their owner or a superuser.';
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._before_drop() IS 'ends the jobs of pg_cron in this database that call tick(), before DROP EXTENSION kinderconnect and DROP SCHEMA kinderconnect';
+
+CREATE OR REPLACE VIEW kinderconnect.health AS
+WITH due AS MATERIALIZED (
+	SELECT d.organization_id, count(*) FILTER (WHERE d.failures > 0) AS failing, max(d.covered_at) AS covered_at,
+		min(CASE WHEN d.covered_at >= d.scheduled_at THEN NULL WHEN d.covered_at IS NULL THEN d.scheduled_at
+			ELSE kinderconnect._scheduled(d.cadence, d.local_time, d.days, d.anchor, d.month_days, d.time_zone, d.covered_at, true) END) AS uncovered_since,
+		min(d.failing_since) FILTER (WHERE d.sqlstate = 'KC201') AS token,
+		min(d.failing_since) FILTER (WHERE d.sqlstate IN ('KC002', 'KC202')) AS credentials,
+		min(d.failing_since) FILTER (WHERE d.sqlstate = 'KC102') AS certificate,
+		min(d.failing_since) FILTER (WHERE d.sqlstate IN ('KC001', 'KC003')) AS configuration,
+		min(d.failing_since) FILTER (WHERE d.sqlstate !~ '^KC') AS manage_source
+	FROM kinderconnect._due_as_of(now()) d
+	GROUP BY d.organization_id
+), measure AS (
+	SELECT 'last_tick' AS check_name, NULL AS organization_id,
+		CASE WHEN NOT pg_is_in_recovery() THEN extract(epoch FROM now() - coalesce(t.at, pg_postmaster_start_time())) / 60 END AS number,
+		CASE WHEN pg_is_in_recovery() THEN 'a standby' ELSE coalesce(t.at::timestamp(0) || ' ' || current_setting('TimeZone'), 'none yet') END AS value
+	FROM (SELECT kinderconnect._last_tick() AS at) t
+	UNION ALL
+	SELECT 'cron_job', NULL, CASE WHEN j.jobs = 0 OR NOT j.active OR j.status = 'failed' THEN 1 WHEN j.jobs > 0 THEN 0 END,
+		CASE WHEN j.jobs IS NULL THEN 'pg_cron is not in this database' WHEN j.jobs = 0 THEN 'no job'
+			ELSE concat_ws(', ', j.schedule, CASE WHEN NOT j.active THEN 'switched off' END, 'last run ' || j.status || ' at ' || j.ended_at::timestamp(0)) END
+	FROM kinderconnect._cron_job() j
+	UNION ALL
+	SELECT 'armed', NULL, CASE WHEN pg_is_in_recovery() THEN NULL WHEN a.why IS NULL THEN 0 ELSE 1 END,
+		CASE WHEN pg_is_in_recovery() THEN 'a standby' ELSE coalesce(a.why, 'yes') END
+	FROM (SELECT kinderconnect._why_not_armed() AS why) a
+	UNION ALL
+	SELECT 'stopped', NULL, extract(epoch FROM now() - s.stopped_at) / 3600, coalesce('by ' || s.stopped_by || ': ' || s.reason, 'no')
+	FROM (SELECT) one LEFT JOIN kinderconnect.stop_switch s ON s.resumed_at IS NULL
+	UNION ALL
+	SELECT 'manage_bound', NULL, count(*) FILTER (WHERE to_regclass('kinderconnect.manage_' || r) IS NULL),
+		coalesce('not bound: ' || string_agg(r, ', ') FILTER (WHERE to_regclass('kinderconnect.manage_' || r) IS NULL), 'yes')
+	FROM unnest(ARRAY['organization', 'location', 'child', 'attendance']) r
+	UNION ALL
+	SELECT 'last_run', NULL, CASE WHEN r.status IN ('failed', 'interrupted') THEN 1 WHEN r.status IS NOT NULL THEN 0 END,
+		coalesce('run ' || r.run_id || ': ' || concat_ws(', ', r.status, r.sqlstate), 'none yet')
+	FROM (SELECT) one LEFT JOIN (SELECT * FROM kinderconnect.run r WHERE r.status <> 'running' ORDER BY r.run_id DESC LIMIT 1) r ON true
+	UNION ALL
+	SELECT 'interrupted_runs', NULL, count(*), count(*)::text
+	FROM (SELECT r.* FROM kinderconnect.run r ORDER BY r.run_id DESC LIMIT 2000) r
+	WHERE r.started_at > now() - interval '7 days' AND (r.status = 'interrupted'
+		OR r.status = 'running' AND NOT pg_is_in_recovery() AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = r.pid))
+	UNION ALL
+	SELECT 'ledger_size', NULL, s.bytes / 1073741824, pg_size_pretty(s.bytes)
+	FROM (SELECT sum(pg_total_relation_size(t))::numeric AS bytes
+		FROM unnest(ARRAY['kinderconnect.ledger', 'kinderconnect.batch']::regclass[]) t) s
+	UNION ALL
+	SELECT m.check_name, o.organization_id, m.number, m.value
+	FROM kinderconnect.organization o
+	LEFT JOIN due d ON d.organization_id = o.organization_id
+	CROSS JOIN LATERAL (SELECT min(c.service_date) AS oldest, count(*) AS days FROM kinderconnect.child_day c
+		WHERE c.organization_id = o.organization_id AND c.state IN ('ready', 'sending', 'unknown')) w
+	CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE c.state IN ('held', 'rejected')) AS days, count(*) FILTER (WHERE c.state = 'rejected') AS rejected,
+			min(c.window_ends) FILTER (WHERE (c.reason IN ('authorization_lost', 'merged_child', 'cannot_void', 'source_shrank')) IS NOT TRUE) AS first_ends
+		FROM kinderconnect.child_day c
+		WHERE c.organization_id = o.organization_id AND (c.window_ends > now() OR c.window_ends IS NULL)
+			AND c.state IN ('held', 'ready', 'sending', 'unknown', 'rejected') AND c.reason IS DISTINCT FROM 'nothing_recorded'
+			AND (c.reason IN ('window_closed', 'horizon_passed')) IS NOT TRUE) u
+	CROSS JOIN LATERAL (SELECT count(*) AS children, min(r.since) AS since FROM (
+			SELECT c.first_listed AS since FROM kinderconnect.child c
+			WHERE c.organization_id = o.organization_id AND c.unlinked_because IS NOT NULL AND c.subsidized
+			UNION ALL
+			SELECT k.linked_at FROM kinderconnect.child_link k
+			WHERE k.organization_id = o.organization_id AND k.flag IS NOT NULL AND k.ended_at IS NULL) r) v
+	CROSS JOIN LATERAL (SELECT count(*) AS lists, min(l.set_aside_at) AS since FROM kinderconnect.list_state l
+		WHERE l.organization_id = o.organization_id AND l.set_aside_at IS NOT NULL) l
+	CROSS JOIN LATERAL (SELECT coalesce(sum(c.differences), 0) AS days FROM kinderconnect.comparison c WHERE c.organization_id = o.organization_id) f
+	CROSS JOIN LATERAL (VALUES
+		('last_success', extract(epoch FROM now() - coalesce(d.covered_at, o.first_enabled)) / 3600, coalesce(d.covered_at::timestamp(0)::text, 'none yet')),
+		('overdue', extract(epoch FROM now() - d.uncovered_since) / 3600, coalesce('since ' || d.uncovered_since::timestamp(0), 'no')),
+		('token', extract(epoch FROM now() - d.token) / 3600, coalesce('refused since ' || d.token::timestamp(0), 'ok')),
+		('credentials', extract(epoch FROM now() - d.credentials) / 3600, coalesce('failing since ' || d.credentials::timestamp(0), 'ok')),
+		('certificate', extract(epoch FROM now() - d.certificate) / 3600, coalesce('not trusted since ' || d.certificate::timestamp(0), 'ok')),
+		('configuration', extract(epoch FROM now() - d.configuration) / 3600, coalesce('wrong since ' || d.configuration::timestamp(0), 'ok')),
+		('manage_source', extract(epoch FROM now() - d.manage_source) / 3600, coalesce('failing since ' || d.manage_source::timestamp(0), 'ok')),
+		('providers_failing', coalesce(d.failing, 0), coalesce(d.failing, 0)::text),
+		('oldest_unsent', (now() AT TIME ZONE 'UTC')::date - w.oldest, coalesce(w.oldest || ', of ' || w.days || ' child-days', 'none')),
+		('window_closes', extract(epoch FROM u.first_ends - now()) / 86400, coalesce('first on ' || u.first_ends::timestamp(0), 'none')),
+		('days_at_stake', u.days, u.days::text),
+		('rejected', u.rejected, u.rejected::text),
+		('differences', f.days, f.days::text),
+		('review_backlog', v.children, v.children::text),
+		('review_age', extract(epoch FROM now() - v.since) / 86400, coalesce('since ' || v.since::timestamp(0), 'none')),
+		('lists_set_aside', l.lists, concat(l.lists, ' since ' || l.since::timestamp(0)))
+		) m (check_name, number, value)
+	WHERE o.enabled
+), judged AS (
+	SELECT m.check_name, m.organization_id, round(m.number, 2) AS number, m.value, c.unit, c.low_is_bad, c.what_to_do,
+		CASE WHEN t.check_name IS NULL THEN c.warning ELSE t.warning END AS warning,
+		CASE WHEN t.check_name IS NULL THEN c.critical ELSE t.critical END AS critical
+	FROM measure m
+	JOIN kinderconnect.health_check c ON c.check_name = m.check_name
+	LEFT JOIN kinderconnect.health_threshold t ON t.check_name = m.check_name
+), decided AS (
+	SELECT j.*, CASE
+			WHEN CASE WHEN j.low_is_bad THEN j.number < j.critical ELSE j.number >= j.critical END THEN 'critical'
+			WHEN CASE WHEN j.low_is_bad THEN j.number < j.warning ELSE j.number >= j.warning END THEN 'warning'
+			ELSE 'ok' END AS status
+	FROM judged j
+)
+SELECT d.check_name, d.organization_id, d.status, d.value, d.number, d.unit,
+	concat_ws(', ', CASE WHEN d.low_is_bad THEN 'warning below ' ELSE 'warning at ' END || d.warning,
+		CASE WHEN d.low_is_bad THEN 'critical below ' ELSE 'critical at ' END || d.critical) AS threshold,
+	CASE WHEN d.status <> 'ok' THEN d.what_to_do END AS what_to_do
+FROM decided d;
+COMMENT ON VIEW kinderconnect.health IS
+'whether all is well: each check, for the whole or for each enabled organization. Reads tables alone: it calls neither the service nor Manage, and answers on a hot standby';
+COMMENT ON COLUMN kinderconnect.health.check_name IS 'as in health_check';
+COMMENT ON COLUMN kinderconnect.health.organization_id IS 'the organization; null: the whole';
+COMMENT ON COLUMN kinderconnect.health.status IS 'ok, warning or critical';
+COMMENT ON COLUMN kinderconnect.health.value IS 'what was found, in words; times in the session''s time zone';
+COMMENT ON COLUMN kinderconnect.health.number IS 'the same in unit, for comparing; null: there is nothing to measure, and that is well';
+COMMENT ON COLUMN kinderconnect.health.unit IS 'of number; level: 0 is well';
+COMMENT ON COLUMN kinderconnect.health.threshold IS 'from when on it warns and is critical: set_threshold()';
+COMMENT ON COLUMN kinderconnect.health.what_to_do IS 'the cure; null where all is well';
+
+ALTER EXTENSION kinderconnect DROP TABLE kinderconnect.batch_record;
+DROP TABLE kinderconnect.batch_record;
+CREATE OR REPLACE VIEW kinderconnect.batch_record AS
+SELECT b.organization_id, b.batch_id, r.record_id
+FROM kinderconnect.batch b CROSS JOIN LATERAL unnest(b.record_ids) r(record_id);
+COMMENT ON VIEW kinderconnect.batch_record IS 'which records a batch carried, a row each; a record of a halved batch was in several';
+COMMENT ON COLUMN kinderconnect.batch_record.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.batch_record.batch_id IS 'the batch';
+COMMENT ON COLUMN kinderconnect.batch_record.record_id IS 'the record';
+
+DROP FUNCTION kinderconnect._due_as_of_1_0(timestamptz);
+
+CREATE EVENT TRIGGER kinderconnect_before_drop ON ddl_command_start
+	WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA')
+	EXECUTE FUNCTION kinderconnect._before_drop();
+COMMENT ON EVENT TRIGGER kinderconnect_before_drop IS 'DROP EXTENSION kinderconnect leaves no job of pg_cron behind';
+
+ALTER VIEW kinderconnect.batch_record SET (security_invoker = true);
+ALTER VIEW kinderconnect.child_day_history SET (security_invoker = true);
+ALTER VIEW kinderconnect.due SET (security_invoker = true);
+ALTER VIEW kinderconnect.health SET (security_invoker = true);
+GRANT SELECT ON kinderconnect.batch_record TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
+REVOKE ALL ON FUNCTION
+	kinderconnect._sends(bigint, text),
+	kinderconnect._are_few(text, bigint),
+	kinderconnect._in_shard(text, integer, integer),
+	kinderconnect._require_shard(integer, integer, text),
+	kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer),
+	kinderconnect._dispatch(bigint, text[], text[]),
+	kinderconnect._take(bigint),
+	kinderconnect._has_more(text, text, text),
+	kinderconnect._tick(integer, integer),
+	kinderconnect._take_part(bigint, text[]),
+	kinderconnect._job_name(integer),
+	kinderconnect.schedule(text, integer),
+	kinderconnect._before_drop(),
+	kinderconnect._due_as_of(timestamptz, text[]),
+	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean)
+	FROM PUBLIC;
+REVOKE ALL ON PROCEDURE
+	kinderconnect._make_room(bigint, integer),
+	kinderconnect._send_together(bigint, text[], text[]),
+	kinderconnect._night(text, text, text, date, date, boolean, integer, integer),
+	kinderconnect.nightly(text, text, text, date, date, integer, integer),
+	kinderconnect.tick(integer, integer)
+	FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect._sends(bigint, text),
+	kinderconnect._are_few(text, bigint),
+	kinderconnect._in_shard(text, integer, integer),
+	kinderconnect._require_shard(integer, integer, text),
+	kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer),
+	kinderconnect._dispatch(bigint, text[], text[]),
+	kinderconnect._take(bigint),
+	kinderconnect._has_more(text, text, text),
+	kinderconnect._tick(integer, integer),
+	kinderconnect._take_part(bigint, text[]),
+	kinderconnect._job_name(integer),
+	kinderconnect.schedule(text, integer)
+	TO kinderconnect_operator;
+GRANT EXECUTE ON PROCEDURE
+	kinderconnect._make_room(bigint, integer),
+	kinderconnect._send_together(bigint, text[], text[]),
+	kinderconnect._night(text, text, text, date, date, boolean, integer, integer),
+	kinderconnect.nightly(text, text, text, date, date, integer, integer),
+	kinderconnect.tick(integer, integer)
+	TO kinderconnect_operator;
+GRANT EXECUTE ON FUNCTION kinderconnect._due_as_of(timestamptz, text[]) TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean) TO kinderconnect_admin;

@@ -39,7 +39,7 @@ FROM pg_type t JOIN member m ON m.classid = 'pg_type'::regclass AND m.objid = t.
 
 -- ... and there is no other kind of object.
 SELECT classid::regclass FROM member
-WHERE classid NOT IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass);
+WHERE classid NOT IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass, 'pg_event_trigger'::regclass);
 
 CREATE FUNCTION pg_temp.letters(acl aclitem[], wanted name) RETURNS text LANGUAGE sql AS $$
 	SELECT coalesce(string_agg(CASE a.privilege_type WHEN 'SELECT' THEN 'r' WHEN 'INSERT' THEN 'a' WHEN 'UPDATE' THEN 'w' WHEN 'DELETE' THEN 'd'

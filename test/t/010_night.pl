@@ -33,7 +33,7 @@ sub rows
 
 		"SELECT '$_', count(*), md5(string_agg(ctid::text || xmin, ' ' ORDER BY ctid)) FROM kinderconnect.$_ $days"
 	} qw(agency customer organization_agency listed_location provider child "authorization" listed_authorization
-		child_link child_day ledger batch batch_record));
+		child_link child_day ledger batch));
 }
 
 # refusals, before anything was done

@@ -1,5 +1,5 @@
 # DROP EXTENSION leaves nothing of ours behind but what is the server's: the
-# roles, the secrets file, and a job of pg_cron that is not ours to delete.
+# roles and the secrets file.
 use strict;
 use warnings;
 
@@ -23,6 +23,11 @@ is($night->night->{state}, '', 'a night');
 my $owner = $node->connstr('postgres') . ' user=night';
 $node->psql('postgres', 'SELECT kinderconnect.schedule()', connstr => $owner);
 is($night->sql('SELECT count(*) FROM cron.job'), 1, 'a job is there');
+$night->sql(q{SELECT cron.schedule('of others', '0 0 1 1 *', 'SELECT 1'); CREATE EXTENSION citext; CREATE SCHEMA other_kinderconnect});
+sub jobs { return $night->sql('SELECT count(*) FROM cron.job'); }
+$night->sql($_) foreach 'DROP EXTENSION citext', 'DROP SCHEMA other_kinderconnect', 'BEGIN; DROP EXTENSION kinderconnect CASCADE; ROLLBACK';
+is(jobs(), 2, 'a drop of something else leaves it, and one that is taken back');
+$night->sql('TRUNCATE public.fired');
 
 my $ours = q{
 	SELECT 'object', pg_describe_object(d.classid, d.objid, 0) FROM (
@@ -30,7 +35,7 @@ my $ours = q{
 		UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc WHERE pronamespace = to_regnamespace('kinderconnect') OR prosrc LIKE '%kinderconnect.%' OR probin LIKE '%kinderconnect%'
 		UNION ALL SELECT 'pg_type'::regclass, oid FROM pg_type WHERE typnamespace = to_regnamespace('kinderconnect')
 		UNION ALL SELECT 'pg_policy'::regclass, oid FROM pg_policy WHERE pg_get_expr(polqual, polrelid) LIKE '%kinderconnect%'
-		UNION ALL SELECT 'pg_event_trigger'::regclass, oid FROM pg_event_trigger WHERE evtname <> 'x') d
+		UNION ALL SELECT 'pg_event_trigger'::regclass, oid FROM pg_event_trigger) d
 	UNION ALL SELECT 'view', viewname FROM pg_views WHERE definition LIKE '%kinderconnect%' AND schemaname NOT IN ('pg_catalog', 'information_schema')
 	UNION ALL SELECT 'schema', nspname FROM pg_namespace WHERE nspname = 'kinderconnect'
 	UNION ALL SELECT 'extension', extname FROM pg_extension WHERE extname = 'kinderconnect'
@@ -51,9 +56,8 @@ is($night->sql(q{SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles 
 	'kinderconnect_admin kinderconnect_analyst kinderconnect_operator', 'the roles stay: other databases use them');
 ok(-e $night->secrets_file, 'and the secrets file');
 
-# unschedule() before it, or this after it
-is($night->sql(q{SELECT count(cron.unschedule(jobid)) FROM cron.job WHERE command LIKE '%kinderconnect.%' AND database = current_database()}), 1, 'the job is ended by its row');
-is($night->sql('SELECT count(*) FROM cron.job'), 0, 'and gone');
+is($night->sql('SELECT jobname FROM cron.job'), 'of others', 'the job is gone, and no other');
+$night->sql(q{SELECT cron.unschedule('of others')});
 
 $night->sql(q{DROP OWNED BY kinderconnect_admin, kinderconnect_operator, kinderconnect_analyst; DROP OWNED BY night; DROP ROLE night, kinderconnect_admin, kinderconnect_operator, kinderconnect_analyst});
 is($night->sql(q{SELECT count(*) FROM pg_roles WHERE rolname LIKE 'kinderconnect%'}), 0, 'the roles can be dropped when no database needs them');
@@ -61,6 +65,12 @@ is($night->sql(q{SELECT count(*) FROM pg_roles WHERE rolname LIKE 'kinderconnect
 # and back
 $night->sql('SET client_min_messages = warning; CREATE EXTENSION kinderconnect CASCADE');
 is($night->sql('SELECT count(*) FROM kinderconnect.organization'), 0, 'it can be installed anew');
+$night->sql(q{CREATE ROLE night LOGIN IN ROLE kinderconnect_operator; GRANT USAGE ON SCHEMA cron TO night});
+$node->psql('postgres', 'SELECT kinderconnect.schedule(shards => 3)', connstr => $owner);
+is(jobs(), 3, 'a job for each shard');
+$night->sql(q{SET client_min_messages = warning; CREATE SCHEMA aside; DROP SCHEMA IF EXISTS aside, "kinderconnect" CASCADE; SELECT 1});
+is(jobs(), 0, 'DROP SCHEMA ends them too');
+$night->sql(q{SET client_min_messages = warning; DROP OWNED BY night; DROP ROLE night; CREATE EXTENSION kinderconnect CASCADE});
 
 # as doc/install.md says
 my ($remove) = slurp_file('doc/install.md') =~ /^## Remove\n(.*)/ms;

@@ -127,6 +127,21 @@ foreach my $release (grep { $_ ne $version } @released)
 	is(apart(in_database($database, $catalog), $fresh), '', "$release becomes $version: nothing is left");
 }
 
+# which records the batches of 1.0.0 carried
+$node->safe_psql('postgres', 'CREATE DATABASE carried');
+in_database('carried', q{CREATE EXTENSION kinderconnect VERSION '1.0.0' CASCADE},
+	q{INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('e', 'vendor-interface', 'https://a.example')},
+	q{INSERT INTO kinderconnect.organization (organization_id, endpoint, group_id, group_password, first_enabled) VALUES ('o', 'e', 'g', 'p', '2026-01-01')},
+	q{INSERT INTO kinderconnect.ledger (organization_id, record_id, agency_id, provider_id, kinderconnect_child_id, service_date, child_id, kind, content, state, run_id)
+		SELECT 'o', 'r' || n, 'A', 'P', 'k' || n, '2026-01-05', 'c' || n, 'closure', 'closure', 'accepted', 1 FROM generate_series(1, 5) n},
+	q{INSERT INTO kinderconnect.batch (organization_id, batch_id, agency_id, provider_id, run_id, records, state) VALUES ('o', 'b1', 'A', 'P', 1, 3, 'refused'), ('o', 'b2', 'A', 'P', 1, 2, 'answered')},
+	q{INSERT INTO kinderconnect.batch_record VALUES ('o', 'b1', 'r1'), ('o', 'b1', 'r2'), ('o', 'b1', 'r5'), ('o', 'b2', 'r3'), ('o', 'b2', 'r4')});
+my $carried = q{SELECT batch_id, record_id FROM kinderconnect.batch_record WHERE organization_id = 'o' ORDER BY 1, 2};
+my $had = in_database('carried', $carried);
+in_database('carried', 'ALTER EXTENSION kinderconnect UPDATE');
+is(in_database('carried', $carried), $had, 'batches of 1.0.0 keep their records');
+is(in_database('carried', q{SELECT batch_id, records, record_ids FROM kinderconnect.batch ORDER BY 1}), "b1|3|{r1,r2,r5}\nb2|2|{r3,r4}", 'in themselves');
+
 my $upgraded = made('whole', '0.9.9', $version);
 is(apart($fresh, $upgraded), '', 'what the upgrade of a version made up lacks');
 is(apart($upgraded, $fresh), '', 'and has too much');

@@ -234,10 +234,14 @@ BEGIN
 	), children AS (
 		INSERT INTO kinderconnect.child AS c
 			(organization_id, agency_id, kinderconnect_child_id, first_name, middle_name, last_name, suffix, date_of_birth, subsidized)
-		SELECT DISTINCT ON (r.kinderconnect_child_id) org, agency, r.kinderconnect_child_id,
-			r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized
-		FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
-		ORDER BY r.kinderconnect_child_id, r.ordinal
+		SELECT org, agency, r.kinderconnect_child_id, r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized
+		FROM (SELECT DISTINCT ON (r.kinderconnect_child_id) r.* FROM reply r
+			WHERE r.kinderconnect_child_id IS NOT NULL ORDER BY r.kinderconnect_child_id, r.ordinal) r
+		-- a conflict would lock, and so write, a row that is as it was
+		WHERE NOT EXISTS (SELECT FROM kinderconnect.child c
+			WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (org, agency, r.kinderconnect_child_id)
+				AND (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS NOT DISTINCT FROM
+					(r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized))
 		ON CONFLICT (organization_id, agency_id, kinderconnect_child_id) DO UPDATE
 		SET first_name = excluded.first_name, middle_name = excluded.middle_name, last_name = excluded.last_name,
 			suffix = excluded.suffix, date_of_birth = excluded.date_of_birth, subsidized = excluded.subsidized, changed_at = now()

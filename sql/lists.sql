@@ -269,10 +269,15 @@ BEGIN
 		SET problem = excluded.problem
 	), agencies AS (
 		INSERT INTO kinderconnect.agency AS a (agency_id, name, state, time_zone)
-		SELECT DISTINCT ON (r.agency_id) r.agency_id, r.name,
-			CASE WHEN r.state ~ '^[A-Z]{2}$' THEN r.state END, kinderconnect._zone(r.time_zone)
-		FROM reply r WHERE r.agency_id IS NOT NULL
-		ORDER BY r.agency_id, r.ordinal
+		SELECT r.agency_id, r.name, r.state, r.time_zone
+		FROM (SELECT DISTINCT ON (r.agency_id) r.agency_id, r.name,
+				CASE WHEN r.state ~ '^[A-Z]{2}$' THEN r.state END AS state, kinderconnect._zone(r.time_zone) AS time_zone
+			FROM reply r WHERE r.agency_id IS NOT NULL
+			ORDER BY r.agency_id, r.ordinal) r
+		-- a conflict would lock the row, which other sessions' organizations have too
+		WHERE NOT EXISTS (SELECT FROM kinderconnect.agency a WHERE a.agency_id = r.agency_id
+			AND (a.name, a.state, a.time_zone) IS NOT DISTINCT FROM
+				(coalesce(r.name, a.name), coalesce(r.state, a.state), coalesce(r.time_zone, a.time_zone)))
 		ON CONFLICT (agency_id) DO UPDATE
 		SET name = coalesce(excluded.name, a.name), state = coalesce(excluded.state, a.state), time_zone = coalesce(excluded.time_zone, a.time_zone)
 		WHERE (a.name, a.state, a.time_zone) IS DISTINCT FROM

@@ -36,12 +36,13 @@ AS $$
 DECLARE
 	run   bigint;
 	dead  bigint;
-	-- decided here, once: who is let send while this run is under way waits for the next
-	sends boolean := EXISTS (SELECT FROM kinderconnect.organization o
-		WHERE o.enabled AND o.sends AND (organization IS NULL OR o.organization_id = organization)
-			AND kinderconnect._in_shard(o.organization_id, shard, shards));
+	sends boolean;
 BEGIN
 	PERFORM kinderconnect._require_shard(shard, shards, organization);
+	-- decided here, once: who is let send while this run is under way waits for the next
+	sends := EXISTS (SELECT FROM kinderconnect.organization o
+		WHERE o.enabled AND o.sends AND (organization IS NULL OR o.organization_id = organization)
+			AND kinderconnect._in_shard(o.organization_id, shard, shards));
 	IF sends THEN
 		PERFORM kinderconnect._require_armed();
 	END IF;

@@ -11,7 +11,9 @@ CREATE FUNCTION kinderconnect._tick(shard integer, shards integer) RETURNS boole
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM kinderconnect._require_shard(shard, shards, NULL);
+	IF num_nonnulls(shard, shards) > 0 THEN
+		PERFORM kinderconnect._require_shard(shard, shards, NULL);
+	END IF;
 	IF pg_is_in_recovery() THEN
 		RETURN false;
 	END IF;

@@ -232,6 +232,57 @@ $$;
 COMMENT ON FUNCTION kinderconnect._know_sizes() IS
 'counts anew the tables that have outgrown what the planner knows of them, with the owner''s rights: only an owner may';
 
+CREATE OR REPLACE FUNCTION kinderconnect._take_agencies(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT kinderconnect._take_list(run, outcome) THEN
+		RETURN;
+	END IF;
+	WITH reply AS MATERIALIZED (
+		SELECT r.ordinal, r.agency_id, r.name, upper(btrim(r.state)) AS state, r.time_zone,
+			coalesce(r.problem, CASE
+				WHEN upper(btrim(r.state)) !~ '^[A-Z]{2}$' THEN 'state is not a two-letter code'
+				WHEN r.time_zone IS NOT NULL AND kinderconnect._zone(r.time_zone) IS NULL THEN 'time zone is unknown' END) AS problem
+		FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_agency) r
+	), cleared AS (
+		DELETE FROM kinderconnect.list_problem p
+		WHERE p.organization_id = outcome.organization_id AND p.operation = 'agencies' AND p.customer_id = outcome.customer_id
+			AND NOT EXISTS (SELECT FROM reply r WHERE r.ordinal = p.ordinal AND r.problem IS NOT NULL)
+	), problems AS (
+		INSERT INTO kinderconnect.list_problem AS p (organization_id, operation, customer_id, ordinal, problem)
+		SELECT outcome.organization_id, 'agencies', outcome.customer_id, r.ordinal, r.problem FROM reply r WHERE r.problem IS NOT NULL
+		ON CONFLICT (organization_id, operation, customer_id, agency_id, provider_id, month, ordinal, part) DO UPDATE
+		SET problem = excluded.problem
+	), agencies AS (
+		INSERT INTO kinderconnect.agency AS a (agency_id, name, state, time_zone)
+		SELECT r.agency_id, r.name, r.state, r.time_zone
+		FROM (SELECT DISTINCT ON (r.agency_id) r.agency_id, r.name,
+				CASE WHEN r.state ~ '^[A-Z]{2}$' THEN r.state END AS state, kinderconnect._zone(r.time_zone) AS time_zone
+			FROM reply r WHERE r.agency_id IS NOT NULL
+			ORDER BY r.agency_id, r.ordinal) r
+		-- a conflict would lock the row, which other sessions' organizations have too
+		WHERE NOT EXISTS (SELECT FROM kinderconnect.agency a WHERE a.agency_id = r.agency_id
+			AND (a.name, a.state, a.time_zone) IS NOT DISTINCT FROM
+				(coalesce(r.name, a.name), coalesce(r.state, a.state), coalesce(r.time_zone, a.time_zone)))
+		ON CONFLICT (agency_id) DO UPDATE
+		SET name = coalesce(excluded.name, a.name), state = coalesce(excluded.state, a.state), time_zone = coalesce(excluded.time_zone, a.time_zone)
+		WHERE (a.name, a.state, a.time_zone) IS DISTINCT FROM
+			(coalesce(excluded.name, a.name), coalesce(excluded.state, a.state), coalesce(excluded.time_zone, a.time_zone))
+	), gone AS (
+		UPDATE kinderconnect.organization_agency o SET listed = false, changed_at = now()
+		WHERE o.organization_id = outcome.organization_id AND o.customer_id = outcome.customer_id AND o.listed
+			AND NOT EXISTS (SELECT FROM reply r WHERE r.agency_id = o.agency_id)
+	)
+	INSERT INTO kinderconnect.organization_agency AS o (organization_id, customer_id, agency_id)
+	SELECT DISTINCT outcome.organization_id, outcome.customer_id, r.agency_id FROM reply r WHERE r.agency_id IS NOT NULL
+	ON CONFLICT (organization_id, customer_id, agency_id) DO UPDATE
+	SET listed = true, changed_at = now() WHERE NOT o.listed;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take_agencies(bigint, kinderconnect.call_outcome) IS 'takes in a customer''s list of agencies';
+
 -- A list is small beside the tables, and they were empty when the first night
 -- made the plans that its session keeps.
 CREATE OR REPLACE FUNCTION kinderconnect._take_children(run bigint, outcome kinderconnect.call_outcome) RETURNS void
@@ -285,10 +336,14 @@ BEGIN
 	), children AS (
 		INSERT INTO kinderconnect.child AS c
 			(organization_id, agency_id, kinderconnect_child_id, first_name, middle_name, last_name, suffix, date_of_birth, subsidized)
-		SELECT DISTINCT ON (r.kinderconnect_child_id) org, agency, r.kinderconnect_child_id,
-			r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized
-		FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
-		ORDER BY r.kinderconnect_child_id, r.ordinal
+		SELECT org, agency, r.kinderconnect_child_id, r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized
+		FROM (SELECT DISTINCT ON (r.kinderconnect_child_id) r.* FROM reply r
+			WHERE r.kinderconnect_child_id IS NOT NULL ORDER BY r.kinderconnect_child_id, r.ordinal) r
+		-- a conflict would lock, and so write, a row that is as it was
+		WHERE NOT EXISTS (SELECT FROM kinderconnect.child c
+			WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (org, agency, r.kinderconnect_child_id)
+				AND (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS NOT DISTINCT FROM
+					(r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized))
 		ON CONFLICT (organization_id, agency_id, kinderconnect_child_id) DO UPDATE
 		SET first_name = excluded.first_name, middle_name = excluded.middle_name, last_name = excluded.last_name,
 			suffix = excluded.suffix, date_of_birth = excluded.date_of_birth, subsidized = excluded.subsidized, changed_at = now()
@@ -1241,12 +1296,13 @@ AS $$
 DECLARE
 	run   bigint;
 	dead  bigint;
-	-- decided here, once: who is let send while this run is under way waits for the next
-	sends boolean := EXISTS (SELECT FROM kinderconnect.organization o
-		WHERE o.enabled AND o.sends AND (organization IS NULL OR o.organization_id = organization)
-			AND kinderconnect._in_shard(o.organization_id, shard, shards));
+	sends boolean;
 BEGIN
 	PERFORM kinderconnect._require_shard(shard, shards, organization);
+	-- decided here, once: who is let send while this run is under way waits for the next
+	sends := EXISTS (SELECT FROM kinderconnect.organization o
+		WHERE o.enabled AND o.sends AND (organization IS NULL OR o.organization_id = organization)
+			AND kinderconnect._in_shard(o.organization_id, shard, shards));
 	IF sends THEN
 		PERFORM kinderconnect._require_armed();
 	END IF;
@@ -1719,7 +1775,9 @@ CREATE OR REPLACE FUNCTION kinderconnect._tick(shard integer, shards integer) RE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM kinderconnect._require_shard(shard, shards, NULL);
+	IF num_nonnulls(shard, shards) > 0 THEN
+		PERFORM kinderconnect._require_shard(shard, shards, NULL);
+	END IF;
 	IF pg_is_in_recovery() THEN
 		RETURN false;
 	END IF;

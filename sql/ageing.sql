@@ -293,21 +293,29 @@ COMMENT ON FUNCTION kinderconnect._absence_period(date, date, integer, integer) 
 'the period of an absence limit that a day belongs to: so many months up to today, or from the month of the year in which they begin; both dates inclusive';
 
 CREATE VIEW kinderconnect.absence_use AS
-SELECT u.organization_id, u.agency_id, u.state, u.kinderconnect_child_id, c.first_name, c.last_name, u.limit_name, u.counts, u.period_begin, u.period_end,
-	u.at_most, u.needs_attended, u.used, u.attended, u.unrecorded, u.counts_unrecorded, u.first_day, u.enforced, u.source, u.note,
-	u.at_most - u.used AS remaining,
+-- What does not depend on the day is told once, and joined last: of days there
+-- are many.
+WITH lim AS MATERIALIZED (
+	SELECT l.*, row_number() OVER () AS number, t.today, m.period_begin AS moving_begin
+	FROM kinderconnect.absence_limit_in_force l
+	JOIN kinderconnect.agency g ON g.agency_id = l.agency_id
+	CROSS JOIN LATERAL (SELECT (now() AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date AS today) t
+	LEFT JOIN LATERAL kinderconnect._absence_period(t.today, t.today, l.period_months, NULL) m ON l.period_begins IS NULL
+)
+SELECT u.organization_id, u.agency_id, l.state, u.kinderconnect_child_id, c.first_name, c.last_name, l.limit_name, l.counts, u.period_begin, u.period_end,
+	l.at_most, l.needs_attended, u.used, u.attended, u.unrecorded, l.counts_unrecorded, u.first_day, l.enforced, l.source, l.note,
+	l.at_most - u.used AS remaining,
 	CASE
-		WHEN u.used > 0 AND u.attended < u.needs_attended THEN 'not_attended'
-		WHEN u.used > u.at_most THEN 'exceeded'
-		WHEN u.used = u.at_most THEN 'reached'
-		WHEN u.counts_unrecorded AND u.used + u.unrecorded > u.at_most THEN 'unrecorded'
-		WHEN u.used * 5 >= u.at_most * 4 THEN 'near'
+		WHEN u.used > 0 AND u.attended < l.needs_attended THEN 'not_attended'
+		WHEN u.used > l.at_most THEN 'exceeded'
+		WHEN u.used = l.at_most THEN 'reached'
+		WHEN l.counts_unrecorded AND u.used + u.unrecorded > l.at_most THEN 'unrecorded'
+		WHEN u.used * 5 >= l.at_most * 4 THEN 'near'
 	END AS warning
 FROM (
-	SELECT d.organization_id, d.agency_id, min(l.state) AS state, d.kinderconnect_child_id, l.limit_name, l.counts, p.period_begin, p.period_end, l.at_most, l.needs_attended,
+	SELECT d.organization_id, d.agency_id, d.kinderconnect_child_id, l.number, p.period_begin, min(p.period_end) AS period_end,
 		count(*) FILTER (WHERE CASE l.counts WHEN 'closure' THEN d.closed ELSE d.absent AND (d.absence_reason = ANY (l.uncounted_reasons)) IS NOT TRUE END) AS used,
-		count(*) FILTER (WHERE d.attended) AS attended, count(*) FILTER (WHERE d.unrecorded) AS unrecorded,
-		l.counts_unrecorded, min(d.service_date) AS first_day, l.enforced, min(l.source) AS source, min(l.note) AS note
+		count(*) FILTER (WHERE d.attended) AS attended, count(*) FILTER (WHERE d.unrecorded) AS unrecorded, min(d.service_date) AS first_day
 	FROM (
 		-- a day counts once, at however many providers
 		SELECT d.organization_id, d.agency_id, d.kinderconnect_child_id, d.service_date,
@@ -320,15 +328,16 @@ FROM (
 				'overlapping_sessions', 'over_midnight', 'clock_change', 'too_many_sessions') THEN 'session'
 			WHEN d.reason = 'absence_reason' THEN 'absence' END, d.accepted_kind) AS said) s
 		GROUP BY d.organization_id, d.agency_id, d.kinderconnect_child_id, d.service_date) d
-	JOIN kinderconnect.agency g ON g.agency_id = d.agency_id
-	JOIN kinderconnect.absence_limit_in_force l ON l.agency_id = d.agency_id
-	CROSS JOIN LATERAL (SELECT (now() AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date AS today) t
-	CROSS JOIN LATERAL kinderconnect._absence_period(d.service_date, t.today, l.period_months, l.period_begins) p
-	WHERE d.service_date BETWEEN p.period_begin AND p.period_end AND l.valid @> least(p.period_end, t.today)
-	GROUP BY d.organization_id, d.agency_id, d.kinderconnect_child_id, l.limit_name, l.counts, p.period_begin, p.period_end,
-		l.at_most, l.needs_attended, l.counts_unrecorded, l.enforced) u
+	JOIN (SELECT l.agency_id, l.number, l.counts, l.uncounted_reasons, l.valid, l.period_months, l.period_begins, l.moving_begin, l.today FROM lim l) l
+		ON l.agency_id = d.agency_id
+	CROSS JOIN LATERAL kinderconnect._absence_period(d.service_date, l.today, l.period_months, l.period_begins) f
+	CROSS JOIN LATERAL (SELECT coalesce(l.moving_begin, f.period_begin) AS period_begin,
+		CASE WHEN l.moving_begin IS NULL THEN f.period_end ELSE l.today END AS period_end) p
+	WHERE d.service_date BETWEEN p.period_begin AND p.period_end AND l.valid @> least(p.period_end, l.today)
+	GROUP BY d.organization_id, d.agency_id, d.kinderconnect_child_id, l.number, p.period_begin) u
+JOIN lim l ON l.number = u.number
 JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (u.organization_id, u.agency_id, u.kinderconnect_child_id)
-WHERE u.used > 0 OR u.counts_unrecorded AND u.unrecorded > 0;
+WHERE u.used > 0 OR l.counts_unrecorded AND u.unrecorded > 0;
 COMMENT ON VIEW kinderconnect.absence_use IS
 'absences and closures of each child against the limits of its agency, a row for each limit and period with any. By what Manage says, else what the service holds; over all providers of the agency. It warns; nothing is held back';
 COMMENT ON COLUMN kinderconnect.absence_use.organization_id IS 'the organization';

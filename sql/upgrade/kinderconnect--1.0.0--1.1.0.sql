@@ -2018,6 +2018,77 @@ COMMENT ON COLUMN kinderconnect.health.unit IS 'of number; level: 0 is well';
 COMMENT ON COLUMN kinderconnect.health.threshold IS 'from when on it warns and is critical: set_threshold()';
 COMMENT ON COLUMN kinderconnect.health.what_to_do IS 'the cure; null where all is well';
 
+CREATE OR REPLACE VIEW kinderconnect.absence_use AS
+-- What does not depend on the day is told once, and joined last: of days there
+-- are many.
+WITH lim AS MATERIALIZED (
+	SELECT l.*, row_number() OVER () AS number, t.today, m.period_begin AS moving_begin
+	FROM kinderconnect.absence_limit_in_force l
+	JOIN kinderconnect.agency g ON g.agency_id = l.agency_id
+	CROSS JOIN LATERAL (SELECT (now() AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date AS today) t
+	LEFT JOIN LATERAL kinderconnect._absence_period(t.today, t.today, l.period_months, NULL) m ON l.period_begins IS NULL
+)
+SELECT u.organization_id, u.agency_id, l.state, u.kinderconnect_child_id, c.first_name, c.last_name, l.limit_name, l.counts, u.period_begin, u.period_end,
+	l.at_most, l.needs_attended, u.used, u.attended, u.unrecorded, l.counts_unrecorded, u.first_day, l.enforced, l.source, l.note,
+	l.at_most - u.used AS remaining,
+	CASE
+		WHEN u.used > 0 AND u.attended < l.needs_attended THEN 'not_attended'
+		WHEN u.used > l.at_most THEN 'exceeded'
+		WHEN u.used = l.at_most THEN 'reached'
+		WHEN l.counts_unrecorded AND u.used + u.unrecorded > l.at_most THEN 'unrecorded'
+		WHEN u.used * 5 >= l.at_most * 4 THEN 'near'
+	END AS warning
+FROM (
+	SELECT d.organization_id, d.agency_id, d.kinderconnect_child_id, l.number, p.period_begin, min(p.period_end) AS period_end,
+		count(*) FILTER (WHERE CASE l.counts WHEN 'closure' THEN d.closed ELSE d.absent AND (d.absence_reason = ANY (l.uncounted_reasons)) IS NOT TRUE END) AS used,
+		count(*) FILTER (WHERE d.attended) AS attended, count(*) FILTER (WHERE d.unrecorded) AS unrecorded, min(d.service_date) AS first_day
+	FROM (
+		-- a day counts once, at however many providers
+		SELECT d.organization_id, d.agency_id, d.kinderconnect_child_id, d.service_date,
+			bool_or(s.said = 'absence' AND d.authorized) IS TRUE AS absent, bool_or(s.said = 'closure' AND d.authorized) IS TRUE AS closed,
+			bool_or(s.said = 'session') IS TRUE AS attended, bool_or(d.reason = 'nothing_recorded' AND d.authorized) IS TRUE AS unrecorded,
+			min(coalesce(d.absence_reason, d.accepted_reason)) FILTER (WHERE s.said = 'absence') AS absence_reason
+		FROM kinderconnect.child_day d
+		CROSS JOIN LATERAL (SELECT coalesce(d.kind, CASE
+			WHEN d.reason IN ('missing_check_out', 'missing_check_in', 'out_before_in', 'too_short', 'too_long',
+				'overlapping_sessions', 'over_midnight', 'clock_change', 'too_many_sessions') THEN 'session'
+			WHEN d.reason = 'absence_reason' THEN 'absence' END, d.accepted_kind) AS said) s
+		GROUP BY d.organization_id, d.agency_id, d.kinderconnect_child_id, d.service_date) d
+	JOIN (SELECT l.agency_id, l.number, l.counts, l.uncounted_reasons, l.valid, l.period_months, l.period_begins, l.moving_begin, l.today FROM lim l) l
+		ON l.agency_id = d.agency_id
+	CROSS JOIN LATERAL kinderconnect._absence_period(d.service_date, l.today, l.period_months, l.period_begins) f
+	CROSS JOIN LATERAL (SELECT coalesce(l.moving_begin, f.period_begin) AS period_begin,
+		CASE WHEN l.moving_begin IS NULL THEN f.period_end ELSE l.today END AS period_end) p
+	WHERE d.service_date BETWEEN p.period_begin AND p.period_end AND l.valid @> least(p.period_end, l.today)
+	GROUP BY d.organization_id, d.agency_id, d.kinderconnect_child_id, l.number, p.period_begin) u
+JOIN lim l ON l.number = u.number
+JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (u.organization_id, u.agency_id, u.kinderconnect_child_id)
+WHERE u.used > 0 OR l.counts_unrecorded AND u.unrecorded > 0;
+COMMENT ON VIEW kinderconnect.absence_use IS
+'absences and closures of each child against the limits of its agency, a row for each limit and period with any. By what Manage says, else what the service holds; over all providers of the agency. It warns; nothing is held back';
+COMMENT ON COLUMN kinderconnect.absence_use.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.absence_use.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.absence_use.state IS 'its state';
+COMMENT ON COLUMN kinderconnect.absence_use.kinderconnect_child_id IS 'the child';
+COMMENT ON COLUMN kinderconnect.absence_use.first_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.absence_use.last_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.absence_use.limit_name IS 'absence_limit';
+COMMENT ON COLUMN kinderconnect.absence_use.counts IS 'absence or closure';
+COMMENT ON COLUMN kinderconnect.absence_use.period_begin IS 'first day of the period';
+COMMENT ON COLUMN kinderconnect.absence_use.period_end IS 'its last day; of one that moves along, today';
+COMMENT ON COLUMN kinderconnect.absence_use.at_most IS 'the limit, or null';
+COMMENT ON COLUMN kinderconnect.absence_use.needs_attended IS 'attended days without which none of them counts for anything, or null';
+COMMENT ON COLUMN kinderconnect.absence_use.used IS 'authorized days with one';
+COMMENT ON COLUMN kinderconnect.absence_use.attended IS 'days attended in the period';
+COMMENT ON COLUMN kinderconnect.absence_use.unrecorded IS 'authorized days in the period for which nothing is recorded';
+COMMENT ON COLUMN kinderconnect.absence_use.counts_unrecorded IS 'whether these count for the agency, too. They are not in used: an authorization that names no weekdays has such days every weekend';
+COMMENT ON COLUMN kinderconnect.absence_use.first_day IS 'first day of the period that is known here; what was before, is not counted';
+COMMENT ON COLUMN kinderconnect.absence_use.enforced IS 'whether the law or the agency says so today';
+COMMENT ON COLUMN kinderconnect.absence_use.source IS 'where the limit is written';
+COMMENT ON COLUMN kinderconnect.absence_use.note IS 'what else is known';
+COMMENT ON COLUMN kinderconnect.absence_use.remaining IS 'at_most less used; negative: exceeded';
+COMMENT ON COLUMN kinderconnect.absence_use.warning IS 'exceeded; reached; near: four fifths are used; unrecorded: exceeded if all unrecorded days count; not_attended: absences, and fewer attended days than needed; null: none';
+
 ALTER EXTENSION kinderconnect DROP TABLE kinderconnect.batch_record;
 DROP TABLE kinderconnect.batch_record;
 CREATE OR REPLACE VIEW kinderconnect.batch_record AS
@@ -2035,6 +2106,7 @@ CREATE EVENT TRIGGER kinderconnect_before_drop ON ddl_command_start
 	EXECUTE FUNCTION kinderconnect._before_drop();
 COMMENT ON EVENT TRIGGER kinderconnect_before_drop IS 'DROP EXTENSION kinderconnect leaves no job of pg_cron behind';
 
+ALTER VIEW kinderconnect.absence_use SET (security_invoker = true);
 ALTER VIEW kinderconnect.batch_record SET (security_invoker = true);
 ALTER VIEW kinderconnect.child_day_history SET (security_invoker = true);
 ALTER VIEW kinderconnect.due SET (security_invoker = true);

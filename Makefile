@@ -13,6 +13,7 @@ OBJS = \
 	src/dialect.o \
 	src/encode.o \
 	src/json.o \
+	src/row.o \
 	src/record.o \
 	src/decode.o \
 	src/attempt.o \

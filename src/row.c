@@ -1,0 +1,447 @@
+/*
+ * row.c
+ *	  Makes rows of what was found in a record, and puts them into the store.
+ *
+ * Invariant: what is wrong with a record is told in the column problem of its
+ * rows, which quotes nothing that stands in it.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "row.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define KC_TEXTS 4096			/* bytes */
+#define KC_MAX_ID 64			/* characters */
+#define KC_MAX_MOMENT 64		/* bytes; no date or time is longer */
+
+struct KcRowMaker
+{
+	const KcPlan *plan;
+	Tuplestorestate *store;
+	MemoryContext row_context;	/* one record may make very many rows */
+	int32		ordinal;		/* over all pages */
+	int64		problems;		/* rows with a problem, of the record */
+	const KcFoundRecord *record;
+	Datum	   *values;			/* of a row, by attribute */
+	bool	   *nulls;
+	StringInfoData problem;		/* of a row */
+	char	   *texts;			/* of a row: those that have room here */
+	size_t		texts_used;
+};
+
+void
+kc_add_problem(StringInfo problem, const char *fmt,...)
+{
+	int			start = problem->len;
+	va_list		args;
+	int			needed;
+
+	if (start > KC_MAX_TEXT)
+		return;
+	if (start > 0)
+		appendStringInfoString(problem, "; ");
+	for (;;)
+	{
+		va_start(args, fmt);
+		needed = appendStringInfoVA(problem, fmt, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(problem, needed);
+	}
+}
+
+typedef enum KcTaken
+{
+	KC_NOTHING,					/* null, empty or absent */
+	KC_TAKEN,
+	KC_WRONG					/* and a problem says so */
+} KcTaken;
+
+static bool
+is_there(const KcFound *found)
+{
+	return found != NULL && found->kind != KC_JSON_ABSENT && found->kind != KC_JSON_NULL &&
+		!(found->kind == KC_JSON_STRING && found->len == 0);
+}
+
+static inline bool
+is_text(const KcFound *found, const char *text)
+{
+	return strlen(text) == found->len && memcmp(text, found->text, found->len) == 0;
+}
+
+static const char *
+our_value(const KcField *field, const KcFound *found)
+{
+	for (int i = 0; i < field->ncodes; i++)
+	{
+		const KcJson *wire = &field->codes[i].wire;
+
+		if (wire->kind == found->kind &&
+			(wire->kind == KC_JSON_OBJECT || is_text(found, wire->text)))
+			return field->codes[i].ours;
+	}
+	return NULL;
+}
+
+static bool
+is_all_digits(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+	{
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+	}
+	return true;
+}
+
+static bool
+has_control(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+	{
+		if ((unsigned char) text[i] < 0x20 || text[i] == 0x7f)
+			return true;
+	}
+	return false;
+}
+
+/* As cstring_to_text_with_len(), until the row is put */
+static text *
+make_text(KcRowMaker *maker, const char *data, size_t len)
+{
+	size_t		size = INTALIGN(VARHDRSZ + len);
+	text	   *result;
+
+	if (maker->texts_used + size <= KC_TEXTS)
+	{
+		result = (text *) (maker->texts + maker->texts_used);
+		maker->texts_used += size;
+	}
+	else
+		result = palloc(size);
+	SET_VARSIZE(result, VARHDRSZ + len);
+	memcpy(VARDATA(result), data, len);
+	return result;
+}
+
+static KcTaken
+take_text(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *value)
+{
+	const char *text = found->text;
+	size_t		len = found->len;
+
+	if (found->kind == KC_JSON_BOOLEAN && field->ncodes == 0)
+		kc_add_problem(&maker->problem, "key \"%s\" is not a string", field->path);
+	else if (found->kind == KC_JSON_NUMBER && len > KC_MAX_ID)
+		kc_add_problem(&maker->problem, "key \"%s\" is a number of more than %d digits", field->path, KC_MAX_ID);
+	else if (found->kind == KC_JSON_NUMBER && field->column->is_id &&
+			 !is_all_digits(text, len))
+		kc_add_problem(&maker->problem, "key \"%s\" is neither a string nor a whole number", field->path);
+	else if (field->column->is_id && len > KC_MAX_ID && pg_mbstrlen_with_len(text, len) > KC_MAX_ID)
+		kc_add_problem(&maker->problem, "key \"%s\" is longer than %d characters", field->path, KC_MAX_ID);
+	else if (field->column->is_id && has_control(text, len))
+		kc_add_problem(&maker->problem, "key \"%s\" has a control character", field->path);
+	else if (len > KC_MAX_TEXT)
+		kc_add_problem(&maker->problem, "key \"%s\" is longer than %d bytes", field->path, KC_MAX_TEXT);
+	else
+	{
+		*value = PointerGetDatum(make_text(maker, text, len));
+		return KC_TAKEN;
+	}
+	return KC_WRONG;
+}
+
+static KcTaken
+take_moment(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *value)
+{
+	DateADT		date;
+	TimeADT		time;
+	TimestampTz instant;
+	char		text[KC_MAX_MOMENT + 1];
+	bool		is_string = (found->kind == KC_JSON_STRING && found->len <= KC_MAX_MOMENT);
+
+	if (is_string)
+	{
+		memcpy(text, found->text, found->len);
+		text[found->len] = '\0';
+	}
+	switch (field->column->type)
+	{
+		case KC_TYPE_DATE:
+			if (is_string && kc_format_read_date(field->format, text, &date))
+			{
+				*value = DateADTGetDatum(date);
+				return KC_TAKEN;
+			}
+			kc_add_problem(&maker->problem, "key \"%s\" is not a date in format %s", field->path,
+						kc_format_pattern(field->format));
+			break;
+		case KC_TYPE_TIME:
+			if (is_string && kc_format_read_time(field->format, text, &time))
+			{
+				*value = TimeADTGetDatum(time);
+				return KC_TAKEN;
+			}
+			kc_add_problem(&maker->problem, "key \"%s\" is not a time in format %s", field->path,
+						kc_format_pattern(field->format));
+			break;
+		default:
+			if (is_string && kc_read_timestamptz(text, &instant))
+			{
+				*value = TimestampTzGetDatum(instant);
+				return KC_TAKEN;
+			}
+			kc_add_problem(&maker->problem, "key \"%s\" is not a timestamp in ISO 8601 with a zone", field->path);
+			break;
+	}
+	return KC_WRONG;
+}
+
+static KcTaken
+take_scalar(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *value)
+{
+	const char *ours;
+
+	if (!is_there(found))
+		return KC_NOTHING;
+
+	ours = our_value(field, found);
+	if (ours != NULL)
+	{
+		*value = field->column->type == KC_TYPE_BOOLEAN ?
+			BoolGetDatum(strcmp(ours, "true") == 0) : CStringGetTextDatum(ours);
+		return KC_TAKEN;
+	}
+	if (found->kind == KC_JSON_OBJECT || found->kind == KC_JSON_ARRAY)
+	{
+		if (field->ncodes > 0)
+			return KC_NOTHING;
+		kc_add_problem(&maker->problem, "key \"%s\" is not a single value", field->path);
+		return KC_WRONG;
+	}
+
+	switch (field->column->type)
+	{
+		case KC_TYPE_TEXT:
+			return take_text(maker, field, found, value);
+		case KC_TYPE_BOOLEAN:
+			if (found->kind == KC_JSON_BOOLEAN)
+			{
+				*value = BoolGetDatum(is_text(found, "true"));
+				return KC_TAKEN;
+			}
+			kc_add_problem(&maker->problem, "key \"%s\" is neither true nor false", field->path);
+			return KC_WRONG;
+		default:
+			return take_moment(maker, field, found, value);
+	}
+}
+
+static Datum
+make_array(const KcColumn *column, Datum *values, bool *nulls, int count)
+{
+	int			lower = 1;
+
+	if (count == 0)
+		return PointerGetDatum(construct_empty_array(column->type_oid));
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &count, &lower,
+											  column->type_oid, column->len,
+											  column->byval, column->align));
+}
+
+/* A column that is one array on the wire; of bad items one problem is told */
+static KcTaken
+take_list(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *value)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	bool		wrong = false;
+	StringInfo	problem = &maker->problem;
+
+	if (found == NULL || found->kind != KC_JSON_ARRAY)
+		return KC_NOTHING;
+
+	values = palloc0(sizeof(Datum) * Max(found->nitems, 1));
+	nulls = palloc(sizeof(bool) * Max(found->nitems, 1));
+	for (int i = 0; i < found->nitems; i++)
+	{
+		int			len = problem->len;
+		KcTaken		taken = take_scalar(maker, field, &found->items[i], &values[i]);
+
+		nulls[i] = (taken != KC_TAKEN);
+		if (taken == KC_WRONG && wrong)
+		{
+			problem->len = len;
+			problem->data[len] = '\0';
+		}
+		wrong |= (taken == KC_WRONG);
+	}
+	*value = make_array(field->column, values, nulls, found->nitems);
+	return KC_TAKEN;
+}
+
+/* Columns spread over keys are as long as the longest: they run in parallel */
+static KcTaken
+take_elements(KcRowMaker *maker, const List *fields, const KcFound *found, int count,
+			  Datum *value)
+{
+	Datum		values[KC_MAX_ELEMENT] = {0};
+	bool		nulls[KC_MAX_ELEMENT];
+	ListCell   *lc;
+
+	if (count == 0)
+		return KC_NOTHING;
+
+	memset(nulls, true, sizeof(nulls));
+	foreach(lc, fields)
+	{
+		const KcField *field = lfirst(lc);
+		int			i = field->element - 1;
+
+		if (nulls[i] && take_scalar(maker, field, &found[field->slot], &values[i]) == KC_TAKEN)
+			nulls[i] = false;
+	}
+	*value = make_array(((KcField *) linitial(fields))->column, values, nulls, count);
+	return KC_TAKEN;
+}
+
+static int
+count_elements(const KcRowMaker *maker, const KcFound *nested)
+{
+	int			count = 0;
+	ListCell   *lc;
+
+	foreach(lc, maker->plan->element_fields)
+	{
+		const KcField *field = lfirst(lc);
+		const KcFound *found = field->nested ? nested : maker->record->found;
+
+		if (found != NULL && is_there(&found[field->slot]))
+			count = Max(count, field->element);
+	}
+	return count;
+}
+
+/* The first of a column's fields that has a value */
+static KcTaken
+take_column(KcRowMaker *maker, const List *fields, const KcFound *nested, Datum *value)
+{
+	ListCell   *lc;
+
+	foreach(lc, fields)
+	{
+		const KcField *field = lfirst(lc);
+		const KcFound *found = field->nested ? nested : maker->record->found;
+		KcTaken		taken;
+
+		if (field->has_constant)
+		{
+			*value = CStringGetTextDatum(field->constant.text);
+			return KC_TAKEN;
+		}
+		if (found == NULL)
+			continue;
+		if (field->element != 0)
+			return take_elements(maker, fields, found, count_elements(maker, nested), value);
+		if (field->column->is_array)
+			taken = take_list(maker, field, &found[field->slot], value);
+		else
+			taken = take_scalar(maker, field, &found[field->slot], value);
+		if (taken != KC_NOTHING)
+			return taken;
+	}
+	return KC_NOTHING;
+}
+
+static void
+check_required(KcRowMaker *maker, const List *fields, const KcFound *nested)
+{
+	ListCell   *lc;
+
+	foreach(lc, fields)
+	{
+		const KcField *field = lfirst(lc);
+		const KcFound *found = field->nested ? nested : maker->record->found;
+
+		if (field->required && found != NULL && !is_there(&found[field->slot]))
+			kc_add_problem(&maker->problem, "missing key \"%s\"", field->path);
+	}
+}
+
+/* One row; nested is the element of nested_path that makes it, or NULL */
+static void
+put_row(KcRowMaker *maker, const KcFound *nested, bool whole)
+{
+	const KcPlan *plan = maker->plan;
+	TupleDesc	desc = plan->info.reply_desc;
+	MemoryContext old = MemoryContextSwitchTo(maker->row_context);
+	Datum	   *values = maker->values;
+	bool	   *nulls = maker->nulls;
+	StringInfo	problem = &maker->problem;
+
+	maker->texts_used = 0;
+	resetStringInfo(problem);
+	if (maker->record->problem.len > 0)
+		appendBinaryStringInfo(problem, maker->record->problem.data, maker->record->problem.len);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		const List *fields = plan->reply_fields[i];
+
+		values[i] = (Datum) 0;
+		nulls[i] = take_column(maker, fields, nested, &values[i]) != KC_TAKEN;
+		if (whole)
+			check_required(maker, fields, nested);
+	}
+
+	values[plan->ordinal_index] = Int32GetDatum(maker->ordinal);
+	nulls[plan->ordinal_index] = false;
+	if (problem->len > 0)
+	{
+		values[plan->problem_index] =
+			PointerGetDatum(cstring_to_text_with_len(problem->data, problem->len));
+		nulls[plan->problem_index] = false;
+		maker->problems++;
+	}
+	tuplestore_putvalues(maker->store, desc, values, nulls);
+
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(maker->row_context);
+}
+
+KcRowMaker *
+kc_row_maker_create(const KcPlan *plan, Tuplestorestate *store, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	KcRowMaker *maker = palloc0(sizeof(KcRowMaker));
+	int			natts = plan->info.reply_desc->natts;
+
+	maker->plan = plan;
+	maker->store = store;
+	maker->values = palloc(sizeof(Datum) * natts);
+	maker->nulls = palloc(sizeof(bool) * natts);
+	maker->texts = palloc(KC_TEXTS);
+	initStringInfo(&maker->problem);
+	maker->row_context = AllocSetContextCreate(context, "kinderconnect row",
+											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(old);
+	return maker;
+}
+
+int64
+kc_rows_put(KcRowMaker *maker, const KcFoundRecord *record, bool whole)
+{
+	maker->record = record;
+	maker->ordinal++;
+	maker->problems = 0;
+	if (record->nnested == 0)
+		put_row(maker, NULL, whole);
+	for (int i = 0; i < record->nnested; i++)
+		put_row(maker, record->nested[i], whole);
+	return maker->problems;
+}

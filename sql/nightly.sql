@@ -562,14 +562,12 @@ END;
 $$;
 COMMENT ON PROCEDURE kinderconnect._drain(bigint) IS 'takes in calls that end, until none is left; commits';
 
--- What is committed as sending is sent, also when the run is to end.
 CREATE PROCEDURE kinderconnect._send_together(run bigint, organizations text[], batches text[])
 	LANGUAGE plpgsql
 AS $$
 BEGIN
 	COMMIT;
 	IF pg_catalog.cardinality(batches) OPERATOR(pg_catalog.>) 0 THEN
-		CALL kinderconnect._make_room(run, pg_catalog.cardinality(batches));
 		PERFORM kinderconnect._dispatch(run, organizations, batches);
 		COMMIT;
 	END IF;
@@ -676,11 +674,15 @@ BEGIN
 			COMMIT;
 			LOOP
 				-- Providers take turns: each has one batch under way at most.
-				-- As many as may be under way are committed together.
+				-- As many as may be under way are committed together, when
+				-- there is room for them: what is committed is sent at once.
 				started := false;
 				organizations := '{}';
 				batches := '{}';
 				FOR item IN SELECT * FROM kinderconnect._providers_to_send(run, agency_id, provider_id, from_date, to_date) LOOP
+					IF pg_catalog.cardinality(batches) OPERATOR(pg_catalog.=) 0 THEN
+						CALL kinderconnect._make_room(run, together);
+					END IF;
 					EXIT WHEN NOT kinderconnect._goes_on(run);
 					batch := kinderconnect._prepare(run, item.organization_id, item.agency_id, item.provider_id, from_date, to_date);
 					CONTINUE WHEN batch IS NULL;

@@ -10,6 +10,9 @@ CREATE FUNCTION kinderconnect._tick(shard integer, shards integer) RETURNS boole
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	at     timestamptz := clock_timestamp();
+	due_at timestamptz;
 BEGIN
 	IF num_nonnulls(shard, shards) > 0 THEN
 		PERFORM kinderconnect._require_shard(shard, shards, NULL);
@@ -17,12 +20,21 @@ BEGIN
 	IF pg_is_in_recovery() THEN
 		RETURN false;
 	END IF;
-	PERFORM setval('kinderconnect.last_tick', extract(epoch FROM clock_timestamp())::bigint);
-	RETURN kinderconnect._stopped_because() IS NULL
-		AND EXISTS (SELECT FROM kinderconnect._due_now() d WHERE kinderconnect._in_shard(d.organization_id, shard, shards));
+	PERFORM setval('kinderconnect.last_tick', extract(epoch FROM at)::bigint);
+	IF (SELECT l.last_value FROM kinderconnect.next_look l) > extract(epoch FROM at) OR kinderconnect._stopped_because() IS NOT NULL THEN
+		RETURN false;
+	ELSIF EXISTS (SELECT FROM kinderconnect._due_now() d WHERE kinderconnect._in_shard(d.organization_id, shard, shards)) THEN
+		RETURN true;
+	END IF;
+	SELECT min(CASE WHEN t.due_at IS NULL THEN kinderconnect._scheduled(t.cadence, t.local_time, t.days, t.anchor, t.month_days, t.time_zone, at, true)
+		ELSE t.due_at END)
+	INTO due_at
+	FROM (SELECT DISTINCT d.cadence, d.local_time, d.days, d.anchor, d.month_days, d.time_zone, d.due_at FROM kinderconnect._due_as_of(at) d) t;
+	PERFORM setval('kinderconnect.next_look', floor(extract(epoch FROM least(due_at, at + interval '1 hour')))::bigint);
+	RETURN false;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._tick(integer, integer) IS 'whether a tick has anything to do; notes that there was one';
+COMMENT ON FUNCTION kinderconnect._tick(integer, integer) IS 'whether a tick has anything to do; notes that there was one, and where there is nothing, when to look again';
 
 CREATE PROCEDURE kinderconnect.tick(shard integer DEFAULT NULL, shards integer DEFAULT NULL)
 	LANGUAGE plpgsql

@@ -1,5 +1,10 @@
 -- What an administrator enters: a group password's name and the providers.
 
+-- Who is due takes a session longer to tell than a tick may take.
+CREATE UNLOGGED SEQUENCE kinderconnect.next_look MINVALUE 0 START 0;
+COMMENT ON SEQUENCE kinderconnect.next_look IS
+'no tick looks who is due before this, in seconds since 1970: nobody will be. At most an hour ahead, and 0 whenever a run begins or ends or a function changes a timetable, an organization or a provider; after you have edited one of these tables yourself, SELECT setval(''kinderconnect.next_look'', 0) has the next tick look';
+
 CREATE TABLE kinderconnect.provider (
 	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
 	agency_id              text NOT NULL CHECK (agency_id <> ''),
@@ -96,6 +101,7 @@ BEGIN
 			WHEN excluded.sends AND NOT o.sends AND NOT EXISTS (SELECT FROM kinderconnect.ledger l WHERE l.organization_id = o.organization_id)
 				THEN excluded.first_enabled
 			ELSE o.first_enabled END;
+	PERFORM setval('kinderconnect.next_look', 0);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean) IS
@@ -136,6 +142,7 @@ BEGIN
 	VALUES (add_provider.organization_id, add_provider.agency_id, add_provider.provider_id, true, add_provider.location_id)
 	ON CONFLICT (organization_id, agency_id, provider_id) DO UPDATE
 	SET configured = true, enabled = true, configured_location_id = excluded.configured_location_id;
+	PERFORM setval('kinderconnect.next_look', 0);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.add_provider(text, text, text, text) IS

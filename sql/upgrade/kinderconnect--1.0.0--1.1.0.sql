@@ -137,6 +137,10 @@ DROP FUNCTION kinderconnect._take_part(bigint, text);
 -- gone when nothing depends on it any more
 ALTER FUNCTION kinderconnect._due_as_of(timestamptz) RENAME TO _due_as_of_1_0;
 
+CREATE UNLOGGED SEQUENCE kinderconnect.next_look MINVALUE 0 START 0;
+COMMENT ON SEQUENCE kinderconnect.next_look IS
+'no tick looks who is due before this, in seconds since 1970: nobody will be. At most an hour ahead, and 0 whenever a run begins or ends or a function changes a timetable, an organization or a provider; after you have edited one of these tables yourself, SELECT setval(''kinderconnect.next_look'', 0) has the next tick look';
+
 -- Not STRICT, so that the four are inlined where a column is computed.
 CREATE OR REPLACE FUNCTION kinderconnect._first_key(first_name text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -202,10 +206,39 @@ BEGIN
 			WHEN excluded.sends AND NOT o.sends AND NOT EXISTS (SELECT FROM kinderconnect.ledger l WHERE l.organization_id = o.organization_id)
 				THEN excluded.first_enabled
 			ELSE o.first_enabled END;
+	PERFORM setval('kinderconnect.next_look', 0);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean) IS
 'lets an organization report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one; sends => false has its nights look on and send nothing, and backfill_days count from when it first sends';
+
+CREATE OR REPLACE FUNCTION kinderconnect.add_provider(organization_id text, agency_id text, provider_id text, location_id text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM kinderconnect._require_organization(add_provider.organization_id);
+	IF nullif(btrim(add_provider.agency_id), '') IS NULL OR nullif(btrim(add_provider.provider_id), '') IS NULL THEN
+		RAISE EXCEPTION 'agency_id and provider_id must be given' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF add_provider.location_id IS NOT NULL AND kinderconnect._is_bound('location') THEN
+		PERFORM FROM kinderconnect.manage_location m
+		WHERE m.organization_id = add_provider.organization_id AND m.location_id = add_provider.location_id;
+		IF NOT FOUND THEN
+			RAISE EXCEPTION 'organization "%" has no location "%" in Manage', add_provider.organization_id, add_provider.location_id
+				USING ERRCODE = 'KC001', HINT = 'Locations are listed in kinderconnect.manage_location.';
+		END IF;
+	END IF;
+	INSERT INTO kinderconnect.provider AS p (organization_id, agency_id, provider_id, configured, configured_location_id)
+	VALUES (add_provider.organization_id, add_provider.agency_id, add_provider.provider_id, true, add_provider.location_id)
+	ON CONFLICT (organization_id, agency_id, provider_id) DO UPDATE
+	SET configured = true, enabled = true, configured_location_id = excluded.configured_location_id;
+	PERFORM setval('kinderconnect.next_look', 0);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.add_provider(text, text, text, text) IS
+'enters a provider ID of an agency, as many as wanted; location_id is Manage''s location, or null to have it found by stored id, or name and ZIP';
 
 -- The first night fills empty tables, and its session keeps the plans it made
 -- for them; the server itself looks after them once a minute at best.
@@ -746,6 +779,100 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._end_merged(text) IS 'ends the links of ids that the agency merged into another; answers whether there were any';
 
+CREATE OR REPLACE FUNCTION kinderconnect.set_schedule(organization_id text, cadence text DEFAULT 'nightly', local_time time DEFAULT '00:15',
+		days text[] DEFAULT NULL, anchor date DEFAULT NULL, month_days integer[] DEFAULT NULL,
+		agency_id text DEFAULT NULL, provider_id text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	weekdays text[] := (SELECT array_agg(upper(btrim(d)) ORDER BY n) FROM unnest(set_schedule.days) WITH ORDINALITY u(d, n));
+	needs    text := CASE set_schedule.cadence WHEN 'weekly' THEN 'days' WHEN 'every_other_week' THEN 'anchor' WHEN 'monthly' THEN 'month_days' END;
+	given    text[] := array_remove(ARRAY[CASE WHEN set_schedule.days IS NOT NULL THEN 'days' END,
+		CASE WHEN set_schedule.anchor IS NOT NULL THEN 'anchor' END, CASE WHEN set_schedule.month_days IS NOT NULL THEN 'month_days' END], NULL);
+	stray    text;
+BEGIN
+	PERFORM kinderconnect._require_organization(set_schedule.organization_id);
+	IF set_schedule.cadence IS NULL OR set_schedule.local_time IS NULL THEN
+		RAISE EXCEPTION 'cadence and local_time must be given' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF set_schedule.cadence NOT IN ('nightly', 'weekdays', 'weekly', 'every_other_week', 'monthly') THEN
+		RAISE EXCEPTION 'unknown cadence "%"', set_schedule.cadence
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'One of nightly, weekdays, weekly, every_other_week, monthly.';
+	END IF;
+	IF set_schedule.local_time = '24:00' THEN
+		RAISE EXCEPTION 'local_time 24:00 is no time of a day'
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Midnight is 00:00 of the next day.';
+	END IF;
+	IF needs IS NOT NULL AND needs <> ALL (given) THEN
+		RAISE EXCEPTION 'cadence "%" needs %', set_schedule.cadence, needs
+			USING ERRCODE = 'null_value_not_allowed', HINT = CASE needs
+				WHEN 'days' THEN 'For example days => ''{TU}''.'
+				WHEN 'anchor' THEN 'A date on which it runs; the others are every 14 days before and after it.'
+				ELSE 'For example month_days => ''{1,16}''; 31 is the last day of each month.' END;
+	END IF;
+	SELECT g INTO stray FROM unnest(given) g WHERE g IS DISTINCT FROM needs LIMIT 1;
+	IF stray IS NOT NULL THEN
+		RAISE EXCEPTION 'cadence "%" takes no %', set_schedule.cadence, stray
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'days is for weekly, anchor for every_other_week, month_days for monthly.';
+	END IF;
+	SELECT coalesce(d, 'null') INTO stray FROM unnest(weekdays) d
+	WHERE (d IN ('MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU')) IS NOT TRUE LIMIT 1;
+	IF stray IS NOT NULL OR cardinality(set_schedule.days) = 0 THEN
+		RAISE EXCEPTION 'unknown weekday "%"', coalesce(stray, '')
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'MO, TU, WE, TH, FR, SA, SU.';
+	END IF;
+	IF NOT isfinite(set_schedule.anchor) THEN
+		RAISE EXCEPTION 'anchor must be a date' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	SELECT coalesce(d::text, 'null') INTO stray FROM unnest(set_schedule.month_days) d WHERE (d BETWEEN 1 AND 31) IS NOT TRUE LIMIT 1;
+	IF stray IS NOT NULL OR cardinality(set_schedule.month_days) = 0 THEN
+		RAISE EXCEPTION 'no month has a day %', coalesce(stray, 'of none')
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Days are 1 to 31; 31 is the last day of each month.';
+	END IF;
+	IF set_schedule.provider_id IS NOT NULL AND set_schedule.agency_id IS NULL THEN
+		RAISE EXCEPTION 'provider_id needs agency_id' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF set_schedule.agency_id IS NOT NULL AND NOT EXISTS (SELECT FROM kinderconnect.provider p
+			WHERE p.organization_id = set_schedule.organization_id AND p.agency_id = set_schedule.agency_id
+				AND (set_schedule.provider_id IS NULL OR p.provider_id = set_schedule.provider_id)) THEN
+		RAISE EXCEPTION 'organization "%" has no provider%at agency "%"', set_schedule.organization_id,
+				coalesce(' "' || set_schedule.provider_id || '" ', ' '), set_schedule.agency_id
+			USING ERRCODE = 'KC001', HINT = 'Providers are listed in kinderconnect.provider.';
+	END IF;
+
+	INSERT INTO kinderconnect.timetable (organization_id, agency_id, provider_id, cadence, local_time, days, anchor, month_days)
+	VALUES (set_schedule.organization_id, coalesce(set_schedule.agency_id, ''), coalesce(set_schedule.provider_id, ''), set_schedule.cadence,
+		set_schedule.local_time, weekdays, set_schedule.anchor, set_schedule.month_days)
+	ON CONFLICT (organization_id, agency_id, provider_id) DO UPDATE
+	SET cadence = excluded.cadence, local_time = excluded.local_time, days = excluded.days, anchor = excluded.anchor, month_days = excluded.month_days;
+	PERFORM setval('kinderconnect.next_look', 0);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.set_schedule(text, text, time, text[], date, integer[], text, text) IS
+'when the night of an organization runs, or of one agency or provider of it: cadence and time of day on each location''s own clock, as in timetable. View due shows what comes of it';
+
+CREATE OR REPLACE FUNCTION kinderconnect.clear_schedule(organization_id text, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM kinderconnect._require_organization(clear_schedule.organization_id);
+	DELETE FROM kinderconnect.timetable t
+	WHERE (t.organization_id, t.agency_id, t.provider_id)
+		= (clear_schedule.organization_id, coalesce(clear_schedule.agency_id, ''), coalesce(clear_schedule.provider_id, ''));
+	IF FOUND THEN
+		PERFORM setval('kinderconnect.next_look', 0);
+		RETURN true;
+	END IF;
+	RETURN false;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.clear_schedule(text, text, text) IS
+'takes back one set_schedule(): a provider goes by its agency''s timetable again, an agency by the organization''s, an organization by nightly at 00:15. False where there was none';
+
 -- STABLE, as adding an interval is: else it would not be inlined.
 CREATE OR REPLACE FUNCTION kinderconnect._due_at(scheduled timestamptz, covered_at timestamptz, attempted_at timestamptz, ended_at timestamptz, failures integer, sqlstate text)
 	RETURNS timestamptz
@@ -864,10 +991,36 @@ BEGIN
 		failing_since = coalesce(c.failing_since, excluded.failing_since),
 		sqlstate = CASE WHEN excluded.attempted_at IS NULL THEN c.sqlstate END
 	WHERE c.run_id <> run;
+	PERFORM setval('kinderconnect.next_look', 0);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._take_part(bigint, text[]) IS
 'writes down which providers of these organizations have a part in a run, by its scope; again for those that it has come to know meanwhile';
+
+-- A run that is stopped was nobody's failure. What is not to be told to all
+-- providers alike stands with each.
+CREATE OR REPLACE FUNCTION kinderconnect._keep_time(run bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE kinderconnect.provider_clock c
+	SET ended_at = clock_timestamp(), sqlstate = e.sqlstate,
+		covered_at = CASE WHEN e.sqlstate IS NULL THEN c.attempted_at ELSE c.covered_at END,
+		failures = CASE WHEN e.sqlstate IS NULL THEN 0 WHEN e.sqlstate = 'KC403' THEN c.failures - 1 ELSE c.failures END,
+		failing_since = CASE WHEN e.sqlstate IS NULL OR e.sqlstate = 'KC403' AND c.failures = 1 THEN NULL ELSE c.failing_since END
+	FROM (SELECT k.organization_id, k.agency_id, k.provider_id, coalesce(r.sqlstate, o.sqlstate, p.sqlstate) AS sqlstate
+		FROM kinderconnect.run r
+		JOIN kinderconnect.run_organization o ON o.run_id = r.run_id AND o.locked
+		JOIN kinderconnect.provider_clock k ON k.organization_id = o.organization_id AND k.run_id = r.run_id AND k.attempted_at = r.started_at
+		LEFT JOIN kinderconnect.run_provider p ON (p.organization_id, p.run_id, p.agency_id, p.provider_id)
+			= (k.organization_id, r.run_id, k.agency_id, k.provider_id)
+		WHERE r.run_id = run) e
+	WHERE (c.organization_id, c.agency_id, c.provider_id) = (e.organization_id, e.agency_id, e.provider_id);
+	PERFORM setval('kinderconnect.next_look', 0);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._keep_time(bigint) IS 'notes for each provider of a run that ends whether it was covered, and if not, why';
 
 -- Puts records into a batch; the caller commits before it is sent.
 CREATE OR REPLACE FUNCTION kinderconnect._new_batch(run bigint, organization text, agency text, provider text, parent text, leads boolean, again boolean, record_ids text[]) RETURNS text
@@ -1585,14 +1738,12 @@ END;
 $$;
 COMMENT ON PROCEDURE kinderconnect._make_room(bigint, integer) IS 'takes in calls that end, until so many more may be started; commits';
 
--- What is committed as sending is sent, also when the run is to end.
 CREATE OR REPLACE PROCEDURE kinderconnect._send_together(run bigint, organizations text[], batches text[])
 	LANGUAGE plpgsql
 AS $$
 BEGIN
 	COMMIT;
 	IF pg_catalog.cardinality(batches) OPERATOR(pg_catalog.>) 0 THEN
-		CALL kinderconnect._make_room(run, pg_catalog.cardinality(batches));
 		PERFORM kinderconnect._dispatch(run, organizations, batches);
 		COMMIT;
 	END IF;
@@ -1699,11 +1850,15 @@ BEGIN
 			COMMIT;
 			LOOP
 				-- Providers take turns: each has one batch under way at most.
-				-- As many as may be under way are committed together.
+				-- As many as may be under way are committed together, when
+				-- there is room for them: what is committed is sent at once.
 				started := false;
 				organizations := '{}';
 				batches := '{}';
 				FOR item IN SELECT * FROM kinderconnect._providers_to_send(run, agency_id, provider_id, from_date, to_date) LOOP
+					IF pg_catalog.cardinality(batches) OPERATOR(pg_catalog.=) 0 THEN
+						CALL kinderconnect._make_room(run, together);
+					END IF;
 					EXIT WHEN NOT kinderconnect._goes_on(run);
 					batch := kinderconnect._prepare(run, item.organization_id, item.agency_id, item.provider_id, from_date, to_date);
 					CONTINUE WHEN batch IS NULL;
@@ -1774,6 +1929,9 @@ CREATE OR REPLACE FUNCTION kinderconnect._tick(shard integer, shards integer) RE
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	at     timestamptz := clock_timestamp();
+	due_at timestamptz;
 BEGIN
 	IF num_nonnulls(shard, shards) > 0 THEN
 		PERFORM kinderconnect._require_shard(shard, shards, NULL);
@@ -1781,12 +1939,21 @@ BEGIN
 	IF pg_is_in_recovery() THEN
 		RETURN false;
 	END IF;
-	PERFORM setval('kinderconnect.last_tick', extract(epoch FROM clock_timestamp())::bigint);
-	RETURN kinderconnect._stopped_because() IS NULL
-		AND EXISTS (SELECT FROM kinderconnect._due_now() d WHERE kinderconnect._in_shard(d.organization_id, shard, shards));
+	PERFORM setval('kinderconnect.last_tick', extract(epoch FROM at)::bigint);
+	IF (SELECT l.last_value FROM kinderconnect.next_look l) > extract(epoch FROM at) OR kinderconnect._stopped_because() IS NOT NULL THEN
+		RETURN false;
+	ELSIF EXISTS (SELECT FROM kinderconnect._due_now() d WHERE kinderconnect._in_shard(d.organization_id, shard, shards)) THEN
+		RETURN true;
+	END IF;
+	SELECT min(CASE WHEN t.due_at IS NULL THEN kinderconnect._scheduled(t.cadence, t.local_time, t.days, t.anchor, t.month_days, t.time_zone, at, true)
+		ELSE t.due_at END)
+	INTO due_at
+	FROM (SELECT DISTINCT d.cadence, d.local_time, d.days, d.anchor, d.month_days, d.time_zone, d.due_at FROM kinderconnect._due_as_of(at) d) t;
+	PERFORM setval('kinderconnect.next_look', floor(extract(epoch FROM least(due_at, at + interval '1 hour')))::bigint);
+	RETURN false;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._tick(integer, integer) IS 'whether a tick has anything to do; notes that there was one';
+COMMENT ON FUNCTION kinderconnect._tick(integer, integer) IS 'whether a tick has anything to do; notes that there was one, and where there is nothing, when to look again';
 
 CREATE OR REPLACE PROCEDURE kinderconnect.tick(shard integer DEFAULT NULL, shards integer DEFAULT NULL)
 	LANGUAGE plpgsql
@@ -2157,5 +2324,6 @@ GRANT EXECUTE ON PROCEDURE
 	kinderconnect.nightly(text, text, text, date, date, integer, integer),
 	kinderconnect.tick(integer, integer)
 	TO kinderconnect_operator;
+GRANT SELECT, UPDATE ON SEQUENCE kinderconnect.next_look TO kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION kinderconnect._due_as_of(timestamptz, text[]) TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean) TO kinderconnect_admin;

@@ -26,7 +26,7 @@ sub wait_for_job
 	return $night->sql(q{SELECT status, username, command FROM cron.job_run_details ORDER BY runid DESC LIMIT 1});
 }
 
-sub uncover { return $night->sql('UPDATE kinderconnect.provider_clock SET attempted_at = NULL, ended_at = NULL, covered_at = NULL'); }
+sub uncover { return $night->sql(q{UPDATE kinderconnect.provider_clock SET attempted_at = NULL, ended_at = NULL, covered_at = NULL; SELECT setval('kinderconnect.next_look', 0)}); }
 
 sub reconfigure
 {

@@ -17,6 +17,8 @@ sub tick
 {
 	my ($before) = @_;
 	my $runs = runs();
+	# what this test edits no function has changed
+	$night->sql(q{SELECT setval('kinderconnect.next_look', 0)});
 	my $end = $night->try_sql(join "\n", '\set VERBOSITY verbose', 'SET ROLE kinderconnect_operator;', $before // '', 'CALL kinderconnect.tick();');
 
 	$end->{state} = $end->{stderr} =~ /ERROR:  ([0-9A-Z]{5}):/ ? $1 : '';
@@ -75,6 +77,28 @@ is($after, $before, 'no transaction id and no WAL');
 ok($night->sql(q{SELECT last_value BETWEEN extract(epoch FROM now()) - 600 AND extract(epoch FROM now()) + 1 FROM kinderconnect.last_tick}) eq 't', 'but that there was one');
 $end = $night->try_sql('SET ROLE kinderconnect_operator; BEGIN; CALL kinderconnect.tick(); COMMIT;');
 like($end->{stderr}, qr/invalid transaction termination/, 'it refuses a transaction');
+
+# Nor does it look who is due, up to when somebody may be; whatever changes that
+# has it look
+my $look = q{SELECT CASE WHEN last_value = 0 THEN 'at once' WHEN last_value BETWEEN extract(epoch FROM now()) AND extract(epoch FROM now()) + 3600 THEN 'later' ELSE 'no' END FROM kinderconnect.next_look};
+my $unlooked = 'SET ROLE kinderconnect_operator; CALL kinderconnect.tick()';
+is($night->sql($look), 'later', 'it says when to look again');
+$night->sql(q{UPDATE kinderconnect.provider_clock SET covered_at = covered_at - interval '25 hours', attempted_at = attempted_at - interval '25 hours', ended_at = ended_at - interval '25 hours'});
+$before = runs();
+$night->try_sql($unlooked);
+is(runs(), $before, 'before that no tick looks');
+foreach my $change (q{set_schedule('g-1')}, q{clear_schedule('g-1')}, q{add_provider('g-1', 'MO-1', 'P1')}, q{enable_integration('g-1', 'G-1')})
+{
+	$night->sql(q{SELECT setval('kinderconnect.next_look', extract(epoch FROM now() + interval '50 minutes')::bigint)});
+	is($night->sql($look), 'later', 'as it is');
+	$night->sql("SELECT kinderconnect.$change");
+	is($night->sql($look), 'at once', "$change: the next one does");
+}
+$night->sql(q{SELECT setval('kinderconnect.next_look', extract(epoch FROM now() - interval '1 second')::bigint)});
+$night->try_sql($unlooked);
+is(runs(), $before + 1, 'and when that time has come');
+is($night->sql($look), 'at once', 'and after a run');
+sent();
 
 # One provider of four is due: it is asked for and sent, and nobody else
 age('25 hours', q{organization_id = 'g-1' AND provider_id = 'P1'});

@@ -148,27 +148,31 @@ CREATE FUNCTION kinderconnect._cron_job(OUT jobs bigint, OUT active boolean, OUT
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	job bigint;
+	ids bigint[];
 BEGIN
 	jobs := 0;
 	IF to_regclass('cron.job_run_details') IS NULL OR NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN
 		jobs := NULL;
 		RETURN;
 	END IF;
-	EXECUTE 'SELECT count(*) OVER (), j.active, j.schedule, j.jobid FROM cron.job j
-			WHERE j.database = current_database() AND j.command ~ ''kinderconnect\.(tick|nightly)''
-			ORDER BY j.active DESC, j.jobid DESC LIMIT 1'
-		INTO jobs, active, schedule, job;
-	jobs := coalesce(jobs, 0);
+	-- one is enough, but of shards each is needed
+	EXECUTE 'SELECT count(*), coalesce(bool_and(j.active) FILTER (WHERE j.command ~ ''\(\d''), bool_or(j.active)),
+				(array_agg(j.schedule ORDER BY j.active DESC, j.jobid DESC))[1],
+				coalesce(array_agg(j.jobid) FILTER (WHERE j.command ~ ''\(\d''), (array_agg(j.jobid ORDER BY j.active DESC, j.jobid DESC))[:1])
+			FROM cron.job j
+			WHERE j.database = current_database() AND j.command ~ ''kinderconnect\.(tick|nightly)'''
+		INTO jobs, active, schedule, ids;
 	-- it has no index but that of runid, and no retention
-	EXECUTE 'SELECT d.status, d.end_time FROM cron.job_run_details d
-			WHERE d.runid > (SELECT max(m.runid) - 10000 FROM cron.job_run_details m) AND d.jobid = $1 AND d.status IN (''succeeded'', ''failed'')
-			ORDER BY d.runid DESC LIMIT 1'
-		INTO status, ended_at USING job;
+	EXECUTE 'SELECT e.status, e.end_time
+			FROM (SELECT DISTINCT ON (d.jobid) d.status, d.end_time FROM cron.job_run_details d
+				WHERE d.runid > (SELECT max(m.runid) - 10000 FROM cron.job_run_details m) AND d.jobid = ANY ($1) AND d.status IN (''succeeded'', ''failed'')
+				ORDER BY d.jobid, d.runid DESC) e
+			ORDER BY e.status = ''failed'' DESC, e.end_time DESC LIMIT 1'
+		INTO status, ended_at USING ids;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._cron_job() IS
-'the job of pg_cron that ticks here, and how it last ended; jobs null: pg_cron is not in this database';
+'the job of pg_cron that ticks here, and how it last ended; of several for shards, active only if all are, and failed if any did; jobs null: pg_cron is not in this database';
 
 CREATE VIEW kinderconnect.health AS
 WITH due AS MATERIALIZED (

@@ -67,6 +67,10 @@ is($night->sql($jobs), 'kinderconnect CALL kinderconnect.tick(0, 2), kinderconne
 as_night('SELECT kinderconnect.schedule()');
 is($night->sql($jobs), 'kinderconnect CALL kinderconnect.tick()', 'one');
 as_night('SELECT kinderconnect.schedule(shards => 2)');
+my $health = q{SELECT status FROM kinderconnect.health WHERE check_name = 'cron_job'};
+is($night->sql($health), 'ok', 'both jobs are well');
+$night->sql(q{SELECT cron.alter_job(jobid, active => false) FROM cron.job WHERE jobname = 'kinderconnect-1'});
+is($night->sql($health), 'warning', 'one that is switched off is missed');
 as_night('SELECT kinderconnect.unschedule()');
 is($night->sql('SELECT count(*) FROM cron.job'), 0, 'unschedule() ends them all');
 

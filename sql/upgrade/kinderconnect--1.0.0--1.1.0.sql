@@ -2069,6 +2069,38 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._before_drop() IS 'ends the jobs of pg_cron in this database that call tick(), before DROP EXTENSION kinderconnect and DROP SCHEMA kinderconnect';
 
+-- Others' jobs are not for everybody, and this one's messages neither.
+CREATE OR REPLACE FUNCTION kinderconnect._cron_job(OUT jobs bigint, OUT active boolean, OUT schedule text, OUT status text, OUT ended_at timestamptz)
+	LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	ids bigint[];
+BEGIN
+	jobs := 0;
+	IF to_regclass('cron.job_run_details') IS NULL OR NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN
+		jobs := NULL;
+		RETURN;
+	END IF;
+	-- one is enough, but of shards each is needed
+	EXECUTE 'SELECT count(*), coalesce(bool_and(j.active) FILTER (WHERE j.command ~ ''\(\d''), bool_or(j.active)),
+				(array_agg(j.schedule ORDER BY j.active DESC, j.jobid DESC))[1],
+				coalesce(array_agg(j.jobid) FILTER (WHERE j.command ~ ''\(\d''), (array_agg(j.jobid ORDER BY j.active DESC, j.jobid DESC))[:1])
+			FROM cron.job j
+			WHERE j.database = current_database() AND j.command ~ ''kinderconnect\.(tick|nightly)'''
+		INTO jobs, active, schedule, ids;
+	-- it has no index but that of runid, and no retention
+	EXECUTE 'SELECT e.status, e.end_time
+			FROM (SELECT DISTINCT ON (d.jobid) d.status, d.end_time FROM cron.job_run_details d
+				WHERE d.runid > (SELECT max(m.runid) - 10000 FROM cron.job_run_details m) AND d.jobid = ANY ($1) AND d.status IN (''succeeded'', ''failed'')
+				ORDER BY d.jobid, d.runid DESC) e
+			ORDER BY e.status = ''failed'' DESC, e.end_time DESC LIMIT 1'
+		INTO status, ended_at USING ids;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._cron_job() IS
+'the job of pg_cron that ticks here, and how it last ended; of several for shards, active only if all are, and failed if any did; jobs null: pg_cron is not in this database';
+
 CREATE OR REPLACE VIEW kinderconnect.health AS
 WITH due AS MATERIALIZED (
 	SELECT d.organization_id, count(*) FILTER (WHERE d.failures > 0) AS failing, max(d.covered_at) AS covered_at,

@@ -116,7 +116,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._acquit(bigint, text, text, text),
 	kinderconnect._repeat_unknown(bigint, text, text, text), kinderconnect._take_readback(bigint, kinderconnect.call_outcome),
 	kinderconnect._in_shard(text, integer, integer), kinderconnect._require_shard(integer, integer, text), kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer), kinderconnect._step(bigint, text), kinderconnect._locked(bigint),
-	kinderconnect._at_work(bigint), kinderconnect._has_unknown(bigint),
+	kinderconnect._at_work(bigint), kinderconnect._left_under_way(bigint), kinderconnect._has_unknown(bigint),
 	kinderconnect._ask(bigint, text, text, text, text, text, date, date, date), kinderconnect._dispatch(bigint, text[], text[]),
 	kinderconnect._prepare(bigint, text, text, text, date, date),
 	kinderconnect._guarded(bigint, text, text, text, text, date, date), kinderconnect._customers_to_ask(bigint),

@@ -134,6 +134,17 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._at_work(bigint) IS 'organizations of a run that are not halted';
 
+CREATE FUNCTION kinderconnect._left_under_way(run bigint) RETURNS SETOF text
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT o.organization_id FROM kinderconnect.run_organization o
+	WHERE o.run_id = run AND o.locked
+		AND (EXISTS (SELECT FROM kinderconnect.batch b WHERE b.organization_id = o.organization_id AND b.state IN ('waiting', 'sending'))
+			OR EXISTS (SELECT FROM kinderconnect.ledger l WHERE l.organization_id = o.organization_id AND l.state = 'sending'))
+	ORDER BY o.organization_id;
+END;
+COMMENT ON FUNCTION kinderconnect._left_under_way(bigint) IS 'organizations of a run of which a run that died left anything under way';
+
 CREATE FUNCTION kinderconnect._detail(sqlstate text, detail text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE WHEN starts_with(sqlstate, 'KC') THEN nullif(detail, '') END;
@@ -597,7 +608,7 @@ BEGIN
 	PERFORM kinderconnect._open(NULL);
 	run := kinderconnect._begin_run(organization_id, agency_id, provider_id, from_date, to_date, only_due, shard, shards);
 	COMMIT;
-	FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
+	FOR item IN SELECT w AS organization FROM kinderconnect._left_under_way(run) w LOOP
 		PERFORM kinderconnect._guarded(run, item.organization, 'recover', NULL, NULL, NULL, NULL);
 		COMMIT;
 	END LOOP;

@@ -1520,6 +1520,17 @@ $$;
 COMMENT ON FUNCTION kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer) IS
 'checks the scope, writes the run down and takes the lock of each of its organizations; answers its id';
 
+CREATE OR REPLACE FUNCTION kinderconnect._left_under_way(run bigint) RETURNS SETOF text
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT o.organization_id FROM kinderconnect.run_organization o
+	WHERE o.run_id = run AND o.locked
+		AND (EXISTS (SELECT FROM kinderconnect.batch b WHERE b.organization_id = o.organization_id AND b.state IN ('waiting', 'sending'))
+			OR EXISTS (SELECT FROM kinderconnect.ledger l WHERE l.organization_id = o.organization_id AND l.state = 'sending'))
+	ORDER BY o.organization_id;
+END;
+COMMENT ON FUNCTION kinderconnect._left_under_way(bigint) IS 'organizations of a run of which a run that died left anything under way';
+
 CREATE OR REPLACE FUNCTION kinderconnect._dispatch(run bigint, organizations text[], batches text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -1773,7 +1784,7 @@ BEGIN
 	PERFORM kinderconnect._open(NULL);
 	run := kinderconnect._begin_run(organization_id, agency_id, provider_id, from_date, to_date, only_due, shard, shards);
 	COMMIT;
-	FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
+	FOR item IN SELECT w AS organization FROM kinderconnect._left_under_way(run) w LOOP
 		PERFORM kinderconnect._guarded(run, item.organization, 'recover', NULL, NULL, NULL, NULL);
 		COMMIT;
 	END LOOP;
@@ -2313,6 +2324,7 @@ ALTER VIEW kinderconnect.health SET (security_invoker = true);
 GRANT SELECT ON kinderconnect.batch_record TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 REVOKE ALL ON FUNCTION
 	kinderconnect._sends(bigint, text),
+	kinderconnect._left_under_way(bigint),
 	kinderconnect._are_few(text, bigint),
 	kinderconnect._in_shard(text, integer, integer),
 	kinderconnect._require_shard(integer, integer, text),
@@ -2337,6 +2349,7 @@ REVOKE ALL ON PROCEDURE
 	FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect._sends(bigint, text),
+	kinderconnect._left_under_way(bigint),
 	kinderconnect._are_few(text, bigint),
 	kinderconnect._in_shard(text, integer, integer),
 	kinderconnect._require_shard(integer, integer, text),

@@ -110,7 +110,7 @@ COMMENT ON COLUMN kinderconnect.authorization.closed_as IS 'changed: the next ro
 COMMENT ON COLUMN kinderconnect.authorization.succeeded_at IS 'known_until, where it changed: the known_from of the next row';
 
 CREATE TABLE kinderconnect.listed_authorization (
-	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
+	organization_id        text NOT NULL,
 	agency_id              text NOT NULL,
 	provider_id            text NOT NULL,
 	month                  date NOT NULL CHECK (month = date_trunc('month', month)),
@@ -181,9 +181,14 @@ $$;
 COMMENT ON FUNCTION kinderconnect._children_reply(bigint) IS
 'the rows of a children call as they are taken in: authorization_id filled in (empty: none), weekdays in upper case without repeats, trouble in words, sound where the authorization counts';
 
--- A list is small beside the tables, and they were empty when the first night
--- made the plans that its session keeps.
-CREATE FUNCTION kinderconnect._take_children(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+-- Lists that have arrived together are taken in together: 30 children are soon
+-- written, and to begin a statement takes as long. They are of one month for
+-- each provider, so that what the others of a provider list stands.
+--
+-- All of it is small beside the tables, which were empty when the first night
+-- made the plans that its session keeps: rows of a table are sought by its
+-- keys, and rows of the lists by IN, which hashes whatever is switched off.
+CREATE FUNCTION kinderconnect._take_children(run bigint, outcomes kinderconnect.call_outcome[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off
@@ -192,41 +197,42 @@ CREATE FUNCTION kinderconnect._take_children(run bigint, outcome kinderconnect.c
 	SET jit = off
 AS $$
 DECLARE
-	org      text := outcome.organization_id;
-	agency   text := outcome.agency_id;
-	provider text := outcome.provider_id;
-	listed   date := date_trunc('month', outcome.month);
 	taken_at timestamptz := clock_timestamp();
 BEGIN
-	IF NOT kinderconnect._take_list(run, outcome) THEN
-		RETURN;
-	END IF;
+	outcomes := ARRAY(SELECT o FROM unnest(outcomes) o WHERE kinderconnect._take_list(run, o));
 
-	-- Who is new at this site, or no longer there, is matched anew.
+	-- Who is new at a site, or no longer there, is matched anew.
 	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
-	FROM (SELECT l.kinderconnect_child_id
-		FROM (SELECT l.kinderconnect_child_id, true AS was
+	FROM (SELECT o.organization_id, o.agency_id, o.provider_id, l.listed, l.kinderconnect_child_id
+		FROM unnest(outcomes) o
+		CROSS JOIN LATERAL (SELECT date_trunc('month', o.month)::date AS listed, l.kinderconnect_child_id, true AS was
 			FROM kinderconnect.listed_authorization l
-			WHERE (l.organization_id, l.agency_id, l.provider_id, l.month) = (org, agency, provider, listed)
+			WHERE (l.organization_id, l.agency_id, l.provider_id, l.month)
+				= (o.organization_id, o.agency_id, o.provider_id, date_trunc('month', o.month)::date)
 			UNION ALL
-			SELECT r.kinderconnect_child_id, false FROM kinderconnect._children_reply(outcome.ticket) r) l
-		GROUP BY l.kinderconnect_child_id
+			SELECT date_trunc('month', o.month)::date, r.kinderconnect_child_id, false FROM kinderconnect._children_reply(o.ticket) r) l
+		GROUP BY o.organization_id, o.agency_id, o.provider_id, l.listed, l.kinderconnect_child_id
 		HAVING bool_and(l.was) OR NOT bool_or(l.was)) l
 	WHERE c.unlinked_because IS NOT NULL
-		AND (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (org, agency, l.kinderconnect_child_id)
+		AND (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (l.organization_id, l.agency_id, l.kinderconnect_child_id)
 		AND NOT EXISTS (SELECT FROM kinderconnect.listed_authorization o
-			WHERE (o.organization_id, o.agency_id, o.provider_id, o.kinderconnect_child_id) = (org, agency, provider, l.kinderconnect_child_id)
-				AND o.month <> listed);
+			WHERE (o.organization_id, o.agency_id, o.provider_id, o.kinderconnect_child_id)
+					= (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id)
+				AND o.month <> l.listed);
 
-	WITH reply AS MATERIALIZED (
-		SELECT * FROM kinderconnect._children_reply(outcome.ticket)
+	WITH list AS MATERIALIZED (
+		SELECT o.ticket, o.organization_id, o.agency_id, o.provider_id, date_trunc('month', o.month)::date AS month FROM unnest(outcomes) o
+	), reply AS MATERIALIZED (
+		SELECT o.*, r.* FROM list o CROSS JOIN LATERAL kinderconnect._children_reply(o.ticket) r
 	), cleared AS (
 		DELETE FROM kinderconnect.list_problem p
-		WHERE (p.organization_id, p.operation, p.agency_id, p.provider_id, p.month) = (org, 'children', agency, provider, listed)
-			AND NOT EXISTS (SELECT FROM reply r WHERE (r.ordinal, r.part) = (p.ordinal, p.part) AND r.trouble IS NOT NULL)
+		USING list o
+		WHERE (p.organization_id, p.operation, p.customer_id, p.agency_id, p.provider_id, p.month)
+				= (o.organization_id, 'children', '', o.agency_id, o.provider_id, o.month)
+			AND (o.ticket, p.ordinal, p.part) NOT IN (SELECT r.ticket, r.ordinal, r.part FROM reply r WHERE r.trouble IS NOT NULL)
 	), problems AS (
 		INSERT INTO kinderconnect.list_problem AS p (organization_id, operation, agency_id, provider_id, month, ordinal, part, kinderconnect_child_id, problem)
-		SELECT org, 'children', agency, provider, listed, r.ordinal, r.part, r.kinderconnect_child_id, r.trouble
+		SELECT r.organization_id, 'children', r.agency_id, r.provider_id, r.month, r.ordinal, r.part, r.kinderconnect_child_id, r.trouble
 		FROM reply r WHERE r.trouble IS NOT NULL
 		ON CONFLICT (organization_id, operation, customer_id, agency_id, provider_id, month, ordinal, part) DO UPDATE
 		SET kinderconnect_child_id = excluded.kinderconnect_child_id, problem = excluded.problem
@@ -234,12 +240,13 @@ BEGIN
 	), children AS (
 		INSERT INTO kinderconnect.child AS c
 			(organization_id, agency_id, kinderconnect_child_id, first_name, middle_name, last_name, suffix, date_of_birth, subsidized)
-		SELECT org, agency, r.kinderconnect_child_id, r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized
-		FROM (SELECT DISTINCT ON (r.kinderconnect_child_id) r.* FROM reply r
-			WHERE r.kinderconnect_child_id IS NOT NULL ORDER BY r.kinderconnect_child_id, r.ordinal) r
+		SELECT r.organization_id, r.agency_id, r.kinderconnect_child_id, r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized
+		FROM (SELECT DISTINCT ON (r.kinderconnect_child_id, r.agency_id, r.organization_id) r.* FROM reply r
+			WHERE r.kinderconnect_child_id IS NOT NULL
+			ORDER BY r.kinderconnect_child_id, r.agency_id, r.organization_id, r.ticket DESC, r.ordinal) r
 		-- a conflict would lock, and so write, a row that is as it was
 		WHERE NOT EXISTS (SELECT FROM kinderconnect.child c
-			WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (org, agency, r.kinderconnect_child_id)
+			WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (r.organization_id, r.agency_id, r.kinderconnect_child_id)
 				AND (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS NOT DISTINCT FROM
 					(r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized))
 		ON CONFLICT (organization_id, agency_id, kinderconnect_child_id) DO UPDATE
@@ -247,44 +254,49 @@ BEGIN
 			suffix = excluded.suffix, date_of_birth = excluded.date_of_birth, subsidized = excluded.subsidized, changed_at = now()
 		WHERE (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS DISTINCT FROM
 			(excluded.first_name, excluded.middle_name, excluded.last_name, excluded.suffix, excluded.date_of_birth, excluded.subsidized)
-	), listing AS (
-		SELECT DISTINCT r.kinderconnect_child_id, r.authorization_id FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
 	), unlisted AS (
 		DELETE FROM kinderconnect.listed_authorization l
-		WHERE (l.organization_id, l.agency_id, l.provider_id, l.month) = (org, agency, provider, listed)
-			AND NOT EXISTS (SELECT FROM listing n WHERE (n.kinderconnect_child_id, n.authorization_id) = (l.kinderconnect_child_id, l.authorization_id))
+		USING list o
+		WHERE (l.organization_id, l.agency_id, l.provider_id, l.month) = (o.organization_id, o.agency_id, o.provider_id, o.month)
+			AND (o.ticket, l.kinderconnect_child_id, l.authorization_id) NOT IN
+				(SELECT r.ticket, r.kinderconnect_child_id, r.authorization_id FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL)
 	), newly_listed AS (
 		INSERT INTO kinderconnect.listed_authorization (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)
-		SELECT org, agency, provider, listed, n.kinderconnect_child_id, n.authorization_id FROM listing n
+		SELECT r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id, r.authorization_id
+		FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
 		ON CONFLICT DO NOTHING
 	)
 	UPDATE kinderconnect.authorization a SET known_until = taken_at, closed_as = 'changed'
-	FROM (SELECT DISTINCT ON (r.kinderconnect_child_id, r.authorization_id) r.*
-		FROM reply r WHERE r.sound ORDER BY r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part) s
-	WHERE (a.organization_id, a.agency_id, a.provider_id) = (org, agency, provider) AND a.known_until = 'infinity'
-		AND (a.kinderconnect_child_id, a.authorization_id) = (s.kinderconnect_child_id, s.authorization_id)
+	FROM (SELECT DISTINCT ON (r.ticket, r.kinderconnect_child_id, r.authorization_id) r.*
+		FROM reply r WHERE r.sound ORDER BY r.ticket, r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part) s
+	WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
+			= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id)
+		AND a.known_until = 'infinity'
 		AND (a.begin_date, a.end_date, a.units_of_care, a.days) IS DISTINCT FROM (s.begin_date, s.end_date, s.units_of_care, s.days);
 
 	-- Apart from the update, so that the old row is closed before the new one
 	-- is checked against it.
 	INSERT INTO kinderconnect.authorization
 		(organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date, units_of_care, days, known_from)
-	SELECT DISTINCT ON (r.kinderconnect_child_id, r.authorization_id)
-		org, agency, provider, r.kinderconnect_child_id, r.authorization_id, r.begin_date, r.end_date, r.units_of_care, r.days, taken_at
-	FROM kinderconnect._children_reply(outcome.ticket) r
+	SELECT DISTINCT ON (o.ticket, r.kinderconnect_child_id, r.authorization_id)
+		o.organization_id, o.agency_id, o.provider_id, r.kinderconnect_child_id, r.authorization_id,
+		r.begin_date, r.end_date, r.units_of_care, r.days, taken_at
+	FROM unnest(outcomes) o
+	CROSS JOIN LATERAL kinderconnect._children_reply(o.ticket) r
 	WHERE r.sound
 		AND NOT EXISTS (SELECT FROM kinderconnect.authorization a
-			WHERE (a.organization_id, a.agency_id, a.provider_id) = (org, agency, provider) AND a.known_until = 'infinity'
-				AND (a.kinderconnect_child_id, a.authorization_id) = (r.kinderconnect_child_id, r.authorization_id))
-	ORDER BY r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part;
+			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
+					= (o.organization_id, o.agency_id, o.provider_id, r.kinderconnect_child_id, r.authorization_id)
+				AND a.known_until = 'infinity')
+	ORDER BY o.ticket, r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part;
 
-	-- now, where it is this provider's error, and not when the run commits
+	-- now, where it is these providers' error, and not when the run commits
 	SET CONSTRAINTS kinderconnect.authorization_no_gap IMMEDIATE;
 	SET CONSTRAINTS kinderconnect.authorization_no_gap DEFERRED;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._take_children(bigint, kinderconnect.call_outcome) IS
-'takes in a provider''s children of one month';
+COMMENT ON FUNCTION kinderconnect._take_children(bigint, kinderconnect.call_outcome[]) IS
+'takes in lists of children, each of one month and at most one of each provider; all of them or, by an error, none';
 
 -- Only a provider whose every month was taken in this run can say that
 -- something is no longer there.

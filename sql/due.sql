@@ -332,7 +332,7 @@ COMMENT ON FUNCTION kinderconnect._due_now() IS 'the providers that a tick runs 
 
 -- Whose part a run is, and that it has been tried: written before anything is
 -- done, so that a run that dies has been one.
-CREATE FUNCTION kinderconnect._take_part(run bigint, organizations text[]) RETURNS void
+CREATE FUNCTION kinderconnect._take_part(run bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -340,7 +340,8 @@ BEGIN
 	INSERT INTO kinderconnect.provider_clock AS c
 		(organization_id, agency_id, provider_id, run_id, attempted_at, failures, failing_since)
 	SELECT d.organization_id, d.agency_id, d.provider_id, run, w.started_at, (w.started_at IS NOT NULL)::integer, w.started_at
-	FROM kinderconnect._due_as_of(clock_timestamp(), organizations) d
+	FROM kinderconnect._due_as_of(clock_timestamp(),
+		ARRAY(SELECT o.organization_id FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked)) d
 	JOIN kinderconnect.run r ON r.run_id = run
 	CROSS JOIN LATERAL (SELECT CASE WHEN NOT r.scope ?| ARRAY['from_date', 'to_date'] THEN r.started_at END AS started_at) w
 	WHERE (r.scope ->> 'agency_id' IS NULL OR d.agency_id = r.scope ->> 'agency_id')
@@ -357,8 +358,8 @@ BEGIN
 	PERFORM setval('kinderconnect.next_look', 0);
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._take_part(bigint, text[]) IS
-'writes down which providers of these organizations have a part in a run, by its scope; again for those that it has come to know meanwhile';
+COMMENT ON FUNCTION kinderconnect._take_part(bigint) IS
+'writes down which providers have a part in a run, by its scope; again for those that it has come to know meanwhile';
 
 CREATE FUNCTION kinderconnect._set_clocks(organization text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

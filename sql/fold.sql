@@ -35,7 +35,8 @@ CREATE FUNCTION kinderconnect._sorted(words text) RETURNS text
 	RETURN (SELECT string_agg(w, ' ' ORDER BY w COLLATE "C") FROM unnest(string_to_array(words, ' ')) w);
 COMMENT ON FUNCTION kinderconnect._sorted(text) IS 'words in the order of the alphabet';
 
--- Not STRICT, so that the four are inlined where a column is computed.
+-- Not STRICT, and of nothing that is only stable, as concat_ws() is: so the
+-- four are inlined where a column is computed.
 CREATE FUNCTION kinderconnect._first_key(first_name text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE WHEN first_name ~ '^[A-Za-z]+$' THEN lower(first_name) ELSE split_part(kinderconnect._words(first_name), ' ', 1) END;
@@ -44,8 +45,8 @@ COMMENT ON FUNCTION kinderconnect._first_key(text) IS 'first word of the first n
 CREATE FUNCTION kinderconnect._middle_key(first_name text, middle_name text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE WHEN middle_name IS NULL AND first_name ~ '^[A-Za-z]*$' THEN NULL
-		ELSE nullif(concat_ws(' ', substring(regexp_replace(kinderconnect._words(first_name), '( (jr|sr|ii|iii|iv))+$', '') FROM ' (.*)'),
-			nullif(kinderconnect._words(middle_name), '')), '') END;
+		ELSE nullif(btrim(coalesce(substring(regexp_replace(kinderconnect._words(first_name), '( (jr|sr|ii|iii|iv))+$', '') FROM ' (.*)'), '')
+			|| ' ' || coalesce(kinderconnect._words(middle_name), '')), '') END;
 COMMENT ON FUNCTION kinderconnect._middle_key(text, text) IS 'the words of the first name after the first, and the middle name, folded; null: none';
 
 CREATE FUNCTION kinderconnect._last_key(last_name text) RETURNS text

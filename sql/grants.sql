@@ -89,7 +89,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text),
 	kinderconnect._take_list(bigint, kinderconnect.call_outcome), kinderconnect._take_customers(bigint, kinderconnect.call_outcome),
 	kinderconnect._take_agencies(bigint, kinderconnect.call_outcome), kinderconnect._take_locations(bigint, kinderconnect.call_outcome),
-	kinderconnect._take_children(bigint, kinderconnect.call_outcome), kinderconnect._children_reply(bigint),
+	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]), kinderconnect._children_reply(bigint),
 	kinderconnect._location_candidates(text), kinderconnect._match_providers(text), kinderconnect._months(text, date, date),
 	kinderconnect._close_vanished(bigint, text, date, date), kinderconnect._stored_ids(text), kinderconnect._new_links(text, boolean, timestamptz),
 	kinderconnect._links(text), kinderconnect._middle_agrees(text, text),
@@ -177,7 +177,7 @@ GRANT UPDATE ON SEQUENCE kinderconnect.last_tick TO kinderconnect_operator;
 GRANT SELECT, UPDATE ON SEQUENCE kinderconnect.next_look TO kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect._require_not_stopped(), kinderconnect._goes_on(bigint), kinderconnect._due_now(), kinderconnect._tick(integer, integer),
-	kinderconnect._take_part(bigint, text[]), kinderconnect._set_clocks(text), kinderconnect._keep_time(bigint),
+	kinderconnect._take_part(bigint), kinderconnect._set_clocks(text), kinderconnect._keep_time(bigint),
 	kinderconnect._drop_waiting(text, text, text), kinderconnect._cron_settings()
 	TO kinderconnect_operator;
 GRANT EXECUTE ON PROCEDURE kinderconnect._night(text, text, text, date, date, boolean, integer, integer), kinderconnect.tick(integer, integer) TO kinderconnect_operator;

@@ -13,8 +13,11 @@ CREATE FUNCTION kinderconnect._digest(first_name text, middle_name text, last_na
 	RETURN hash_record_extended(ROW(first_name, middle_name, last_name, suffix, date_of_birth, active), 0);
 COMMENT ON FUNCTION kinderconnect._digest(text, text, text, text, date, boolean) IS 'of what Manage says about a child, to tell whether it still does';
 
+-- No key to its organization, nor has listed_authorization one: both hold what
+-- another has said and will say again, and to look the organization up for
+-- each row takes longer than to write it.
 CREATE TABLE kinderconnect.known_child (
-	organization_id text NOT NULL REFERENCES kinderconnect.organization,
+	organization_id text NOT NULL,
 	child_id        text NOT NULL,
 	location_id     text NOT NULL,
 	first_name      text,
@@ -73,35 +76,37 @@ CREATE FUNCTION kinderconnect._read_children(organization text, tell boolean DEF
 	RETURNS TABLE (child_id text, date_of_birth date, last_key text, first_key text)
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_custom_plan
+	SET plan_cache_mode = auto
 	SET enable_nestloop = off
 	SET jit = off
 AS $$
-#variable_conflict use_column
 BEGIN
-	RETURN QUERY
+	-- Planned anew for each organization by EXECUTE: by force_custom_plan the
+	-- foreign keys would be too, for each row.
+	RETURN QUERY EXECUTE $sql$
 	WITH difference AS MATERIALIZED (
 		SELECT m.*, k.child_id AS gone_child_id, k.location_id AS gone_location_id, k.digest AS gone_digest
 		FROM (SELECT m.child_id, coalesce(m.location_id, '') AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
 				m.date_of_birth, coalesce(m.active, true) AS active,
 				kinderconnect._digest(m.first_name, m.middle_name, m.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
-			FROM kinderconnect.manage_child m WHERE m.organization_id = organization) m
-		FULL JOIN (SELECT k.child_id, k.location_id, k.digest FROM kinderconnect.known_child k WHERE k.organization_id = organization) k
+			FROM kinderconnect.manage_child m WHERE m.organization_id = $1) m
+		FULL JOIN (SELECT k.child_id, k.location_id, k.digest FROM kinderconnect.known_child k WHERE k.organization_id = $1) k
 			ON (k.child_id, k.location_id, k.digest) = (m.child_id, m.location_id, m.digest)
 		WHERE m.child_id IS NULL OR k.child_id IS NULL
 	), gone AS (
 		DELETE FROM kinderconnect.known_child k USING difference d
-		WHERE (k.organization_id, k.child_id, k.location_id, k.digest) = (organization, d.gone_child_id, d.gone_location_id, d.gone_digest)
+		WHERE (k.organization_id, k.child_id, k.location_id, k.digest) = ($1, d.gone_child_id, d.gone_location_id, d.gone_digest)
 		RETURNING k.child_id, k.date_of_birth, k.last_key, k.first_key
 	), come AS (
 		INSERT INTO kinderconnect.known_child AS k
 			(organization_id, child_id, location_id, first_name, middle_name, last_name, suffix, date_of_birth, active)
-		SELECT organization, d.child_id, d.location_id, d.first_name, d.middle_name, d.last_name, d.suffix, d.date_of_birth, d.active
+		SELECT $1, d.child_id, d.location_id, d.first_name, d.middle_name, d.last_name, d.suffix, d.date_of_birth, d.active
 		FROM difference d WHERE d.child_id IS NOT NULL
 		ON CONFLICT DO NOTHING
 		RETURNING k.child_id, k.date_of_birth, k.last_key, k.first_key
 	)
-	SELECT * FROM gone WHERE tell UNION ALL SELECT * FROM come WHERE tell;
+	SELECT * FROM gone WHERE $2 UNION ALL SELECT * FROM come WHERE $2
+	$sql$ USING organization, tell;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._read_children(text, boolean) IS

@@ -2,7 +2,7 @@
 -- A link is made only where one answer is possible; everything else says why.
 
 CREATE TABLE kinderconnect.child_link (
-	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
+	organization_id        text NOT NULL,
 	agency_id              text NOT NULL,
 	kinderconnect_child_id text NOT NULL,
 	child_id               text NOT NULL,
@@ -463,6 +463,7 @@ COMMENT ON FUNCTION kinderconnect._flag_links(text, timestamptz, text[]) IS
 CREATE FUNCTION kinderconnect._end_merged(organization text) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
 	SET enable_nestloop = off
 	SET jit = off
 AS $$
@@ -548,6 +549,8 @@ BEGIN
 	END IF;
 
 	PERFORM kinderconnect._flag_links(organization, since, changed);
+	-- of the foreign keys, which would be planned anew for each row
+	PERFORM set_config('plan_cache_mode', 'auto', true);
 	LOOP
 		WITH found AS MATERIALIZED (
 			SELECT * FROM kinderconnect._new_links(organization, true, since)

@@ -99,7 +99,7 @@ BEGIN
 		PERFORM kinderconnect._tell_dead(dead);
 	END LOOP;
 
-	PERFORM kinderconnect._take_part(run, ARRAY(SELECT o.organization_id FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked));
+	PERFORM kinderconnect._take_part(run);
 	PERFORM kinderconnect._tell_begin(run);
 	RETURN run;
 END;
@@ -252,10 +252,8 @@ DECLARE
 BEGIN
 	CASE step
 		WHEN 'recover' THEN PERFORM kinderconnect._recover(organization);
-		WHEN 'providers' THEN
-			PERFORM kinderconnect._match_providers(organization);
-			PERFORM kinderconnect._take_part(run, ARRAY[organization]);
-			PERFORM kinderconnect._set_clocks(organization);
+		WHEN 'providers' THEN PERFORM kinderconnect._match_providers(organization);
+		WHEN 'clocks' THEN PERFORM kinderconnect._set_clocks(organization);
 		WHEN 'vanished' THEN PERFORM kinderconnect._close_vanished(run, organization, from_date, to_date);
 		WHEN 'match' THEN
 			PERFORM kinderconnect._know_sizes();
@@ -403,12 +401,35 @@ DECLARE
 	detail  text;
 	hint    text;
 	compares boolean := EXISTS (SELECT FROM kinderconnect.run r WHERE r.run_id = run AND r.step = 'compare');
+	ended    kinderconnect.call_outcome[] := ARRAY(SELECT c FROM kinderconnect._collect() c);
+	together kinderconnect.call_outcome[];
+	taken    bigint[] := '{}';
 BEGIN
-	FOR outcome IN SELECT * FROM kinderconnect._collect() LOOP
+	-- Short lists of children, one of each provider at a time. What cannot be
+	-- taken in with others is taken in by itself, below, and told there.
+	FOR together IN
+		SELECT array_agg(l.list)
+		FROM (SELECT e AS list, row_number() OVER (PARTITION BY e.organization_id, e.agency_id, e.provider_id ORDER BY e.ticket) AS turn
+			FROM unnest(ended) e WHERE e.operation = 'children' AND e.ok AND e.entries < 1000) l
+		GROUP BY l.turn ORDER BY l.turn
+	LOOP
+		BEGIN
+			PERFORM kinderconnect._take_children(run, together);
+			taken := taken || ARRAY(SELECT t.ticket FROM unnest(together) t);
+		EXCEPTION WHEN OTHERS THEN
+			EXIT;
+		END;
+	END LOOP;
+
+	FOREACH outcome IN ARRAY ended LOOP
 		BEGIN
 			IF compares THEN
 				-- what it cannot be asked fails no night
 				PERFORM kinderconnect._take_comparison(run, outcome);
+				PERFORM kinderconnect._release(outcome.ticket);
+				CONTINUE;
+			END IF;
+			IF outcome.ticket = ANY (taken) THEN
 				PERFORM kinderconnect._release(outcome.ticket);
 				CONTINUE;
 			END IF;
@@ -427,7 +448,7 @@ BEGIN
 			ELSIF outcome.operation = 'locations' THEN
 				PERFORM kinderconnect._take_locations(run, outcome);
 			ELSIF outcome.operation = 'children' THEN
-				PERFORM kinderconnect._take_children(run, outcome);
+				PERFORM kinderconnect._take_children(run, ARRAY[outcome]);
 			ELSIF outcome.operation = 'readback' THEN
 				PERFORM kinderconnect._take_readback(run, outcome);
 			END IF;
@@ -632,6 +653,12 @@ BEGIN
 		EXIT steps WHEN NOT kinderconnect._goes_on(run);
 		FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
 			PERFORM kinderconnect._guarded(run, item.organization, 'providers', NULL, NULL, NULL, NULL);
+			COMMIT;
+		END LOOP;
+		PERFORM kinderconnect._take_part(run);
+		COMMIT;
+		FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
+			PERFORM kinderconnect._guarded(run, item.organization, 'clocks', NULL, NULL, NULL, NULL);
 			COMMIT;
 		END LOOP;
 

@@ -168,11 +168,14 @@ COMMENT ON FUNCTION kinderconnect.disable_provider(text, text, text) IS
 
 -- Whether an organization's dialect has an operation at all.
 CREATE FUNCTION kinderconnect._speaks(organization_id text, operation text) RETURNS boolean
-	LANGUAGE sql STABLE STRICT PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT EXISTS (SELECT FROM kinderconnect.organization o
+	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM kinderconnect.organization o
 		JOIN kinderconnect.endpoint e ON e.endpoint = o.endpoint
 		JOIN kinderconnect.dialect_operation d ON d.dialect = e.dialect
 		WHERE o.organization_id = _speaks.organization_id AND d.operation = _speaks.operation);
 END;
+$$;
 COMMENT ON FUNCTION kinderconnect._speaks(text, text) IS 'whether the organization''s service has this operation';

@@ -24,11 +24,14 @@ SELECT pg_catalog.pg_extension_config_dump('kinderconnect.stop_switch', '');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.stop_switch_stop_id_seq', '');
 
 CREATE FUNCTION kinderconnect._stopped_because() RETURNS text
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT format('stopped by %s since %s: %s', s.stopped_by, to_char(s.stopped_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), s.reason)
-	FROM kinderconnect.stop_switch s WHERE s.resumed_at IS NULL;
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT format('stopped by %s since %s: %s', s.stopped_by, to_char(s.stopped_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), s.reason)
+		FROM kinderconnect.stop_switch s WHERE s.resumed_at IS NULL);
 END;
+$$;
 COMMENT ON FUNCTION kinderconnect._stopped_because() IS 'who stopped sending, when and why; null: nobody did';
 
 CREATE FUNCTION kinderconnect.stop(reason text) RETURNS text

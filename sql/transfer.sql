@@ -199,18 +199,22 @@ COMMENT ON FUNCTION kinderconnect._new_batch(bigint, text, text, text, text, boo
 
 -- What was too large is not tried again for a month: half of it went through,
 -- or was halved again. Small batches are not made smaller for good: that costs
--- more calls than it saves.
+-- more calls than it saves. In PL/pgSQL, as all that a night asks for each
+-- provider, for it keeps its plan.
 CREATE FUNCTION kinderconnect._most_records(organization text, agency text, provider text) RETURNS integer
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT least(coalesce(o.max_records, 500), (SELECT min(b.records) / 2 FROM kinderconnect.batch b
-		WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider)
-			AND b.http_status = 413 AND b.records >= 16 AND b.created_at > now() - interval '30 days'))
-	FROM kinderconnect.organization g
-	JOIN kinderconnect.endpoint e ON e.endpoint = g.endpoint
-	JOIN kinderconnect.dialect_operation o ON o.dialect = e.dialect AND o.operation = 'submit'
-	WHERE g.organization_id = organization;
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT least(coalesce(o.max_records, 500), (SELECT min(b.records) / 2 FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider)
+				AND b.http_status = 413 AND b.records >= 16 AND b.created_at > now() - interval '30 days'))
+		FROM kinderconnect.organization g
+		JOIN kinderconnect.endpoint e ON e.endpoint = g.endpoint
+		JOIN kinderconnect.dialect_operation o ON o.dialect = e.dialect AND o.operation = 'submit'
+		WHERE g.organization_id = organization);
 END;
+$$;
 COMMENT ON FUNCTION kinderconnect._most_records(text, text, text) IS
 'how many records a batch of a provider may carry: as the dialect says, or half of the smallest of 16 or more that was too large (HTTP status 413) within 30 days';
 

@@ -148,7 +148,7 @@ BEGIN
 		outcome.provider_id := call.provider_id;
 		outcome.month := call.month;
 		outcome.entries := (SELECT count(*) FROM again.listing l WHERE (l.agency_id, l.provider_id, l.month) = (call.agency_id, call.provider_id, call.month));
-		PERFORM kinderconnect._take_children((SELECT run_id FROM kinderconnect.run), outcome);
+		PERFORM kinderconnect._take_children((SELECT run_id FROM kinderconnect.run), ARRAY[outcome]);
 	END LOOP;
 END;
 $$;

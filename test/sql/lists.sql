@@ -71,7 +71,7 @@ BEGIN
 	outcome.month := today;
 	outcome.ok := true;
 	outcome.entries := (SELECT count(*) FROM pg_temp.reply);
-	PERFORM kinderconnect._take_children(0, outcome);
+	PERFORM kinderconnect._take_children(0, ARRAY[outcome]);
 	RETURN format('%s vanished', kinderconnect._close_vanished(0, 'o', date_trunc('month', today)::date, NULL));
 END;
 $$;

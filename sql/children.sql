@@ -254,11 +254,18 @@ BEGIN
 			suffix = excluded.suffix, date_of_birth = excluded.date_of_birth, subsidized = excluded.subsidized, changed_at = now()
 		WHERE (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS DISTINCT FROM
 			(excluded.first_name, excluded.middle_name, excluded.last_name, excluded.suffix, excluded.date_of_birth, excluded.subsidized)
+	), was_listed AS MATERIALIZED (
+		-- apart, for the planner takes it that IN hashes anew for each list
+		SELECT o.*, l.kinderconnect_child_id, l.authorization_id
+		FROM list o
+		JOIN kinderconnect.listed_authorization l ON (l.organization_id, l.agency_id, l.provider_id, l.month)
+			= (o.organization_id, o.agency_id, o.provider_id, o.month)
 	), unlisted AS (
 		DELETE FROM kinderconnect.listed_authorization l
-		USING list o
-		WHERE (l.organization_id, l.agency_id, l.provider_id, l.month) = (o.organization_id, o.agency_id, o.provider_id, o.month)
-			AND (o.ticket, l.kinderconnect_child_id, l.authorization_id) NOT IN
+		USING was_listed w
+		WHERE (l.organization_id, l.agency_id, l.provider_id, l.month, l.kinderconnect_child_id, l.authorization_id)
+				= (w.organization_id, w.agency_id, w.provider_id, w.month, w.kinderconnect_child_id, w.authorization_id)
+			AND (w.ticket, w.kinderconnect_child_id, w.authorization_id) NOT IN
 				(SELECT r.ticket, r.kinderconnect_child_id, r.authorization_id FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL)
 	), newly_listed AS (
 		INSERT INTO kinderconnect.listed_authorization (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)

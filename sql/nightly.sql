@@ -188,29 +188,54 @@ $$;
 COMMENT ON FUNCTION kinderconnect._ask(bigint, text, text, text, text, text, date, date, date) IS
 'starts a reading call; one that cannot be started halts its organization';
 
-CREATE FUNCTION kinderconnect._prepare(run bigint, organization text, agency text, provider text, from_date date, to_date date) RETURNS text
+CREATE FUNCTION kinderconnect._prepare(run bigint, INOUT organizations text[], agencies text[], providers text[], from_date date, to_date date,
+		OUT batches text[])
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	unit   record;
+	ready  record;
+	units  text[] := organizations;
 	state  text;
 	said   text;
 	detail text;
 	hint   text;
 BEGIN
-	RETURN kinderconnect._next_batch(run, organization, agency, provider, from_date, to_date);
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	PERFORM kinderconnect._fail_provider(run, organization, agency, provider, true, state, concat_ws(': ', said, kinderconnect._detail(state, detail)), hint);
-	RETURN NULL;
+	BEGIN
+		SELECT coalesce(array_agg(n.organization_id), '{}') AS organizations, coalesce(array_agg(n.batch_id), '{}') AS batches INTO ready
+		FROM kinderconnect._next_batches(run, units, agencies, providers, from_date, to_date) n;
+		organizations := ready.organizations;
+		batches := ready.batches;
+		RETURN;
+	EXCEPTION WHEN OTHERS THEN
+		-- told below, of the one that it is about
+		organizations := '{}';
+		batches := '{}';
+	END;
+	FOR unit IN SELECT * FROM unnest(units, agencies, providers) u(organization, agency, provider) LOOP
+		BEGIN
+			SELECT array_agg(n.organization_id) AS organizations, array_agg(n.batch_id) AS batches INTO ready
+			FROM kinderconnect._next_batches(run, ARRAY[unit.organization], ARRAY[unit.agency], ARRAY[unit.provider], from_date, to_date) n;
+			organizations := organizations || ready.organizations;
+			batches := batches || ready.batches;
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			PERFORM kinderconnect._fail_provider(run, unit.organization, unit.agency, unit.provider, true, state,
+				concat_ws(': ', said, kinderconnect._detail(state, detail)), hint);
+		END;
+	END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._prepare(bigint, text, text, text, date, date) IS
-'the next batch of a provider, as _next_batch(); one that cannot be written halts its provider';
+COMMENT ON FUNCTION kinderconnect._prepare(bigint, text[], text[], text[], date, date) IS
+'the next batches of providers, as _next_batches(); one that cannot be written halts its provider';
 
 CREATE FUNCTION kinderconnect._dispatch(run bigint, organizations text[], batches text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
 AS $$
 DECLARE
 	item   record;
@@ -221,13 +246,18 @@ DECLARE
 BEGIN
 	PERFORM kinderconnect._know_sizes();
 	FOR item IN
-		SELECT b.organization_id, b.agency_id, b.provider_id, b.batch_id
+		SELECT b.organization_id, b.agency_id, b.provider_id, b.batch_id,
+			(SELECT array_agg(ROW(l.record_id, l.kinderconnect_child_id, l.service_date, l.kind, l.session_in, l.session_out, l.absence_reason)::kinderconnect.wire_record
+					ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id)
+				FROM unnest(b.record_ids) r(record_id)
+				JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (b.organization_id, r.record_id)) AS records
 		FROM unnest(organizations, batches) WITH ORDINALITY u(organization_id, batch_id, n)
 		JOIN kinderconnect.batch b USING (organization_id, batch_id)
+		WHERE b.state = 'sending'
 		ORDER BY u.n
 	LOOP
 		BEGIN
-			PERFORM kinderconnect._send(item.organization_id, item.batch_id);
+			PERFORM kinderconnect._start_submit(item.organization_id, item.agency_id, item.provider_id, item.batch_id, item.records);
 		EXCEPTION WHEN OTHERS THEN
 			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, true, state,
@@ -337,24 +367,28 @@ COMMENT ON FUNCTION kinderconnect._unknown_to_resolve(bigint) IS
 'providers with records whose answer was lost, or with days held as merged_child of which the service can be asked, and the dates these span';
 
 -- A provider that is barred is sent nothing new; what waits of it stays.
-CREATE FUNCTION kinderconnect._providers_to_send(run bigint, agency text, provider text, from_date date, to_date date)
-	RETURNS TABLE (organization_id text, agency_id text, provider_id text)
+CREATE FUNCTION kinderconnect._providers_to_send(run bigint, agency text, provider text, from_date date, to_date date, together integer)
+	RETURNS TABLE (organizations text[], agencies text[], providers text[])
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT p.organization_id, p.agency_id, p.provider_id
-	FROM kinderconnect._at_work(run) w(organization_id)
-	JOIN kinderconnect.provider_standing p ON p.organization_id = w.organization_id AND p.barred IS NULL
-	JOIN kinderconnect.provider_clock k ON (k.organization_id, k.agency_id, k.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND k.run_id = run
-	WHERE kinderconnect._sends(run, p.organization_id)
-		AND (agency IS NULL OR p.agency_id = agency) AND (provider IS NULL OR p.provider_id = provider)
-		AND (EXISTS (SELECT FROM kinderconnect.child_day d
-				WHERE (d.organization_id, d.agency_id, d.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND d.state = 'ready'
-					AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity'))
-			OR EXISTS (SELECT FROM kinderconnect.batch b
-				WHERE (b.organization_id, b.agency_id, b.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND b.state = 'waiting'))
-	ORDER BY p.organization_id, p.agency_id, p.provider_id;
+	SELECT array_agg(s.organization_id ORDER BY s.turn), array_agg(s.agency_id ORDER BY s.turn), array_agg(s.provider_id ORDER BY s.turn)
+	FROM (SELECT p.organization_id, p.agency_id, p.provider_id,
+			row_number() OVER (ORDER BY p.organization_id, p.agency_id, p.provider_id) - 1 AS turn
+		FROM kinderconnect._at_work(run) w(organization_id)
+		JOIN kinderconnect.provider_standing p ON p.organization_id = w.organization_id AND p.barred IS NULL
+		JOIN kinderconnect.provider_clock k ON (k.organization_id, k.agency_id, k.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND k.run_id = run
+		WHERE kinderconnect._sends(run, p.organization_id)
+			AND (agency IS NULL OR p.agency_id = agency) AND (provider IS NULL OR p.provider_id = provider)
+			AND (EXISTS (SELECT FROM kinderconnect.child_day d
+					WHERE (d.organization_id, d.agency_id, d.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND d.state = 'ready'
+						AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity'))
+				OR EXISTS (SELECT FROM kinderconnect.batch b
+					WHERE (b.organization_id, b.agency_id, b.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND b.state = 'waiting'))) s
+	GROUP BY s.turn / together
+	ORDER BY s.turn / together;
 END;
-COMMENT ON FUNCTION kinderconnect._providers_to_send(bigint, text, text, date, date) IS 'providers that have something to send';
+COMMENT ON FUNCTION kinderconnect._providers_to_send(bigint, text, text, date, date, integer) IS
+'providers that have something to send, so many in a row at most: their organizations, agencies and ids in three parallel arrays';
 
 -- Where errors have no code, a wrong password is told by this alone. PL/pgSQL
 -- keeps its plan; it is asked of every answer.
@@ -405,16 +439,22 @@ DECLARE
 	together kinderconnect.call_outcome[];
 	taken    bigint[] := '{}';
 BEGIN
-	-- Short lists of children, one of each provider at a time. What cannot be
-	-- taken in with others is taken in by itself, below, and told there.
+	-- Answers to batches, and short lists of children, one of each provider at a
+	-- time. What cannot be taken in with others is taken in by itself, below,
+	-- and told there.
 	FOR together IN
-		SELECT array_agg(l.list)
-		FROM (SELECT e AS list, row_number() OVER (PARTITION BY e.organization_id, e.agency_id, e.provider_id ORDER BY e.ticket) AS turn
-			FROM unnest(ended) e WHERE e.operation = 'children' AND e.ok AND e.entries < 1000) l
-		GROUP BY l.turn ORDER BY l.turn
+		SELECT array_agg(l.outcome)
+		FROM (SELECT e AS outcome, e.operation,
+				row_number() OVER (PARTITION BY e.operation, e.organization_id, e.agency_id, e.provider_id ORDER BY e.ticket) AS turn
+			FROM unnest(ended) e WHERE e.ok AND (e.operation = 'submit' OR e.operation = 'children' AND e.entries < 1000)) l
+		GROUP BY l.operation, l.turn ORDER BY l.operation, l.turn
 	LOOP
 		BEGIN
-			PERFORM kinderconnect._take_children(run, together);
+			IF together[1].operation = 'submit' THEN
+				PERFORM kinderconnect._take_answers(run, together);
+			ELSE
+				PERFORM kinderconnect._take_children(run, together);
+			END IF;
 			taken := taken || ARRAY(SELECT t.ticket FROM unnest(together) t);
 		EXCEPTION WHEN OTHERS THEN
 			EXIT;
@@ -430,12 +470,11 @@ BEGIN
 				CONTINUE;
 			END IF;
 			IF outcome.ticket = ANY (taken) THEN
-				PERFORM kinderconnect._release(outcome.ticket);
-				CONTINUE;
-			END IF;
-			IF outcome.operation = 'submit' THEN
-				PERFORM kinderconnect._take_submit(run, outcome);
-				more := more OR kinderconnect._has_more(outcome.organization_id, outcome.agency_id, outcome.provider_id);
+				NULL;
+			ELSIF outcome.operation = 'submit' AND outcome.ok THEN
+				PERFORM kinderconnect._take_answers(run, ARRAY[outcome]);
+			ELSIF outcome.operation = 'submit' THEN
+				PERFORM kinderconnect._take_failure(run, outcome);
 			ELSIF NOT outcome.ok AND outcome.provider_id IS NULL THEN
 				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, false, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
 			ELSIF NOT outcome.ok THEN
@@ -451,6 +490,9 @@ BEGIN
 				PERFORM kinderconnect._take_children(run, ARRAY[outcome]);
 			ELSIF outcome.operation = 'readback' THEN
 				PERFORM kinderconnect._take_readback(run, outcome);
+			END IF;
+			IF outcome.operation = 'submit' THEN
+				more := more OR kinderconnect._has_more(outcome.organization_id, outcome.agency_id, outcome.provider_id);
 			END IF;
 			IF outcome.sqlstate = 'KC104' THEN
 				UPDATE kinderconnect.run r SET sqlstate = 'KC104', error = 'deadline' WHERE r.run_id = run AND r.sqlstate IS NULL;
@@ -618,7 +660,6 @@ DECLARE
 	run      pg_catalog.int8;
 	item     record;
 	pass     pg_catalog.int4;
-	batch    pg_catalog.text;
 	started  pg_catalog.bool;
 	more     pg_catalog.bool;
 	failures pg_catalog.int8;
@@ -715,25 +756,14 @@ BEGIN
 				-- As many as may be under way are committed together, when
 				-- there is room for them: what is committed is sent at once.
 				started := false;
-				organizations := '{}';
-				batches := '{}';
-				FOR item IN SELECT * FROM kinderconnect._providers_to_send(run, agency_id, provider_id, from_date, to_date) LOOP
-					IF pg_catalog.cardinality(batches) OPERATOR(pg_catalog.=) 0 THEN
-						CALL kinderconnect._make_room(run, together);
-					END IF;
+				FOR item IN SELECT * FROM kinderconnect._providers_to_send(run, agency_id, provider_id, from_date, to_date, together) LOOP
+					CALL kinderconnect._make_room(run, together);
 					EXIT WHEN NOT kinderconnect._goes_on(run);
-					batch := kinderconnect._prepare(run, item.organization_id, item.agency_id, item.provider_id, from_date, to_date);
-					CONTINUE WHEN batch IS NULL;
-					started := true;
-					organizations := organizations OPERATOR(pg_catalog.||) item.organization_id;
-					batches := batches OPERATOR(pg_catalog.||) batch;
-					IF pg_catalog.cardinality(batches) OPERATOR(pg_catalog.>=) together THEN
-						CALL kinderconnect._send_together(run, organizations, batches);
-						organizations := '{}';
-						batches := '{}';
-					END IF;
+					SELECT p.organizations, p.batches INTO organizations, batches
+					FROM kinderconnect._prepare(run, item.organizations, item.agencies, item.providers, from_date, to_date) p;
+					CALL kinderconnect._send_together(run, organizations, batches);
+					started := started OR pg_catalog.cardinality(batches) OPERATOR(pg_catalog.>) 0;
 				END LOOP;
-				CALL kinderconnect._send_together(run, organizations, batches);
 				EXIT steps WHEN NOT kinderconnect._goes_on(run);
 				EXIT WHEN NOT started AND NOT kinderconnect._is_busy();
 				-- making room may have taken in the last one, and left halves of it

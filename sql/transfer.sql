@@ -116,7 +116,7 @@ SELECT pg_catalog.pg_extension_config_dump('kinderconnect.batch', '');
 -- Settles what became of records, in the ledger and in their child-days: the
 -- only way out of 'sending' and 'unknown'. A record that is no longer its
 -- day's last one settles in the ledger alone.
-CREATE FUNCTION kinderconnect._settle(organization text, record_ids text[], outcome text, codes text[], messages text[]) RETURNS void
+CREATE FUNCTION kinderconnect._settle_each(organizations text[], record_ids text[], outcomes text[], codes text[], messages text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off
@@ -126,30 +126,30 @@ AS $$
 BEGIN
 	WITH settled AS (
 		UPDATE kinderconnect.ledger l
-		SET state = outcome, code = u.code, message = u.message,
-			answered_at = CASE WHEN outcome <> 'unknown' THEN clock_timestamp() END
-		FROM unnest(record_ids, codes, messages) u(record_id, code, message)
-		WHERE l.organization_id = organization AND l.record_id = u.record_id AND l.state IN ('sending', 'unknown')
+		SET state = u.outcome, code = u.code, message = u.message,
+			answered_at = CASE WHEN u.outcome <> 'unknown' THEN clock_timestamp() END
+		FROM unnest(organizations, record_ids, outcomes, codes, messages) u(organization_id, record_id, outcome, code, message)
+		WHERE (l.organization_id, l.record_id) = (u.organization_id, u.record_id) AND l.state IN ('sending', 'unknown')
 		RETURNING l.*
 	)
 	UPDATE kinderconnect.child_day d
 	SET state = CASE
-			WHEN outcome = 'unknown' THEN 'unknown'
-			WHEN outcome = 'rejected' THEN 'rejected'
-			WHEN outcome = 'accepted' AND s.kind = 'void' AND d.content IS NULL THEN 'voided'
-			WHEN outcome = 'accepted' AND s.content = d.content THEN 'accepted'
+			WHEN s.state = 'unknown' THEN 'unknown'
+			WHEN s.state = 'rejected' THEN 'rejected'
+			WHEN s.state = 'accepted' AND s.kind = 'void' AND d.content IS NULL THEN 'voided'
+			WHEN s.state = 'accepted' AND s.content = d.content THEN 'accepted'
 			ELSE 'ready'		-- not taken, or Manage says something else by now
 		END,
-		code = CASE WHEN outcome = 'rejected' THEN s.code END,
-		message = CASE WHEN outcome = 'rejected' THEN s.message END,
-		void_wanted = d.void_wanted AND outcome <> 'accepted',
-		accepted_kind = CASE WHEN outcome <> 'accepted' THEN d.accepted_kind WHEN s.kind <> 'void' THEN s.kind END,
-		accepted_in = CASE WHEN outcome = 'accepted' THEN s.session_in ELSE d.accepted_in END,
-		accepted_out = CASE WHEN outcome = 'accepted' THEN s.session_out ELSE d.accepted_out END,
-		accepted_reason = CASE WHEN outcome = 'accepted' THEN s.absence_reason ELSE d.accepted_reason END,
-		accepted_content = CASE WHEN outcome <> 'accepted' THEN d.accepted_content WHEN s.kind <> 'void' THEN s.content END,
-		accepted_record_id = CASE WHEN outcome <> 'accepted' THEN d.accepted_record_id WHEN s.kind <> 'void' THEN s.record_id END,
-		accepted_at = CASE WHEN outcome <> 'accepted' THEN d.accepted_at WHEN s.kind <> 'void' THEN clock_timestamp() END,
+		code = CASE WHEN s.state = 'rejected' THEN s.code END,
+		message = CASE WHEN s.state = 'rejected' THEN s.message END,
+		void_wanted = d.void_wanted AND s.state <> 'accepted',
+		accepted_kind = CASE WHEN s.state <> 'accepted' THEN d.accepted_kind WHEN s.kind <> 'void' THEN s.kind END,
+		accepted_in = CASE WHEN s.state = 'accepted' THEN s.session_in ELSE d.accepted_in END,
+		accepted_out = CASE WHEN s.state = 'accepted' THEN s.session_out ELSE d.accepted_out END,
+		accepted_reason = CASE WHEN s.state = 'accepted' THEN s.absence_reason ELSE d.accepted_reason END,
+		accepted_content = CASE WHEN s.state <> 'accepted' THEN d.accepted_content WHEN s.kind <> 'void' THEN s.content END,
+		accepted_record_id = CASE WHEN s.state <> 'accepted' THEN d.accepted_record_id WHEN s.kind <> 'void' THEN s.record_id END,
+		accepted_at = CASE WHEN s.state <> 'accepted' THEN d.accepted_at WHEN s.kind <> 'void' THEN clock_timestamp() END,
 		changed_at = now()
 	FROM settled s
 	WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
@@ -157,8 +157,15 @@ BEGIN
 		AND d.record_id = s.record_id AND d.state IN ('sending', 'unknown');
 END;
 $$;
+COMMENT ON FUNCTION kinderconnect._settle_each(text[], text[], text[], text[], text[]) IS
+'records, and with them their child-days, become accepted, rejected, unknown or not_taken: the first of each array is of one, and so on';
+
+CREATE FUNCTION kinderconnect._settle(organization text, record_ids text[], outcome text, codes text[], messages text[]) RETURNS void
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE
+	RETURN kinderconnect._settle_each(array_fill(organization, ARRAY[cardinality(record_ids)]), record_ids,
+		array_fill(outcome, ARRAY[cardinality(record_ids)]), codes, messages);
 COMMENT ON FUNCTION kinderconnect._settle(text, text[], text, text[], text[]) IS
-'records, and with them their child-days, become accepted, rejected, unknown or not_taken';
+'records of one organization become all the same, as by _settle_each()';
 
 -- What a dead run left under way may have arrived. Runs are locked out by
 -- organization, so nothing else can be sending.
@@ -218,127 +225,124 @@ $$;
 COMMENT ON FUNCTION kinderconnect._most_records(text, text, text) IS
 'how many records a batch of a provider may carry: as the dialect says, or half of the smallest of 16 or more that was too large (HTTP status 413) within 30 days';
 
--- The next batch of a provider, marked as sending: a waiting half of a
--- refused one, else new records of ready days. One at a time for each
+-- The next batch of each of these providers, marked as sending: a waiting half
+-- of a refused one, else new records of ready days. One at a time for each
 -- provider, and nothing new while any of its days is unknown.
 --
 -- Halves: the first half of what was refused last, down to a single record,
 -- then the largest of what is left. So the search for a culprit soon meets a
 -- batch without one, if there is any.
-CREATE FUNCTION kinderconnect._next_batch(run bigint, organization text, agency text, provider text, from_date date, to_date date) RETURNS text
+CREATE FUNCTION kinderconnect._next_batches(run bigint, organizations text[], agencies text[], providers text[], from_date date, to_date date)
+	RETURNS TABLE (organization_id text, batch_id text)
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off
 	SET enable_hashjoin = off
 	SET enable_mergejoin = off
 AS $$
+#variable_conflict use_column
 DECLARE
-	id     text;
-	most   integer;
-	chosen text[];
-	marks  bigint;
+	made record;
 BEGIN
-	IF EXISTS (SELECT FROM kinderconnect.run_provider p
-			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (organization, run, agency, provider) AND p.halted)
-		OR EXISTS (SELECT FROM kinderconnect.run_organization o WHERE (o.organization_id, o.run_id) = (organization, run) AND o.halted)
-		OR EXISTS (SELECT FROM kinderconnect.batch b
-			WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'sending') THEN
-		RETURN NULL;
-	END IF;
+	SELECT array_agg(u.organization_id), array_agg(u.agency_id), array_agg(u.provider_id) INTO organizations, agencies, providers
+	FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
+	WHERE NOT EXISTS (SELECT FROM kinderconnect.run_provider p
+			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (u.organization_id, run, u.agency_id, u.provider_id) AND p.halted)
+		AND NOT EXISTS (SELECT FROM kinderconnect.run_organization o WHERE (o.organization_id, o.run_id) = (u.organization_id, run) AND o.halted)
+		AND NOT EXISTS (SELECT FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND b.state = 'sending');
 
-	SELECT b.batch_id INTO id FROM kinderconnect.batch b
-	WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'waiting'
-	ORDER BY b.first_half DESC, b.records DESC, b.created_at LIMIT 1;
+	RETURN QUERY
+	UPDATE kinderconnect.batch b SET state = 'sending', run_id = run, sent_at = clock_timestamp()
+	FROM (SELECT DISTINCT ON (b.organization_id, b.agency_id, b.provider_id) b.organization_id, b.batch_id
+		FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
+		JOIN kinderconnect.batch b ON (b.organization_id, b.agency_id, b.provider_id) = (u.organization_id, u.agency_id, u.provider_id)
+			AND b.state = 'waiting'
+		ORDER BY b.organization_id, b.agency_id, b.provider_id, b.first_half DESC, b.records DESC, b.created_at) w
+	WHERE (b.organization_id, b.batch_id) = (w.organization_id, w.batch_id)
+	RETURNING b.organization_id, b.batch_id;
 
-	IF id IS NULL THEN
-		IF EXISTS (SELECT FROM kinderconnect.ledger l
-				WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
-			RETURN NULL;
-		END IF;
+	SELECT array_agg(u.organization_id), array_agg(u.agency_id), array_agg(u.provider_id) INTO organizations, agencies, providers
+	FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
+	WHERE NOT EXISTS (SELECT FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND b.state = 'sending')
+		AND NOT EXISTS (SELECT FROM kinderconnect.ledger l
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND l.state IN ('sending', 'unknown'));
 
-		UPDATE kinderconnect.child_day d
-		SET state = 'held', reason = 'window_closed', detail = 'closed while the night ran', changed_at = now()
-		WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider)
-			AND d.state = 'ready' AND d.window_ends <= clock_timestamp();
+	UPDATE kinderconnect.child_day d
+	SET state = 'held', reason = 'window_closed', detail = 'closed while the night ran', changed_at = now()
+	FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
+	WHERE (d.organization_id, d.agency_id, d.provider_id) = (u.organization_id, u.agency_id, u.provider_id)
+		AND d.state = 'ready' AND d.window_ends <= clock_timestamp();
 
-		most := kinderconnect._most_records(organization, agency, provider);
-
-		-- A record that is certainly not stored keeps its id if its content
-		-- still stands; whatever else is new gets a new one.
-		WITH claimed AS (
-			SELECT d.ctid AS tid, d.kinderconnect_child_id, d.service_date, coalesce(d.kind, 'void') AS kind,
-				d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis,
-				-- a day that was taken over may be there under a record that is not ours
-				coalesce(d.child_id, (SELECT a.child_id FROM kinderconnect.ledger a
-					WHERE (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id)),
-					(SELECT k.child_id FROM kinderconnect.child_link k
-					WHERE (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
-					ORDER BY k.linked_at DESC LIMIT 1)) AS child_id,
-				coalesce(CASE WHEN d.record_id IS NOT NULL THEN (SELECT l.record_id FROM kinderconnect.ledger l
-					WHERE (l.organization_id, l.record_id) = (d.organization_id, d.record_id) AND l.state = 'not_taken'
-						AND l.content = coalesce(d.content, 'void') AND (l.child_id = d.child_id) IS NOT FALSE) END,
-					gen_random_uuid()::text) AS record_id
-			FROM kinderconnect.child_day d
-			WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider) AND d.state = 'ready'
-				AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
-			ORDER BY d.service_date, d.kinderconnect_child_id
-			LIMIT most
+	-- A record that is certainly not stored keeps its id if its content
+	-- still stands; whatever else is new gets a new one.
+	FOR made IN
+		WITH claimed AS MATERIALIZED (
+			SELECT c.*
+			FROM (SELECT u.*, kinderconnect._most_records(u.organization_id, u.agency_id, u.provider_id) AS most
+				FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)) u
+			CROSS JOIN LATERAL (
+				SELECT d.ctid AS tid, d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
+					coalesce(d.kind, 'void') AS kind, d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis,
+					-- a day that was taken over may be there under a record that is not ours
+					coalesce(d.child_id, (SELECT a.child_id FROM kinderconnect.ledger a
+						WHERE (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id)),
+						(SELECT k.child_id FROM kinderconnect.child_link k
+						WHERE (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+						ORDER BY k.linked_at DESC LIMIT 1)) AS child_id,
+					coalesce(CASE WHEN d.record_id IS NOT NULL THEN (SELECT l.record_id FROM kinderconnect.ledger l
+						WHERE (l.organization_id, l.record_id) = (d.organization_id, d.record_id) AND l.state = 'not_taken'
+							AND l.content = coalesce(d.content, 'void') AND (l.child_id = d.child_id) IS NOT FALSE) END,
+						gen_random_uuid()::text) AS record_id
+				FROM kinderconnect.child_day d
+				WHERE (d.organization_id, d.agency_id, d.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND d.state = 'ready'
+					AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+				ORDER BY d.service_date, d.kinderconnect_child_id
+				LIMIT u.most) c
 		), written AS (
 			INSERT INTO kinderconnect.ledger AS l (organization_id, record_id, agency_id, provider_id, kinderconnect_child_id, service_date,
 				child_id, kind, session_in, session_out, absence_reason, content, state, run_id)
-			SELECT organization, c.record_id, agency, provider, c.kinderconnect_child_id, c.service_date,
+			SELECT c.organization_id, c.record_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.service_date,
 				c.child_id, c.kind, c.session_in, c.session_out, c.absence_reason, c.content, 'sending', run
 			FROM claimed c
 			ON CONFLICT (organization_id, record_id) DO UPDATE
 			SET state = 'sending', run_id = excluded.run_id, code = NULL, message = NULL, answered_at = NULL
-			RETURNING l.record_id
+			RETURNING l.organization_id, l.agency_id, l.provider_id, l.record_id
 		), marked AS (
 			UPDATE kinderconnect.child_day d
 			SET state = 'sending', record_id = c.record_id, sent_content = c.content, sent_basis = c.basis, changed_at = now()
 			FROM claimed c
-			WHERE d.organization_id = organization AND d.ctid = c.tid
-			RETURNING d.record_id
+			WHERE d.organization_id = c.organization_id AND d.ctid = c.tid
+			RETURNING d.organization_id, d.agency_id, d.provider_id
+		), batched AS (
+			INSERT INTO kinderconnect.batch AS b (organization_id, batch_id, agency_id, provider_id, run_id, records, record_ids, state, sent_at)
+			SELECT w.organization_id, gen_random_uuid(), w.agency_id, w.provider_id, run, count(*), array_agg(w.record_id), 'sending', clock_timestamp()
+			FROM written w
+			GROUP BY w.organization_id, w.agency_id, w.provider_id
+			RETURNING b.organization_id, b.agency_id, b.provider_id, b.batch_id, b.records
 		)
-		SELECT array_agg(w.record_id), (SELECT count(*) FROM marked) INTO chosen, marks FROM written w;
-		IF chosen IS NULL THEN
-			RETURN NULL;
-		END IF;
+		SELECT b.organization_id, b.batch_id, b.provider_id, b.records, coalesce(m.marks, 0) AS marks
+		FROM batched b
+		LEFT JOIN (SELECT m.organization_id, m.agency_id, m.provider_id, count(*) AS marks FROM marked m
+			GROUP BY m.organization_id, m.agency_id, m.provider_id) m
+			ON (m.organization_id, m.agency_id, m.provider_id) = (b.organization_id, b.agency_id, b.provider_id)
+	LOOP
 		-- A row that somebody changed meanwhile stands elsewhere. Its day would
 		-- stay ready, and go once more.
-		IF marks <> cardinality(chosen) THEN
+		IF made.marks <> made.records THEN
 			RAISE EXCEPTION '% of % child-days of provider "%" changed while they were made ready to be sent',
-				cardinality(chosen) - marks, cardinality(chosen), provider
+				made.records - made.marks, made.records, made.provider_id
 				USING ERRCODE = 'serialization_failure', HINT = 'Nothing of them was sent. The next run sends them.';
 		END IF;
-		id := kinderconnect._new_batch(run, organization, agency, provider, NULL, false, false, chosen);
-	END IF;
-
-	UPDATE kinderconnect.batch b SET state = 'sending', run_id = run, sent_at = clock_timestamp()
-	WHERE b.organization_id = organization AND b.batch_id = id;
-	RETURN id;
+		organization_id := made.organization_id;
+		batch_id := made.batch_id;
+		RETURN NEXT;
+	END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._next_batch(bigint, text, text, text, date, date) IS
-'marks the next batch of a provider as sending; null where there is none to send now. The caller commits, then calls _dispatch()';
-
-CREATE FUNCTION kinderconnect._send(organization text, batch text) RETURNS bigint
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-	SET search_path = pg_catalog, pg_temp
-	SET enable_seqscan = off
-	SET enable_hashjoin = off
-	SET enable_mergejoin = off
-AS $$
-BEGIN
-	RETURN kinderconnect._start_submit(b.organization_id, b.agency_id, b.provider_id, b.batch_id,
-		(SELECT array_agg(ROW(l.record_id, l.kinderconnect_child_id, l.service_date, l.kind, l.session_in, l.session_out, l.absence_reason)::kinderconnect.wire_record
-				ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id)
-			FROM unnest(b.record_ids) r(record_id)
-			JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (b.organization_id, r.record_id)))
-	FROM kinderconnect.batch b
-	WHERE b.organization_id = organization AND b.batch_id = batch AND b.state = 'sending';
-END;
-$$;
-COMMENT ON FUNCTION kinderconnect._send(text, text) IS 'starts the call for a batch that is committed as sending; answers its ticket';
+COMMENT ON FUNCTION kinderconnect._next_batches(bigint, text[], text[], text[], date, date) IS
+'marks the next batch of each of these providers as sending, all of them or, by an error, none; a provider that has none to send now is left out. The caller commits, then calls _dispatch()';
 
 -- A service that tells errors in the body of a success has one word for all
 -- of them. If it knew the provider and the password a moment ago, the word is
@@ -355,12 +359,120 @@ END;
 COMMENT ON FUNCTION kinderconnect._listed_tonight(bigint, text, text, text) IS
 'whether the service listed the children of a provider, or of any of the organization, in this run';
 
--- Takes in the outcome of a batch. Only what the service truly said changes
--- anything: a record it did not name is unknown, one it names twice with
--- different words too, and one that was not sent is only noted. A word that
--- nobody agreed upon is a question where the service can be asked what it
--- holds, and a refusal where it cannot.
-CREATE FUNCTION kinderconnect._take_submit(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+-- The plan left alone what was unknown then. What Manage says of these days
+-- by now is judged before any of it is sent.
+CREATE FUNCTION kinderconnect._plan_resolved(run bigint, organization text, agency text, provider text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM kinderconnect.ledger l
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
+		PERFORM kinderconnect._plan(organization, agency, provider, (r.scope ->> 'from_date')::date, (r.scope ->> 'to_date')::date)
+		FROM kinderconnect.run r WHERE r.run_id = run;
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._plan_resolved(bigint, text, text, text) IS 'plans a provider anew, when none of its records is unknown any more';
+
+-- Takes in the answers to batches. Only what the service truly said changes
+-- anything: a record it did not name is unknown, and one it names twice with
+-- different words too. A word that nobody agreed upon is a question where the
+-- service can be asked what it holds, and a refusal where it cannot.
+CREATE FUNCTION kinderconnect._take_answers(run bigint, outcomes kinderconnect.call_outcome[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+AS $$
+DECLARE
+	tickets       bigint[];
+	organizations text[];
+	record_ids    text[];
+	again         boolean[];
+	verdicts      text[];
+	codes         text[];
+	messages      text[];
+	words         bigint[];
+	item          record;
+BEGIN
+	WITH answered AS (
+		UPDATE kinderconnect.batch b
+		SET state = 'answered', sqlstate = o.sqlstate, http_status = o.http_status, code = o.code,
+			message = nullif(kinderconnect._said(o), ''), attempts = o.attempts, ended_at = clock_timestamp()
+		FROM unnest(outcomes) o
+		WHERE (b.organization_id, b.batch_id) = (o.organization_id, o.batch_id)
+		RETURNING o.ticket, b.organization_id, b.record_ids, b.repeats
+	)
+	SELECT array_agg(a.ticket), array_agg(a.organization_id), array_agg(r.record_id), array_agg(a.repeats)
+	INTO tickets, organizations, record_ids, again
+	FROM answered a CROSS JOIN LATERAL unnest(a.record_ids) r(record_id);
+
+	SELECT array_agg(s.ticket), array_agg(s.organization_id), array_agg(s.record_id), array_agg(s.again), array_agg(s.verdict),
+		array_agg(s.code), array_agg(CASE WHEN s.again AND s.verdict = 'rejected'
+			THEN concat_ws('; ', s.message, 'it was sent before and that answer was lost, so the service may hold it') ELSE s.message END), array_agg(s.words)
+	INTO tickets, organizations, record_ids, again, verdicts, codes, messages, words
+	FROM (SELECT r.ticket, r.organization_id, r.record_id, r.again, count(DISTINCT w.verdict) AS words,
+			-- of two answers the one that is not yes is why, if it is not held there
+			(array_agg(w.code ORDER BY w.verdict = 'accepted', w.ordinal))[1] AS code,
+			(array_agg(w.message ORDER BY w.verdict = 'accepted', w.ordinal))[1] AS message,
+			CASE
+				WHEN count(DISTINCT w.verdict) = 1 THEN min(w.verdict)
+				ELSE 'unknown'
+			END AS verdict
+		FROM unnest(tickets, organizations, record_ids, again) r(ticket, organization_id, record_id, again)
+		LEFT JOIN (SELECT o.ticket, w.record_id, w.ordinal, w.code,
+				CASE WHEN w.status IN ('accepted', 'duplicate', 'rejected') THEN w.message
+					ELSE concat_ws(': ', format('status "%s"', w.status), w.message) END AS message,
+				CASE
+					WHEN w.status IN ('accepted', 'duplicate') THEN 'accepted'
+					WHEN w.status = 'rejected' OR NOT kinderconnect._speaks(o.organization_id, 'readback') THEN 'rejected'
+					ELSE 'unknown'		-- a word of its own: it may have stored it all the same
+				END AS verdict
+			FROM unnest(outcomes) o
+			CROSS JOIN LATERAL kinderconnect._rows(o.ticket, NULL::kinderconnect.reply_result) w
+			WHERE w.status IS NOT NULL) w USING (ticket, record_id)
+		GROUP BY r.ticket, r.organization_id, r.record_id, r.again) s;
+
+	PERFORM kinderconnect._settle_each(organizations, record_ids, verdicts, codes, messages);
+
+	FOR item IN
+		SELECT o.organization_id, o.agency_id, o.provider_id, s.records, s.left_out, s.contradicted, s.again,
+			(SELECT count(*) FROM kinderconnect._rows(o.ticket, NULL::kinderconnect.reply_result) w
+				WHERE w.record_id IS NULL OR w.record_id <> ALL (s.record_ids)) AS strays
+		FROM unnest(outcomes) o
+		JOIN (SELECT s.ticket, count(*) AS records, array_agg(s.record_id) AS record_ids, bool_or(s.again) AS again,
+				count(*) FILTER (WHERE s.words = 0) AS left_out, count(*) FILTER (WHERE s.words > 1) AS contradicted
+			FROM unnest(tickets, record_ids, again, words) s(ticket, record_id, again, words)
+			GROUP BY s.ticket) s USING (ticket)
+		ORDER BY o.ticket
+	LOOP
+		IF item.left_out > 0 THEN
+			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, false, 'KC301',
+				format('answer of the service leaves %s of %s records out', item.left_out, item.records),
+				'They are unknown, and are resolved before anything new is sent for the provider.');
+		END IF;
+		IF item.contradicted > 0 THEN
+			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, false, 'KC301',
+				format('answer of the service says two things of %s of %s records', item.contradicted, item.records),
+				'They are unknown, and are resolved before anything new is sent for the provider.');
+		END IF;
+		IF item.strays > 0 THEN
+			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, false, 'KC301',
+				format('answer of the service names %s records that were not sent', item.strays),
+				'They changed nothing; report it to the service.');
+		END IF;
+		IF item.again THEN
+			PERFORM kinderconnect._plan_resolved(run, item.organization_id, item.agency_id, item.provider_id);
+		END IF;
+	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take_answers(bigint, kinderconnect.call_outcome[]) IS
+'takes in the answers to batches, record by record; all of them or, by an error, none';
+
+-- Takes in the outcome of a batch that was not answered: what was not sent is
+-- only noted, and what may have arrived is unknown.
+CREATE FUNCTION kinderconnect._take_failure(run bigint, outcome kinderconnect.call_outcome) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -369,70 +481,20 @@ DECLARE
 	agency   text := outcome.agency_id;
 	provider text := outcome.provider_id;
 	records  text[];
-	answer   record;
-	strays   bigint;
-	halves   boolean := NOT outcome.ok AND NOT outcome.sent AND (outcome.http_status IN (413, 422)
+	halves   boolean := NOT outcome.sent AND (outcome.http_status IN (413, 422)
 		OR outcome.http_status BETWEEN 200 AND 299 AND kinderconnect._listed_tonight(run, org, agency, provider));
 	hopeless boolean;
 	again    boolean;
-	can_ask  boolean := kinderconnect._speaks(outcome.organization_id, 'readback');
 	doubt    text := 'it was sent before and that answer was lost, so the service may hold it';
 BEGIN
 	UPDATE kinderconnect.batch b
-	SET state = CASE WHEN outcome.ok THEN 'answered' WHEN outcome.sent THEN 'lost' ELSE 'refused' END,
+	SET state = CASE WHEN outcome.sent THEN 'lost' ELSE 'refused' END,
 		sqlstate = outcome.sqlstate, http_status = outcome.http_status, code = outcome.code,
 		message = nullif(kinderconnect._said(outcome), ''), attempts = outcome.attempts, ended_at = clock_timestamp()
 	WHERE b.organization_id = org AND b.batch_id = outcome.batch_id
 	RETURNING b.repeats, b.record_ids INTO STRICT again, records;
 
-	IF outcome.ok THEN
-		FOR answer IN
-			SELECT s.verdict, array_agg(s.record_id) AS record_ids, array_agg(s.code) AS codes,
-				array_agg(CASE WHEN again AND s.verdict = 'rejected' THEN concat_ws('; ', s.message, doubt) ELSE s.message END) AS messages,
-				count(*) FILTER (WHERE s.verdicts = 0) AS left_out, count(*) FILTER (WHERE s.verdicts > 1) AS contradicted
-			FROM (SELECT r.record_id, count(DISTINCT w.verdict) AS verdicts,
-					-- of two answers the one that is not yes is why, if it is not held there
-					(array_agg(w.code ORDER BY w.verdict = 'accepted', w.ordinal))[1] AS code,
-					(array_agg(w.message ORDER BY w.verdict = 'accepted', w.ordinal))[1] AS message,
-					CASE
-						WHEN count(DISTINCT w.verdict) = 1 THEN min(w.verdict)
-						ELSE 'unknown'
-					END AS verdict
-				FROM unnest(records) r(record_id)
-				LEFT JOIN (SELECT w.record_id, w.ordinal, w.code,
-						CASE WHEN w.status IN ('accepted', 'duplicate', 'rejected') THEN w.message
-							ELSE concat_ws(': ', format('status "%s"', w.status), w.message) END AS message,
-						CASE
-							WHEN w.status IN ('accepted', 'duplicate') THEN 'accepted'
-							WHEN w.status = 'rejected' OR NOT can_ask THEN 'rejected'
-							ELSE 'unknown'		-- a word of its own: it may have stored it all the same
-						END AS verdict
-					FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_result) w
-					WHERE w.status IS NOT NULL) w USING (record_id)
-				GROUP BY r.record_id) s
-			GROUP BY s.verdict
-		LOOP
-			PERFORM kinderconnect._settle(org, answer.record_ids, answer.verdict, answer.codes, answer.messages);
-			IF answer.left_out > 0 THEN
-				PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, 'KC301',
-					format('answer of the service leaves %s of %s records out', answer.left_out, cardinality(records)),
-					'They are unknown, and are resolved before anything new is sent for the provider.');
-			END IF;
-			IF answer.contradicted > 0 THEN
-				PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, 'KC301',
-					format('answer of the service says two things of %s of %s records', answer.contradicted, cardinality(records)),
-					'They are unknown, and are resolved before anything new is sent for the provider.');
-			END IF;
-		END LOOP;
-		SELECT count(*) INTO strays
-		FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_result) w
-		WHERE w.record_id IS NULL OR w.record_id <> ALL (records);
-		IF strays > 0 THEN
-			PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, 'KC301',
-				format('answer of the service names %s records that were not sent', strays),
-				'They changed nothing; report it to the service.');
-		END IF;
-	ELSIF outcome.sent THEN
+	IF outcome.sent THEN
 		PERFORM kinderconnect._settle(org, records, 'unknown', NULL, NULL);
 		PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
 	ELSIF halves AND cardinality(records) > 1 THEN
@@ -467,17 +529,13 @@ BEGIN
 		PERFORM kinderconnect._give_up(run, org, agency, provider, outcome);
 	END IF;
 
-	-- The plan left alone what was unknown then. What Manage says of these days
-	-- by now is judged before any of it is sent.
-	IF again AND NOT EXISTS (SELECT FROM kinderconnect.ledger l
-			WHERE (l.organization_id, l.agency_id, l.provider_id) = (org, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
-		PERFORM kinderconnect._plan(org, agency, provider, (r.scope ->> 'from_date')::date, (r.scope ->> 'to_date')::date)
-		FROM kinderconnect.run r WHERE r.run_id = run;
+	IF again THEN
+		PERFORM kinderconnect._plan_resolved(run, org, agency, provider);
 	END IF;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._take_submit(bigint, kinderconnect.call_outcome) IS
-'takes in the outcome of a batch: record by record, halved, unknown, or the provider given up for this run';
+COMMENT ON FUNCTION kinderconnect._take_failure(bigint, kinderconnect.call_outcome) IS
+'takes in the outcome of a batch that failed: halved, rejected, unknown, or the provider given up for this run';
 
 -- Where the provider turns out to be at fault, the record that was refused by
 -- itself before was not.

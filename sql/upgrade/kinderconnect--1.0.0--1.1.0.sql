@@ -118,6 +118,12 @@ END;
 COMMENT ON FUNCTION kinderconnect._old_calls(text) IS
 'batches older than keep_attempts_days whose records are all settled, and of days that no night looks at any more';
 
+-- A key that another one implies, and two of tables that can be made anew.
+
+ALTER TABLE kinderconnect.child_link DROP CONSTRAINT child_link_organization_id_fkey;
+ALTER TABLE kinderconnect.known_child DROP CONSTRAINT known_child_organization_id_fkey;
+ALTER TABLE kinderconnect.listed_authorization DROP CONSTRAINT listed_authorization_organization_id_fkey;
+
 UPDATE kinderconnect.health_check SET meaning = 'of ledger and batch with their indexes' WHERE check_name = 'ledger_size';
 
 -- Batches of many providers are committed together, and sessions side by side
@@ -134,6 +140,12 @@ DROP FUNCTION kinderconnect._tick();
 DROP PROCEDURE kinderconnect.tick();
 DROP FUNCTION kinderconnect.schedule(text);
 DROP FUNCTION kinderconnect._take_part(bigint, text);
+DROP FUNCTION kinderconnect._take_children(bigint, kinderconnect.call_outcome);
+DROP FUNCTION kinderconnect._take_submit(bigint, kinderconnect.call_outcome);
+DROP FUNCTION kinderconnect._next_batch(bigint, text, text, text, date, date);
+DROP FUNCTION kinderconnect._prepare(bigint, text, text, text, date, date);
+DROP FUNCTION kinderconnect._send(text, text);
+DROP FUNCTION kinderconnect._providers_to_send(bigint, text, text, date, date);
 -- gone when nothing depends on it any more
 ALTER FUNCTION kinderconnect._due_as_of(timestamptz) RENAME TO _due_as_of_1_0;
 
@@ -141,11 +153,19 @@ CREATE UNLOGGED SEQUENCE kinderconnect.next_look MINVALUE 0 START 0;
 COMMENT ON SEQUENCE kinderconnect.next_look IS
 'no tick looks who is due before this, in seconds since 1970: nobody will be. At most an hour ahead, and 0 whenever a run begins or ends or a function changes a timetable, an organization or a provider; after you have edited one of these tables yourself, SELECT setval(''kinderconnect.next_look'', 0) has the next tick look';
 
--- Not STRICT, so that the four are inlined where a column is computed.
+-- Not STRICT, and of nothing that is only stable, as concat_ws() is: so the
+-- four are inlined where a column is computed.
 CREATE OR REPLACE FUNCTION kinderconnect._first_key(first_name text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE WHEN first_name ~ '^[A-Za-z]+$' THEN lower(first_name) ELSE split_part(kinderconnect._words(first_name), ' ', 1) END;
 COMMENT ON FUNCTION kinderconnect._first_key(text) IS 'first word of the first name, folded; empty where there is none';
+
+CREATE OR REPLACE FUNCTION kinderconnect._middle_key(first_name text, middle_name text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN middle_name IS NULL AND first_name ~ '^[A-Za-z]*$' THEN NULL
+		ELSE nullif(btrim(coalesce(substring(regexp_replace(kinderconnect._words(first_name), '( (jr|sr|ii|iii|iv))+$', '') FROM ' (.*)'), '')
+			|| ' ' || coalesce(kinderconnect._words(middle_name), '')), '') END;
+COMMENT ON FUNCTION kinderconnect._middle_key(text, text) IS 'the words of the first name after the first, and the middle name, folded; null: none';
 
 CREATE OR REPLACE FUNCTION kinderconnect._last_key(last_name text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -240,6 +260,20 @@ $$;
 COMMENT ON FUNCTION kinderconnect.add_provider(text, text, text, text) IS
 'enters a provider ID of an agency, as many as wanted; location_id is Manage''s location, or null to have it found by stored id, or name and ZIP';
 
+-- Whether an organization's dialect has an operation at all.
+CREATE OR REPLACE FUNCTION kinderconnect._speaks(organization_id text, operation text) RETURNS boolean
+	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM kinderconnect.organization o
+		JOIN kinderconnect.endpoint e ON e.endpoint = o.endpoint
+		JOIN kinderconnect.dialect_operation d ON d.dialect = e.dialect
+		WHERE o.organization_id = _speaks.organization_id AND d.operation = _speaks.operation);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._speaks(text, text) IS 'whether the organization''s service has this operation';
+
 -- The first night fills empty tables, and its session keeps the plans it made
 -- for them; the server itself looks after them once a minute at best.
 -- ANALYZE makes plans anew, and each time a table is eight times as large as
@@ -264,6 +298,17 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._know_sizes() IS
 'counts anew the tables that have outgrown what the planner knows of them, with the owner''s rights: only an owner may';
+
+CREATE OR REPLACE FUNCTION kinderconnect._stopped_because() RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT format('stopped by %s since %s: %s', s.stopped_by, to_char(s.stopped_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), s.reason)
+		FROM kinderconnect.stop_switch s WHERE s.resumed_at IS NULL);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._stopped_because() IS 'who stopped sending, when and why; null: nobody did';
 
 CREATE OR REPLACE FUNCTION kinderconnect._take_agencies(run bigint, outcome kinderconnect.call_outcome) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -316,9 +361,14 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._take_agencies(bigint, kinderconnect.call_outcome) IS 'takes in a customer''s list of agencies';
 
--- A list is small beside the tables, and they were empty when the first night
--- made the plans that its session keeps.
-CREATE OR REPLACE FUNCTION kinderconnect._take_children(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+-- Lists that have arrived together are taken in together: 30 children are soon
+-- written, and to begin a statement takes as long. They are of one month for
+-- each provider, so that what the others of a provider list stands.
+--
+-- All of it is small beside the tables, which were empty when the first night
+-- made the plans that its session keeps: rows of a table are sought by its
+-- keys, and rows of the lists by IN, which hashes whatever is switched off.
+CREATE OR REPLACE FUNCTION kinderconnect._take_children(run bigint, outcomes kinderconnect.call_outcome[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off
@@ -327,41 +377,42 @@ CREATE OR REPLACE FUNCTION kinderconnect._take_children(run bigint, outcome kind
 	SET jit = off
 AS $$
 DECLARE
-	org      text := outcome.organization_id;
-	agency   text := outcome.agency_id;
-	provider text := outcome.provider_id;
-	listed   date := date_trunc('month', outcome.month);
 	taken_at timestamptz := clock_timestamp();
 BEGIN
-	IF NOT kinderconnect._take_list(run, outcome) THEN
-		RETURN;
-	END IF;
+	outcomes := ARRAY(SELECT o FROM unnest(outcomes) o WHERE kinderconnect._take_list(run, o));
 
-	-- Who is new at this site, or no longer there, is matched anew.
+	-- Who is new at a site, or no longer there, is matched anew.
 	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
-	FROM (SELECT l.kinderconnect_child_id
-		FROM (SELECT l.kinderconnect_child_id, true AS was
+	FROM (SELECT o.organization_id, o.agency_id, o.provider_id, l.listed, l.kinderconnect_child_id
+		FROM unnest(outcomes) o
+		CROSS JOIN LATERAL (SELECT date_trunc('month', o.month)::date AS listed, l.kinderconnect_child_id, true AS was
 			FROM kinderconnect.listed_authorization l
-			WHERE (l.organization_id, l.agency_id, l.provider_id, l.month) = (org, agency, provider, listed)
+			WHERE (l.organization_id, l.agency_id, l.provider_id, l.month)
+				= (o.organization_id, o.agency_id, o.provider_id, date_trunc('month', o.month)::date)
 			UNION ALL
-			SELECT r.kinderconnect_child_id, false FROM kinderconnect._children_reply(outcome.ticket) r) l
-		GROUP BY l.kinderconnect_child_id
+			SELECT date_trunc('month', o.month)::date, r.kinderconnect_child_id, false FROM kinderconnect._children_reply(o.ticket) r) l
+		GROUP BY o.organization_id, o.agency_id, o.provider_id, l.listed, l.kinderconnect_child_id
 		HAVING bool_and(l.was) OR NOT bool_or(l.was)) l
 	WHERE c.unlinked_because IS NOT NULL
-		AND (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (org, agency, l.kinderconnect_child_id)
+		AND (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (l.organization_id, l.agency_id, l.kinderconnect_child_id)
 		AND NOT EXISTS (SELECT FROM kinderconnect.listed_authorization o
-			WHERE (o.organization_id, o.agency_id, o.provider_id, o.kinderconnect_child_id) = (org, agency, provider, l.kinderconnect_child_id)
-				AND o.month <> listed);
+			WHERE (o.organization_id, o.agency_id, o.provider_id, o.kinderconnect_child_id)
+					= (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id)
+				AND o.month <> l.listed);
 
-	WITH reply AS MATERIALIZED (
-		SELECT * FROM kinderconnect._children_reply(outcome.ticket)
+	WITH list AS MATERIALIZED (
+		SELECT o.ticket, o.organization_id, o.agency_id, o.provider_id, date_trunc('month', o.month)::date AS month FROM unnest(outcomes) o
+	), reply AS MATERIALIZED (
+		SELECT o.*, r.* FROM list o CROSS JOIN LATERAL kinderconnect._children_reply(o.ticket) r
 	), cleared AS (
 		DELETE FROM kinderconnect.list_problem p
-		WHERE (p.organization_id, p.operation, p.agency_id, p.provider_id, p.month) = (org, 'children', agency, provider, listed)
-			AND NOT EXISTS (SELECT FROM reply r WHERE (r.ordinal, r.part) = (p.ordinal, p.part) AND r.trouble IS NOT NULL)
+		USING list o
+		WHERE (p.organization_id, p.operation, p.customer_id, p.agency_id, p.provider_id, p.month)
+				= (o.organization_id, 'children', '', o.agency_id, o.provider_id, o.month)
+			AND (o.ticket, p.ordinal, p.part) NOT IN (SELECT r.ticket, r.ordinal, r.part FROM reply r WHERE r.trouble IS NOT NULL)
 	), problems AS (
 		INSERT INTO kinderconnect.list_problem AS p (organization_id, operation, agency_id, provider_id, month, ordinal, part, kinderconnect_child_id, problem)
-		SELECT org, 'children', agency, provider, listed, r.ordinal, r.part, r.kinderconnect_child_id, r.trouble
+		SELECT r.organization_id, 'children', r.agency_id, r.provider_id, r.month, r.ordinal, r.part, r.kinderconnect_child_id, r.trouble
 		FROM reply r WHERE r.trouble IS NOT NULL
 		ON CONFLICT (organization_id, operation, customer_id, agency_id, provider_id, month, ordinal, part) DO UPDATE
 		SET kinderconnect_child_id = excluded.kinderconnect_child_id, problem = excluded.problem
@@ -369,12 +420,13 @@ BEGIN
 	), children AS (
 		INSERT INTO kinderconnect.child AS c
 			(organization_id, agency_id, kinderconnect_child_id, first_name, middle_name, last_name, suffix, date_of_birth, subsidized)
-		SELECT org, agency, r.kinderconnect_child_id, r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized
-		FROM (SELECT DISTINCT ON (r.kinderconnect_child_id) r.* FROM reply r
-			WHERE r.kinderconnect_child_id IS NOT NULL ORDER BY r.kinderconnect_child_id, r.ordinal) r
+		SELECT r.organization_id, r.agency_id, r.kinderconnect_child_id, r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized
+		FROM (SELECT DISTINCT ON (r.kinderconnect_child_id, r.agency_id, r.organization_id) r.* FROM reply r
+			WHERE r.kinderconnect_child_id IS NOT NULL
+			ORDER BY r.kinderconnect_child_id, r.agency_id, r.organization_id, r.ticket DESC, r.ordinal) r
 		-- a conflict would lock, and so write, a row that is as it was
 		WHERE NOT EXISTS (SELECT FROM kinderconnect.child c
-			WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (org, agency, r.kinderconnect_child_id)
+			WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (r.organization_id, r.agency_id, r.kinderconnect_child_id)
 				AND (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS NOT DISTINCT FROM
 					(r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized))
 		ON CONFLICT (organization_id, agency_id, kinderconnect_child_id) DO UPDATE
@@ -382,44 +434,56 @@ BEGIN
 			suffix = excluded.suffix, date_of_birth = excluded.date_of_birth, subsidized = excluded.subsidized, changed_at = now()
 		WHERE (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS DISTINCT FROM
 			(excluded.first_name, excluded.middle_name, excluded.last_name, excluded.suffix, excluded.date_of_birth, excluded.subsidized)
-	), listing AS (
-		SELECT DISTINCT r.kinderconnect_child_id, r.authorization_id FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
+	), was_listed AS MATERIALIZED (
+		-- apart, for the planner takes it that IN hashes anew for each list
+		SELECT o.*, l.kinderconnect_child_id, l.authorization_id
+		FROM list o
+		JOIN kinderconnect.listed_authorization l ON (l.organization_id, l.agency_id, l.provider_id, l.month)
+			= (o.organization_id, o.agency_id, o.provider_id, o.month)
 	), unlisted AS (
 		DELETE FROM kinderconnect.listed_authorization l
-		WHERE (l.organization_id, l.agency_id, l.provider_id, l.month) = (org, agency, provider, listed)
-			AND NOT EXISTS (SELECT FROM listing n WHERE (n.kinderconnect_child_id, n.authorization_id) = (l.kinderconnect_child_id, l.authorization_id))
+		USING was_listed w
+		WHERE (l.organization_id, l.agency_id, l.provider_id, l.month, l.kinderconnect_child_id, l.authorization_id)
+				= (w.organization_id, w.agency_id, w.provider_id, w.month, w.kinderconnect_child_id, w.authorization_id)
+			AND (w.ticket, w.kinderconnect_child_id, w.authorization_id) NOT IN
+				(SELECT r.ticket, r.kinderconnect_child_id, r.authorization_id FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL)
 	), newly_listed AS (
 		INSERT INTO kinderconnect.listed_authorization (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)
-		SELECT org, agency, provider, listed, n.kinderconnect_child_id, n.authorization_id FROM listing n
+		SELECT r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id, r.authorization_id
+		FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
 		ON CONFLICT DO NOTHING
 	)
 	UPDATE kinderconnect.authorization a SET known_until = taken_at, closed_as = 'changed'
-	FROM (SELECT DISTINCT ON (r.kinderconnect_child_id, r.authorization_id) r.*
-		FROM reply r WHERE r.sound ORDER BY r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part) s
-	WHERE (a.organization_id, a.agency_id, a.provider_id) = (org, agency, provider) AND a.known_until = 'infinity'
-		AND (a.kinderconnect_child_id, a.authorization_id) = (s.kinderconnect_child_id, s.authorization_id)
+	FROM (SELECT DISTINCT ON (r.ticket, r.kinderconnect_child_id, r.authorization_id) r.*
+		FROM reply r WHERE r.sound ORDER BY r.ticket, r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part) s
+	WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
+			= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id)
+		AND a.known_until = 'infinity'
 		AND (a.begin_date, a.end_date, a.units_of_care, a.days) IS DISTINCT FROM (s.begin_date, s.end_date, s.units_of_care, s.days);
 
 	-- Apart from the update, so that the old row is closed before the new one
 	-- is checked against it.
 	INSERT INTO kinderconnect.authorization
 		(organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date, units_of_care, days, known_from)
-	SELECT DISTINCT ON (r.kinderconnect_child_id, r.authorization_id)
-		org, agency, provider, r.kinderconnect_child_id, r.authorization_id, r.begin_date, r.end_date, r.units_of_care, r.days, taken_at
-	FROM kinderconnect._children_reply(outcome.ticket) r
+	SELECT DISTINCT ON (o.ticket, r.kinderconnect_child_id, r.authorization_id)
+		o.organization_id, o.agency_id, o.provider_id, r.kinderconnect_child_id, r.authorization_id,
+		r.begin_date, r.end_date, r.units_of_care, r.days, taken_at
+	FROM unnest(outcomes) o
+	CROSS JOIN LATERAL kinderconnect._children_reply(o.ticket) r
 	WHERE r.sound
 		AND NOT EXISTS (SELECT FROM kinderconnect.authorization a
-			WHERE (a.organization_id, a.agency_id, a.provider_id) = (org, agency, provider) AND a.known_until = 'infinity'
-				AND (a.kinderconnect_child_id, a.authorization_id) = (r.kinderconnect_child_id, r.authorization_id))
-	ORDER BY r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part;
+			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
+					= (o.organization_id, o.agency_id, o.provider_id, r.kinderconnect_child_id, r.authorization_id)
+				AND a.known_until = 'infinity')
+	ORDER BY o.ticket, r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part;
 
-	-- now, where it is this provider's error, and not when the run commits
+	-- now, where it is these providers' error, and not when the run commits
 	SET CONSTRAINTS kinderconnect.authorization_no_gap IMMEDIATE;
 	SET CONSTRAINTS kinderconnect.authorization_no_gap DEFERRED;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._take_children(bigint, kinderconnect.call_outcome) IS
-'takes in a provider''s children of one month';
+COMMENT ON FUNCTION kinderconnect._take_children(bigint, kinderconnect.call_outcome[]) IS
+'takes in lists of children, each of one month and at most one of each provider; all of them or, by an error, none';
 
 -- Only a provider whose every month was taken in this run can say that
 -- something is no longer there.
@@ -470,6 +534,48 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._are_few(text, bigint) IS
 'whether so many are so few of an organization''s children that each is better looked up by itself';
+
+-- A row that changed is one that is gone and one that has come, and concerns
+-- whoever has the keys of either.
+CREATE OR REPLACE FUNCTION kinderconnect._read_children(organization text, tell boolean DEFAULT true)
+	RETURNS TABLE (child_id text, date_of_birth date, last_key text, first_key text)
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = auto
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+BEGIN
+	-- Planned anew for each organization by EXECUTE: by force_custom_plan the
+	-- foreign keys would be too, for each row.
+	RETURN QUERY EXECUTE $sql$
+	WITH difference AS MATERIALIZED (
+		SELECT m.*, k.child_id AS gone_child_id, k.location_id AS gone_location_id, k.digest AS gone_digest
+		FROM (SELECT m.child_id, coalesce(m.location_id, '') AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
+				m.date_of_birth, coalesce(m.active, true) AS active,
+				kinderconnect._digest(m.first_name, m.middle_name, m.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
+			FROM kinderconnect.manage_child m WHERE m.organization_id = $1) m
+		FULL JOIN (SELECT k.child_id, k.location_id, k.digest FROM kinderconnect.known_child k WHERE k.organization_id = $1) k
+			ON (k.child_id, k.location_id, k.digest) = (m.child_id, m.location_id, m.digest)
+		WHERE m.child_id IS NULL OR k.child_id IS NULL
+	), gone AS (
+		DELETE FROM kinderconnect.known_child k USING difference d
+		WHERE (k.organization_id, k.child_id, k.location_id, k.digest) = ($1, d.gone_child_id, d.gone_location_id, d.gone_digest)
+		RETURNING k.child_id, k.date_of_birth, k.last_key, k.first_key
+	), come AS (
+		INSERT INTO kinderconnect.known_child AS k
+			(organization_id, child_id, location_id, first_name, middle_name, last_name, suffix, date_of_birth, active)
+		SELECT $1, d.child_id, d.location_id, d.first_name, d.middle_name, d.last_name, d.suffix, d.date_of_birth, d.active
+		FROM difference d WHERE d.child_id IS NOT NULL
+		ON CONFLICT DO NOTHING
+		RETURNING k.child_id, k.date_of_birth, k.last_key, k.first_key
+	)
+	SELECT * FROM gone WHERE $2 UNION ALL SELECT * FROM come WHERE $2
+	$sql$ USING organization, tell;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._read_children(text, boolean) IS
+'brings known_child of an organization up to what Manage says; with tell, answers what it removed and what it added';
 
 CREATE OR REPLACE FUNCTION kinderconnect._few_to_score(organization text) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -749,6 +855,7 @@ COMMENT ON FUNCTION kinderconnect._few_changed(text, timestamptz, text[]) IS
 CREATE OR REPLACE FUNCTION kinderconnect._end_merged(organization text) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
 	SET enable_nestloop = off
 	SET jit = off
 AS $$
@@ -778,6 +885,90 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._end_merged(text) IS 'ends the links of ids that the agency merged into another; answers whether there were any';
+
+CREATE OR REPLACE FUNCTION kinderconnect._match(organization text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+DECLARE
+	last    kinderconnect.match_state;
+	present kinderconnect.match_state;
+	since   timestamptz := '-infinity';
+	changed text[];
+	born    date[];
+	lasts   text[];
+	firsts  text[];
+BEGIN
+	SELECT * INTO last FROM kinderconnect.match_state s WHERE s.organization_id = organization;
+	-- of the text: the digests of two records that exchange a value have one sum
+	SELECT organization, now(), e.extversion,
+		(SELECT coalesce(sum(hashtextextended(ROW(p.agency_id, p.provider_id, p.location_id)::text, 0)), 0)
+			FROM kinderconnect.provider p WHERE p.organization_id = organization),
+		(SELECT coalesce(sum(hashtextextended(ROW(i.agency_id, i.kinderconnect_child_id, i.child_id)::text, 0)), 0)
+			FROM kinderconnect._stored_ids(organization) i)
+	INTO STRICT present
+	FROM pg_extension e WHERE e.extname = 'kinderconnect';
+	IF last.version = present.version THEN
+		since := last.matched_at;
+	ELSIF last.version IS NOT NULL THEN
+		-- by its rules the keys may be others
+		DELETE FROM kinderconnect.known_child k WHERE k.organization_id = organization;
+		UPDATE kinderconnect.child c SET first_name = c.first_name WHERE c.organization_id = organization;
+		DELETE FROM kinderconnect.scored_child s WHERE s.organization_id = organization;
+	END IF;
+
+	SELECT array_agg(r.child_id), array_agg(r.date_of_birth), array_agg(r.last_key), array_agg(r.first_key)
+	INTO changed, born, lasts, firsts
+	FROM kinderconnect._read_children(organization, since > '-infinity') r;
+	IF since > '-infinity' THEN
+		IF kinderconnect._few_changed(organization, since, changed) THEN
+			PERFORM set_config('enable_nestloop', 'on', true);
+		END IF;
+		UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+		WHERE c.organization_id = organization AND c.unlinked_because <> 'not_matched_yet'
+			AND (present.sites, present.stored_ids) IS DISTINCT FROM (last.sites, last.stored_ids);
+		UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+		WHERE c.organization_id = organization AND c.unlinked_because <> 'not_matched_yet'
+			AND (c.date_of_birth, c.last_key, c.first_key) IN (SELECT * FROM unnest(born, lasts, firsts));
+		UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+		WHERE c.organization_id = organization AND c.unlinked_because <> 'not_matched_yet'
+			AND (c.agency_id, c.kinderconnect_child_id) IN (SELECT i.agency_id, i.kinderconnect_child_id
+				FROM kinderconnect._stored_ids(organization) i WHERE i.child_id = ANY (changed));
+		PERFORM kinderconnect._unscore(organization, since, changed, born, lasts);
+	END IF;
+
+	PERFORM kinderconnect._flag_links(organization, since, changed);
+	-- of the foreign keys, which would be planned anew for each row
+	PERFORM set_config('plan_cache_mode', 'auto', true);
+	LOOP
+		WITH found AS MATERIALIZED (
+			SELECT * FROM kinderconnect._new_links(organization, true, since)
+		), linked AS (
+			INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method, differing)
+			SELECT organization, f.agency_id, f.kinderconnect_child_id, f.child_id, f.method, CASE WHEN f.method LIKE 'exact%' THEN '{}'::text[] END
+			FROM found f WHERE f.child_id IS NOT NULL
+		)
+		UPDATE kinderconnect.child c SET unlinked_because = f.unlinked_because
+		FROM found f
+		WHERE c.organization_id = organization
+			AND (c.agency_id, c.kinderconnect_child_id) = (f.agency_id, f.kinderconnect_child_id)
+			AND c.unlinked_because IS DISTINCT FROM f.unlinked_because;
+		since := 'infinity';
+		EXIT WHEN NOT kinderconnect._end_merged(organization);
+	END LOOP;
+	PERFORM kinderconnect._flag_links(organization, since, NULL);
+
+	INSERT INTO kinderconnect.match_state AS s (organization_id, matched_at, version, sites, stored_ids)
+	VALUES (organization, present.matched_at, present.version, present.sites, present.stored_ids)
+	ON CONFLICT (organization_id) DO UPDATE
+	SET matched_at = excluded.matched_at, version = excluded.version, sites = excluded.sites, stored_ids = excluded.stored_ids;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._match(text) IS
+'links the children that can be, notes why the others cannot, and flags links whose two sides no longer agree; looks at what has changed since the last match, at all if there was none';
 
 CREATE OR REPLACE FUNCTION kinderconnect.set_schedule(organization_id text, cadence text DEFAULT 'nightly', local_time time DEFAULT '00:15',
 		days text[] DEFAULT NULL, anchor date DEFAULT NULL, month_days integer[] DEFAULT NULL,
@@ -969,7 +1160,7 @@ COMMENT ON FUNCTION kinderconnect._due_now() IS 'the providers that a tick runs 
 
 -- Whose part a run is, and that it has been tried: written before anything is
 -- done, so that a run that dies has been one.
-CREATE OR REPLACE FUNCTION kinderconnect._take_part(run bigint, organizations text[]) RETURNS void
+CREATE OR REPLACE FUNCTION kinderconnect._take_part(run bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -977,7 +1168,8 @@ BEGIN
 	INSERT INTO kinderconnect.provider_clock AS c
 		(organization_id, agency_id, provider_id, run_id, attempted_at, failures, failing_since)
 	SELECT d.organization_id, d.agency_id, d.provider_id, run, w.started_at, (w.started_at IS NOT NULL)::integer, w.started_at
-	FROM kinderconnect._due_as_of(clock_timestamp(), organizations) d
+	FROM kinderconnect._due_as_of(clock_timestamp(),
+		ARRAY(SELECT o.organization_id FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked)) d
 	JOIN kinderconnect.run r ON r.run_id = run
 	CROSS JOIN LATERAL (SELECT CASE WHEN NOT r.scope ?| ARRAY['from_date', 'to_date'] THEN r.started_at END AS started_at) w
 	WHERE (r.scope ->> 'agency_id' IS NULL OR d.agency_id = r.scope ->> 'agency_id')
@@ -994,8 +1186,8 @@ BEGIN
 	PERFORM setval('kinderconnect.next_look', 0);
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._take_part(bigint, text[]) IS
-'writes down which providers of these organizations have a part in a run, by its scope; again for those that it has come to know meanwhile';
+COMMENT ON FUNCTION kinderconnect._take_part(bigint) IS
+'writes down which providers have a part in a run, by its scope; again for those that it has come to know meanwhile';
 
 -- A run that is stopped was nobody's failure. What is not to be told to all
 -- providers alike stands with each.
@@ -1022,6 +1214,60 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._keep_time(bigint) IS 'notes for each provider of a run that ends whether it was covered, and if not, why';
 
+-- Settles what became of records, in the ledger and in their child-days: the
+-- only way out of 'sending' and 'unknown'. A record that is no longer its
+-- day's last one settles in the ledger alone.
+CREATE OR REPLACE FUNCTION kinderconnect._settle_each(organizations text[], record_ids text[], outcomes text[], codes text[], messages text[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
+AS $$
+BEGIN
+	WITH settled AS (
+		UPDATE kinderconnect.ledger l
+		SET state = u.outcome, code = u.code, message = u.message,
+			answered_at = CASE WHEN u.outcome <> 'unknown' THEN clock_timestamp() END
+		FROM unnest(organizations, record_ids, outcomes, codes, messages) u(organization_id, record_id, outcome, code, message)
+		WHERE (l.organization_id, l.record_id) = (u.organization_id, u.record_id) AND l.state IN ('sending', 'unknown')
+		RETURNING l.*
+	)
+	UPDATE kinderconnect.child_day d
+	SET state = CASE
+			WHEN s.state = 'unknown' THEN 'unknown'
+			WHEN s.state = 'rejected' THEN 'rejected'
+			WHEN s.state = 'accepted' AND s.kind = 'void' AND d.content IS NULL THEN 'voided'
+			WHEN s.state = 'accepted' AND s.content = d.content THEN 'accepted'
+			ELSE 'ready'		-- not taken, or Manage says something else by now
+		END,
+		code = CASE WHEN s.state = 'rejected' THEN s.code END,
+		message = CASE WHEN s.state = 'rejected' THEN s.message END,
+		void_wanted = d.void_wanted AND s.state <> 'accepted',
+		accepted_kind = CASE WHEN s.state <> 'accepted' THEN d.accepted_kind WHEN s.kind <> 'void' THEN s.kind END,
+		accepted_in = CASE WHEN s.state = 'accepted' THEN s.session_in ELSE d.accepted_in END,
+		accepted_out = CASE WHEN s.state = 'accepted' THEN s.session_out ELSE d.accepted_out END,
+		accepted_reason = CASE WHEN s.state = 'accepted' THEN s.absence_reason ELSE d.accepted_reason END,
+		accepted_content = CASE WHEN s.state <> 'accepted' THEN d.accepted_content WHEN s.kind <> 'void' THEN s.content END,
+		accepted_record_id = CASE WHEN s.state <> 'accepted' THEN d.accepted_record_id WHEN s.kind <> 'void' THEN s.record_id END,
+		accepted_at = CASE WHEN s.state <> 'accepted' THEN d.accepted_at WHEN s.kind <> 'void' THEN clock_timestamp() END,
+		changed_at = now()
+	FROM settled s
+	WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+			= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.service_date)
+		AND d.record_id = s.record_id AND d.state IN ('sending', 'unknown');
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._settle_each(text[], text[], text[], text[], text[]) IS
+'records, and with them their child-days, become accepted, rejected, unknown or not_taken: the first of each array is of one, and so on';
+
+CREATE OR REPLACE FUNCTION kinderconnect._settle(organization text, record_ids text[], outcome text, codes text[], messages text[]) RETURNS void
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE
+	RETURN kinderconnect._settle_each(array_fill(organization, ARRAY[cardinality(record_ids)]), record_ids,
+		array_fill(outcome, ARRAY[cardinality(record_ids)]), codes, messages);
+COMMENT ON FUNCTION kinderconnect._settle(text, text[], text, text[], text[]) IS
+'records of one organization become all the same, as by _settle_each()';
+
 -- Puts records into a batch; the caller commits before it is sent.
 CREATE OR REPLACE FUNCTION kinderconnect._new_batch(run bigint, organization text, agency text, provider text, parent text, leads boolean, again boolean, record_ids text[]) RETURNS text
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -1040,134 +1286,260 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._new_batch(bigint, text, text, text, text, boolean, boolean, text[]) IS 'a waiting batch of these records; answers its id';
 
--- The next batch of a provider, marked as sending: a waiting half of a
--- refused one, else new records of ready days. One at a time for each
+-- What was too large is not tried again for a month: half of it went through,
+-- or was halved again. Small batches are not made smaller for good: that costs
+-- more calls than it saves. In PL/pgSQL, as all that a night asks for each
+-- provider, for it keeps its plan.
+CREATE OR REPLACE FUNCTION kinderconnect._most_records(organization text, agency text, provider text) RETURNS integer
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT least(coalesce(o.max_records, 500), (SELECT min(b.records) / 2 FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider)
+				AND b.http_status = 413 AND b.records >= 16 AND b.created_at > now() - interval '30 days'))
+		FROM kinderconnect.organization g
+		JOIN kinderconnect.endpoint e ON e.endpoint = g.endpoint
+		JOIN kinderconnect.dialect_operation o ON o.dialect = e.dialect AND o.operation = 'submit'
+		WHERE g.organization_id = organization);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._most_records(text, text, text) IS
+'how many records a batch of a provider may carry: as the dialect says, or half of the smallest of 16 or more that was too large (HTTP status 413) within 30 days';
+
+-- The next batch of each of these providers, marked as sending: a waiting half
+-- of a refused one, else new records of ready days. One at a time for each
 -- provider, and nothing new while any of its days is unknown.
 --
 -- Halves: the first half of what was refused last, down to a single record,
 -- then the largest of what is left. So the search for a culprit soon meets a
 -- batch without one, if there is any.
-CREATE OR REPLACE FUNCTION kinderconnect._next_batch(run bigint, organization text, agency text, provider text, from_date date, to_date date) RETURNS text
+CREATE OR REPLACE FUNCTION kinderconnect._next_batches(run bigint, organizations text[], agencies text[], providers text[], from_date date, to_date date)
+	RETURNS TABLE (organization_id text, batch_id text)
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off
 	SET enable_hashjoin = off
 	SET enable_mergejoin = off
 AS $$
+#variable_conflict use_column
 DECLARE
-	id     text;
-	most   integer;
-	chosen text[];
-	marks  bigint;
+	made record;
 BEGIN
-	IF EXISTS (SELECT FROM kinderconnect.run_provider p
-			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (organization, run, agency, provider) AND p.halted)
-		OR EXISTS (SELECT FROM kinderconnect.run_organization o WHERE (o.organization_id, o.run_id) = (organization, run) AND o.halted)
-		OR EXISTS (SELECT FROM kinderconnect.batch b
-			WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'sending') THEN
-		RETURN NULL;
-	END IF;
+	SELECT array_agg(u.organization_id), array_agg(u.agency_id), array_agg(u.provider_id) INTO organizations, agencies, providers
+	FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
+	WHERE NOT EXISTS (SELECT FROM kinderconnect.run_provider p
+			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (u.organization_id, run, u.agency_id, u.provider_id) AND p.halted)
+		AND NOT EXISTS (SELECT FROM kinderconnect.run_organization o WHERE (o.organization_id, o.run_id) = (u.organization_id, run) AND o.halted)
+		AND NOT EXISTS (SELECT FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND b.state = 'sending');
 
-	SELECT b.batch_id INTO id FROM kinderconnect.batch b
-	WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider) AND b.state = 'waiting'
-	ORDER BY b.first_half DESC, b.records DESC, b.created_at LIMIT 1;
+	RETURN QUERY
+	UPDATE kinderconnect.batch b SET state = 'sending', run_id = run, sent_at = clock_timestamp()
+	FROM (SELECT DISTINCT ON (b.organization_id, b.agency_id, b.provider_id) b.organization_id, b.batch_id
+		FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
+		JOIN kinderconnect.batch b ON (b.organization_id, b.agency_id, b.provider_id) = (u.organization_id, u.agency_id, u.provider_id)
+			AND b.state = 'waiting'
+		ORDER BY b.organization_id, b.agency_id, b.provider_id, b.first_half DESC, b.records DESC, b.created_at) w
+	WHERE (b.organization_id, b.batch_id) = (w.organization_id, w.batch_id)
+	RETURNING b.organization_id, b.batch_id;
 
-	IF id IS NULL THEN
-		IF EXISTS (SELECT FROM kinderconnect.ledger l
-				WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
-			RETURN NULL;
-		END IF;
+	SELECT array_agg(u.organization_id), array_agg(u.agency_id), array_agg(u.provider_id) INTO organizations, agencies, providers
+	FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
+	WHERE NOT EXISTS (SELECT FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND b.state = 'sending')
+		AND NOT EXISTS (SELECT FROM kinderconnect.ledger l
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND l.state IN ('sending', 'unknown'));
 
-		UPDATE kinderconnect.child_day d
-		SET state = 'held', reason = 'window_closed', detail = 'closed while the night ran', changed_at = now()
-		WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider)
-			AND d.state = 'ready' AND d.window_ends <= clock_timestamp();
+	UPDATE kinderconnect.child_day d
+	SET state = 'held', reason = 'window_closed', detail = 'closed while the night ran', changed_at = now()
+	FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
+	WHERE (d.organization_id, d.agency_id, d.provider_id) = (u.organization_id, u.agency_id, u.provider_id)
+		AND d.state = 'ready' AND d.window_ends <= clock_timestamp();
 
-		most := kinderconnect._most_records(organization, agency, provider);
-
-		-- A record that is certainly not stored keeps its id if its content
-		-- still stands; whatever else is new gets a new one.
-		WITH claimed AS (
-			SELECT d.ctid AS tid, d.kinderconnect_child_id, d.service_date, coalesce(d.kind, 'void') AS kind,
-				d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis,
-				-- a day that was taken over may be there under a record that is not ours
-				coalesce(d.child_id, (SELECT a.child_id FROM kinderconnect.ledger a
-					WHERE (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id)),
-					(SELECT k.child_id FROM kinderconnect.child_link k
-					WHERE (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
-					ORDER BY k.linked_at DESC LIMIT 1)) AS child_id,
-				coalesce(CASE WHEN d.record_id IS NOT NULL THEN (SELECT l.record_id FROM kinderconnect.ledger l
-					WHERE (l.organization_id, l.record_id) = (d.organization_id, d.record_id) AND l.state = 'not_taken'
-						AND l.content = coalesce(d.content, 'void') AND (l.child_id = d.child_id) IS NOT FALSE) END,
-					gen_random_uuid()::text) AS record_id
-			FROM kinderconnect.child_day d
-			WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider) AND d.state = 'ready'
-				AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
-			ORDER BY d.service_date, d.kinderconnect_child_id
-			LIMIT most
+	-- A record that is certainly not stored keeps its id if its content
+	-- still stands; whatever else is new gets a new one.
+	FOR made IN
+		WITH claimed AS MATERIALIZED (
+			SELECT c.*
+			FROM (SELECT u.*, kinderconnect._most_records(u.organization_id, u.agency_id, u.provider_id) AS most
+				FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)) u
+			CROSS JOIN LATERAL (
+				SELECT d.ctid AS tid, d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
+					coalesce(d.kind, 'void') AS kind, d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis,
+					-- a day that was taken over may be there under a record that is not ours
+					coalesce(d.child_id, (SELECT a.child_id FROM kinderconnect.ledger a
+						WHERE (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id)),
+						(SELECT k.child_id FROM kinderconnect.child_link k
+						WHERE (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+						ORDER BY k.linked_at DESC LIMIT 1)) AS child_id,
+					coalesce(CASE WHEN d.record_id IS NOT NULL THEN (SELECT l.record_id FROM kinderconnect.ledger l
+						WHERE (l.organization_id, l.record_id) = (d.organization_id, d.record_id) AND l.state = 'not_taken'
+							AND l.content = coalesce(d.content, 'void') AND (l.child_id = d.child_id) IS NOT FALSE) END,
+						gen_random_uuid()::text) AS record_id
+				FROM kinderconnect.child_day d
+				WHERE (d.organization_id, d.agency_id, d.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND d.state = 'ready'
+					AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+				ORDER BY d.service_date, d.kinderconnect_child_id
+				LIMIT u.most) c
 		), written AS (
 			INSERT INTO kinderconnect.ledger AS l (organization_id, record_id, agency_id, provider_id, kinderconnect_child_id, service_date,
 				child_id, kind, session_in, session_out, absence_reason, content, state, run_id)
-			SELECT organization, c.record_id, agency, provider, c.kinderconnect_child_id, c.service_date,
+			SELECT c.organization_id, c.record_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.service_date,
 				c.child_id, c.kind, c.session_in, c.session_out, c.absence_reason, c.content, 'sending', run
 			FROM claimed c
 			ON CONFLICT (organization_id, record_id) DO UPDATE
 			SET state = 'sending', run_id = excluded.run_id, code = NULL, message = NULL, answered_at = NULL
-			RETURNING l.record_id
+			RETURNING l.organization_id, l.agency_id, l.provider_id, l.record_id
 		), marked AS (
 			UPDATE kinderconnect.child_day d
 			SET state = 'sending', record_id = c.record_id, sent_content = c.content, sent_basis = c.basis, changed_at = now()
 			FROM claimed c
-			WHERE d.organization_id = organization AND d.ctid = c.tid
-			RETURNING d.record_id
+			WHERE d.organization_id = c.organization_id AND d.ctid = c.tid
+			RETURNING d.organization_id, d.agency_id, d.provider_id
+		), batched AS (
+			INSERT INTO kinderconnect.batch AS b (organization_id, batch_id, agency_id, provider_id, run_id, records, record_ids, state, sent_at)
+			SELECT w.organization_id, gen_random_uuid(), w.agency_id, w.provider_id, run, count(*), array_agg(w.record_id), 'sending', clock_timestamp()
+			FROM written w
+			GROUP BY w.organization_id, w.agency_id, w.provider_id
+			RETURNING b.organization_id, b.agency_id, b.provider_id, b.batch_id, b.records
 		)
-		SELECT array_agg(w.record_id), (SELECT count(*) FROM marked) INTO chosen, marks FROM written w;
-		IF chosen IS NULL THEN
-			RETURN NULL;
-		END IF;
+		SELECT b.organization_id, b.batch_id, b.provider_id, b.records, coalesce(m.marks, 0) AS marks
+		FROM batched b
+		LEFT JOIN (SELECT m.organization_id, m.agency_id, m.provider_id, count(*) AS marks FROM marked m
+			GROUP BY m.organization_id, m.agency_id, m.provider_id) m
+			ON (m.organization_id, m.agency_id, m.provider_id) = (b.organization_id, b.agency_id, b.provider_id)
+	LOOP
 		-- A row that somebody changed meanwhile stands elsewhere. Its day would
 		-- stay ready, and go once more.
-		IF marks <> cardinality(chosen) THEN
+		IF made.marks <> made.records THEN
 			RAISE EXCEPTION '% of % child-days of provider "%" changed while they were made ready to be sent',
-				cardinality(chosen) - marks, cardinality(chosen), provider
+				made.records - made.marks, made.records, made.provider_id
 				USING ERRCODE = 'serialization_failure', HINT = 'Nothing of them was sent. The next run sends them.';
 		END IF;
-		id := kinderconnect._new_batch(run, organization, agency, provider, NULL, false, false, chosen);
-	END IF;
-
-	UPDATE kinderconnect.batch b SET state = 'sending', run_id = run, sent_at = clock_timestamp()
-	WHERE b.organization_id = organization AND b.batch_id = id;
-	RETURN id;
+		organization_id := made.organization_id;
+		batch_id := made.batch_id;
+		RETURN NEXT;
+	END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._next_batch(bigint, text, text, text, date, date) IS
-'marks the next batch of a provider as sending; null where there is none to send now. The caller commits, then calls _dispatch()';
+COMMENT ON FUNCTION kinderconnect._next_batches(bigint, text[], text[], text[], date, date) IS
+'marks the next batch of each of these providers as sending, all of them or, by an error, none; a provider that has none to send now is left out. The caller commits, then calls _dispatch()';
 
-CREATE OR REPLACE FUNCTION kinderconnect._send(organization text, batch text) RETURNS bigint
+-- The plan left alone what was unknown then. What Manage says of these days
+-- by now is judged before any of it is sent.
+CREATE OR REPLACE FUNCTION kinderconnect._plan_resolved(run bigint, organization text, agency text, provider text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM kinderconnect.ledger l
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
+		PERFORM kinderconnect._plan(organization, agency, provider, (r.scope ->> 'from_date')::date, (r.scope ->> 'to_date')::date)
+		FROM kinderconnect.run r WHERE r.run_id = run;
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._plan_resolved(bigint, text, text, text) IS 'plans a provider anew, when none of its records is unknown any more';
+
+-- Takes in the answers to batches. Only what the service truly said changes
+-- anything: a record it did not name is unknown, and one it names twice with
+-- different words too. A word that nobody agreed upon is a question where the
+-- service can be asked what it holds, and a refusal where it cannot.
+CREATE OR REPLACE FUNCTION kinderconnect._take_answers(run bigint, outcomes kinderconnect.call_outcome[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off
-	SET enable_hashjoin = off
-	SET enable_mergejoin = off
 AS $$
+DECLARE
+	tickets       bigint[];
+	organizations text[];
+	record_ids    text[];
+	again         boolean[];
+	verdicts      text[];
+	codes         text[];
+	messages      text[];
+	words         bigint[];
+	item          record;
 BEGIN
-	RETURN kinderconnect._start_submit(b.organization_id, b.agency_id, b.provider_id, b.batch_id,
-		(SELECT array_agg(ROW(l.record_id, l.kinderconnect_child_id, l.service_date, l.kind, l.session_in, l.session_out, l.absence_reason)::kinderconnect.wire_record
-				ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id)
-			FROM unnest(b.record_ids) r(record_id)
-			JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (b.organization_id, r.record_id)))
-	FROM kinderconnect.batch b
-	WHERE b.organization_id = organization AND b.batch_id = batch AND b.state = 'sending';
+	WITH answered AS (
+		UPDATE kinderconnect.batch b
+		SET state = 'answered', sqlstate = o.sqlstate, http_status = o.http_status, code = o.code,
+			message = nullif(kinderconnect._said(o), ''), attempts = o.attempts, ended_at = clock_timestamp()
+		FROM unnest(outcomes) o
+		WHERE (b.organization_id, b.batch_id) = (o.organization_id, o.batch_id)
+		RETURNING o.ticket, b.organization_id, b.record_ids, b.repeats
+	)
+	SELECT array_agg(a.ticket), array_agg(a.organization_id), array_agg(r.record_id), array_agg(a.repeats)
+	INTO tickets, organizations, record_ids, again
+	FROM answered a CROSS JOIN LATERAL unnest(a.record_ids) r(record_id);
+
+	SELECT array_agg(s.ticket), array_agg(s.organization_id), array_agg(s.record_id), array_agg(s.again), array_agg(s.verdict),
+		array_agg(s.code), array_agg(CASE WHEN s.again AND s.verdict = 'rejected'
+			THEN concat_ws('; ', s.message, 'it was sent before and that answer was lost, so the service may hold it') ELSE s.message END), array_agg(s.words)
+	INTO tickets, organizations, record_ids, again, verdicts, codes, messages, words
+	FROM (SELECT r.ticket, r.organization_id, r.record_id, r.again, count(DISTINCT w.verdict) AS words,
+			-- of two answers the one that is not yes is why, if it is not held there
+			(array_agg(w.code ORDER BY w.verdict = 'accepted', w.ordinal))[1] AS code,
+			(array_agg(w.message ORDER BY w.verdict = 'accepted', w.ordinal))[1] AS message,
+			CASE
+				WHEN count(DISTINCT w.verdict) = 1 THEN min(w.verdict)
+				ELSE 'unknown'
+			END AS verdict
+		FROM unnest(tickets, organizations, record_ids, again) r(ticket, organization_id, record_id, again)
+		LEFT JOIN (SELECT o.ticket, w.record_id, w.ordinal, w.code,
+				CASE WHEN w.status IN ('accepted', 'duplicate', 'rejected') THEN w.message
+					ELSE concat_ws(': ', format('status "%s"', w.status), w.message) END AS message,
+				CASE
+					WHEN w.status IN ('accepted', 'duplicate') THEN 'accepted'
+					WHEN w.status = 'rejected' OR NOT kinderconnect._speaks(o.organization_id, 'readback') THEN 'rejected'
+					ELSE 'unknown'		-- a word of its own: it may have stored it all the same
+				END AS verdict
+			FROM unnest(outcomes) o
+			CROSS JOIN LATERAL kinderconnect._rows(o.ticket, NULL::kinderconnect.reply_result) w
+			WHERE w.status IS NOT NULL) w USING (ticket, record_id)
+		GROUP BY r.ticket, r.organization_id, r.record_id, r.again) s;
+
+	PERFORM kinderconnect._settle_each(organizations, record_ids, verdicts, codes, messages);
+
+	FOR item IN
+		SELECT o.organization_id, o.agency_id, o.provider_id, s.records, s.left_out, s.contradicted, s.again,
+			(SELECT count(*) FROM kinderconnect._rows(o.ticket, NULL::kinderconnect.reply_result) w
+				WHERE w.record_id IS NULL OR w.record_id <> ALL (s.record_ids)) AS strays
+		FROM unnest(outcomes) o
+		JOIN (SELECT s.ticket, count(*) AS records, array_agg(s.record_id) AS record_ids, bool_or(s.again) AS again,
+				count(*) FILTER (WHERE s.words = 0) AS left_out, count(*) FILTER (WHERE s.words > 1) AS contradicted
+			FROM unnest(tickets, record_ids, again, words) s(ticket, record_id, again, words)
+			GROUP BY s.ticket) s USING (ticket)
+		ORDER BY o.ticket
+	LOOP
+		IF item.left_out > 0 THEN
+			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, false, 'KC301',
+				format('answer of the service leaves %s of %s records out', item.left_out, item.records),
+				'They are unknown, and are resolved before anything new is sent for the provider.');
+		END IF;
+		IF item.contradicted > 0 THEN
+			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, false, 'KC301',
+				format('answer of the service says two things of %s of %s records', item.contradicted, item.records),
+				'They are unknown, and are resolved before anything new is sent for the provider.');
+		END IF;
+		IF item.strays > 0 THEN
+			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, false, 'KC301',
+				format('answer of the service names %s records that were not sent', item.strays),
+				'They changed nothing; report it to the service.');
+		END IF;
+		IF item.again THEN
+			PERFORM kinderconnect._plan_resolved(run, item.organization_id, item.agency_id, item.provider_id);
+		END IF;
+	END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._send(text, text) IS 'starts the call for a batch that is committed as sending; answers its ticket';
+COMMENT ON FUNCTION kinderconnect._take_answers(bigint, kinderconnect.call_outcome[]) IS
+'takes in the answers to batches, record by record; all of them or, by an error, none';
 
--- Takes in the outcome of a batch. Only what the service truly said changes
--- anything: a record it did not name is unknown, one it names twice with
--- different words too, and one that was not sent is only noted. A word that
--- nobody agreed upon is a question where the service can be asked what it
--- holds, and a refusal where it cannot.
-CREATE OR REPLACE FUNCTION kinderconnect._take_submit(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+-- Takes in the outcome of a batch that was not answered: what was not sent is
+-- only noted, and what may have arrived is unknown.
+CREATE OR REPLACE FUNCTION kinderconnect._take_failure(run bigint, outcome kinderconnect.call_outcome) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1176,70 +1548,20 @@ DECLARE
 	agency   text := outcome.agency_id;
 	provider text := outcome.provider_id;
 	records  text[];
-	answer   record;
-	strays   bigint;
-	halves   boolean := NOT outcome.ok AND NOT outcome.sent AND (outcome.http_status IN (413, 422)
+	halves   boolean := NOT outcome.sent AND (outcome.http_status IN (413, 422)
 		OR outcome.http_status BETWEEN 200 AND 299 AND kinderconnect._listed_tonight(run, org, agency, provider));
 	hopeless boolean;
 	again    boolean;
-	can_ask  boolean := kinderconnect._speaks(outcome.organization_id, 'readback');
 	doubt    text := 'it was sent before and that answer was lost, so the service may hold it';
 BEGIN
 	UPDATE kinderconnect.batch b
-	SET state = CASE WHEN outcome.ok THEN 'answered' WHEN outcome.sent THEN 'lost' ELSE 'refused' END,
+	SET state = CASE WHEN outcome.sent THEN 'lost' ELSE 'refused' END,
 		sqlstate = outcome.sqlstate, http_status = outcome.http_status, code = outcome.code,
 		message = nullif(kinderconnect._said(outcome), ''), attempts = outcome.attempts, ended_at = clock_timestamp()
 	WHERE b.organization_id = org AND b.batch_id = outcome.batch_id
 	RETURNING b.repeats, b.record_ids INTO STRICT again, records;
 
-	IF outcome.ok THEN
-		FOR answer IN
-			SELECT s.verdict, array_agg(s.record_id) AS record_ids, array_agg(s.code) AS codes,
-				array_agg(CASE WHEN again AND s.verdict = 'rejected' THEN concat_ws('; ', s.message, doubt) ELSE s.message END) AS messages,
-				count(*) FILTER (WHERE s.verdicts = 0) AS left_out, count(*) FILTER (WHERE s.verdicts > 1) AS contradicted
-			FROM (SELECT r.record_id, count(DISTINCT w.verdict) AS verdicts,
-					-- of two answers the one that is not yes is why, if it is not held there
-					(array_agg(w.code ORDER BY w.verdict = 'accepted', w.ordinal))[1] AS code,
-					(array_agg(w.message ORDER BY w.verdict = 'accepted', w.ordinal))[1] AS message,
-					CASE
-						WHEN count(DISTINCT w.verdict) = 1 THEN min(w.verdict)
-						ELSE 'unknown'
-					END AS verdict
-				FROM unnest(records) r(record_id)
-				LEFT JOIN (SELECT w.record_id, w.ordinal, w.code,
-						CASE WHEN w.status IN ('accepted', 'duplicate', 'rejected') THEN w.message
-							ELSE concat_ws(': ', format('status "%s"', w.status), w.message) END AS message,
-						CASE
-							WHEN w.status IN ('accepted', 'duplicate') THEN 'accepted'
-							WHEN w.status = 'rejected' OR NOT can_ask THEN 'rejected'
-							ELSE 'unknown'		-- a word of its own: it may have stored it all the same
-						END AS verdict
-					FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_result) w
-					WHERE w.status IS NOT NULL) w USING (record_id)
-				GROUP BY r.record_id) s
-			GROUP BY s.verdict
-		LOOP
-			PERFORM kinderconnect._settle(org, answer.record_ids, answer.verdict, answer.codes, answer.messages);
-			IF answer.left_out > 0 THEN
-				PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, 'KC301',
-					format('answer of the service leaves %s of %s records out', answer.left_out, cardinality(records)),
-					'They are unknown, and are resolved before anything new is sent for the provider.');
-			END IF;
-			IF answer.contradicted > 0 THEN
-				PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, 'KC301',
-					format('answer of the service says two things of %s of %s records', answer.contradicted, cardinality(records)),
-					'They are unknown, and are resolved before anything new is sent for the provider.');
-			END IF;
-		END LOOP;
-		SELECT count(*) INTO strays
-		FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_result) w
-		WHERE w.record_id IS NULL OR w.record_id <> ALL (records);
-		IF strays > 0 THEN
-			PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, 'KC301',
-				format('answer of the service names %s records that were not sent', strays),
-				'They changed nothing; report it to the service.');
-		END IF;
-	ELSIF outcome.sent THEN
+	IF outcome.sent THEN
 		PERFORM kinderconnect._settle(org, records, 'unknown', NULL, NULL);
 		PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
 	ELSIF halves AND cardinality(records) > 1 THEN
@@ -1274,17 +1596,13 @@ BEGIN
 		PERFORM kinderconnect._give_up(run, org, agency, provider, outcome);
 	END IF;
 
-	-- The plan left alone what was unknown then. What Manage says of these days
-	-- by now is judged before any of it is sent.
-	IF again AND NOT EXISTS (SELECT FROM kinderconnect.ledger l
-			WHERE (l.organization_id, l.agency_id, l.provider_id) = (org, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
-		PERFORM kinderconnect._plan(org, agency, provider, (r.scope ->> 'from_date')::date, (r.scope ->> 'to_date')::date)
-		FROM kinderconnect.run r WHERE r.run_id = run;
+	IF again THEN
+		PERFORM kinderconnect._plan_resolved(run, org, agency, provider);
 	END IF;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._take_submit(bigint, kinderconnect.call_outcome) IS
-'takes in the outcome of a batch: record by record, halved, unknown, or the provider given up for this run';
+COMMENT ON FUNCTION kinderconnect._take_failure(bigint, kinderconnect.call_outcome) IS
+'takes in the outcome of a batch that failed: halved, rejected, unknown, or the provider given up for this run';
 
 -- Where the provider turns out to be at fault, the record that was refused by
 -- itself before was not.
@@ -1512,7 +1830,7 @@ BEGIN
 		PERFORM kinderconnect._tell_dead(dead);
 	END LOOP;
 
-	PERFORM kinderconnect._take_part(run, ARRAY(SELECT o.organization_id FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked));
+	PERFORM kinderconnect._take_part(run);
 	PERFORM kinderconnect._tell_begin(run);
 	RETURN run;
 END;
@@ -1531,9 +1849,54 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._left_under_way(bigint) IS 'organizations of a run of which a run that died left anything under way';
 
+CREATE OR REPLACE FUNCTION kinderconnect._prepare(run bigint, INOUT organizations text[], agencies text[], providers text[], from_date date, to_date date,
+		OUT batches text[])
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unit   record;
+	ready  record;
+	units  text[] := organizations;
+	state  text;
+	said   text;
+	detail text;
+	hint   text;
+BEGIN
+	BEGIN
+		SELECT coalesce(array_agg(n.organization_id), '{}') AS organizations, coalesce(array_agg(n.batch_id), '{}') AS batches INTO ready
+		FROM kinderconnect._next_batches(run, units, agencies, providers, from_date, to_date) n;
+		organizations := ready.organizations;
+		batches := ready.batches;
+		RETURN;
+	EXCEPTION WHEN OTHERS THEN
+		-- told below, of the one that it is about
+		organizations := '{}';
+		batches := '{}';
+	END;
+	FOR unit IN SELECT * FROM unnest(units, agencies, providers) u(organization, agency, provider) LOOP
+		BEGIN
+			SELECT array_agg(n.organization_id) AS organizations, array_agg(n.batch_id) AS batches INTO ready
+			FROM kinderconnect._next_batches(run, ARRAY[unit.organization], ARRAY[unit.agency], ARRAY[unit.provider], from_date, to_date) n;
+			organizations := organizations || ready.organizations;
+			batches := batches || ready.batches;
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			PERFORM kinderconnect._fail_provider(run, unit.organization, unit.agency, unit.provider, true, state,
+				concat_ws(': ', said, kinderconnect._detail(state, detail)), hint);
+		END;
+	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._prepare(bigint, text[], text[], text[], date, date) IS
+'the next batches of providers, as _next_batches(); one that cannot be written halts its provider';
+
 CREATE OR REPLACE FUNCTION kinderconnect._dispatch(run bigint, organizations text[], batches text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
 AS $$
 DECLARE
 	item   record;
@@ -1544,13 +1907,18 @@ DECLARE
 BEGIN
 	PERFORM kinderconnect._know_sizes();
 	FOR item IN
-		SELECT b.organization_id, b.agency_id, b.provider_id, b.batch_id
+		SELECT b.organization_id, b.agency_id, b.provider_id, b.batch_id,
+			(SELECT array_agg(ROW(l.record_id, l.kinderconnect_child_id, l.service_date, l.kind, l.session_in, l.session_out, l.absence_reason)::kinderconnect.wire_record
+					ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id)
+				FROM unnest(b.record_ids) r(record_id)
+				JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (b.organization_id, r.record_id)) AS records
 		FROM unnest(organizations, batches) WITH ORDINALITY u(organization_id, batch_id, n)
 		JOIN kinderconnect.batch b USING (organization_id, batch_id)
+		WHERE b.state = 'sending'
 		ORDER BY u.n
 	LOOP
 		BEGIN
-			PERFORM kinderconnect._send(item.organization_id, item.batch_id);
+			PERFORM kinderconnect._start_submit(item.organization_id, item.agency_id, item.provider_id, item.batch_id, item.records);
 		EXCEPTION WHEN OTHERS THEN
 			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, true, state,
@@ -1575,10 +1943,8 @@ DECLARE
 BEGIN
 	CASE step
 		WHEN 'recover' THEN PERFORM kinderconnect._recover(organization);
-		WHEN 'providers' THEN
-			PERFORM kinderconnect._match_providers(organization);
-			PERFORM kinderconnect._take_part(run, ARRAY[organization]);
-			PERFORM kinderconnect._set_clocks(organization);
+		WHEN 'providers' THEN PERFORM kinderconnect._match_providers(organization);
+		WHEN 'clocks' THEN PERFORM kinderconnect._set_clocks(organization);
 		WHEN 'vanished' THEN PERFORM kinderconnect._close_vanished(run, organization, from_date, to_date);
 		WHEN 'match' THEN
 			PERFORM kinderconnect._know_sizes();
@@ -1635,24 +2001,28 @@ COMMENT ON FUNCTION kinderconnect._unknown_to_resolve(bigint) IS
 'providers with records whose answer was lost, or with days held as merged_child of which the service can be asked, and the dates these span';
 
 -- A provider that is barred is sent nothing new; what waits of it stays.
-CREATE OR REPLACE FUNCTION kinderconnect._providers_to_send(run bigint, agency text, provider text, from_date date, to_date date)
-	RETURNS TABLE (organization_id text, agency_id text, provider_id text)
+CREATE OR REPLACE FUNCTION kinderconnect._providers_to_send(run bigint, agency text, provider text, from_date date, to_date date, together integer)
+	RETURNS TABLE (organizations text[], agencies text[], providers text[])
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT p.organization_id, p.agency_id, p.provider_id
-	FROM kinderconnect._at_work(run) w(organization_id)
-	JOIN kinderconnect.provider_standing p ON p.organization_id = w.organization_id AND p.barred IS NULL
-	JOIN kinderconnect.provider_clock k ON (k.organization_id, k.agency_id, k.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND k.run_id = run
-	WHERE kinderconnect._sends(run, p.organization_id)
-		AND (agency IS NULL OR p.agency_id = agency) AND (provider IS NULL OR p.provider_id = provider)
-		AND (EXISTS (SELECT FROM kinderconnect.child_day d
-				WHERE (d.organization_id, d.agency_id, d.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND d.state = 'ready'
-					AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity'))
-			OR EXISTS (SELECT FROM kinderconnect.batch b
-				WHERE (b.organization_id, b.agency_id, b.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND b.state = 'waiting'))
-	ORDER BY p.organization_id, p.agency_id, p.provider_id;
+	SELECT array_agg(s.organization_id ORDER BY s.turn), array_agg(s.agency_id ORDER BY s.turn), array_agg(s.provider_id ORDER BY s.turn)
+	FROM (SELECT p.organization_id, p.agency_id, p.provider_id,
+			row_number() OVER (ORDER BY p.organization_id, p.agency_id, p.provider_id) - 1 AS turn
+		FROM kinderconnect._at_work(run) w(organization_id)
+		JOIN kinderconnect.provider_standing p ON p.organization_id = w.organization_id AND p.barred IS NULL
+		JOIN kinderconnect.provider_clock k ON (k.organization_id, k.agency_id, k.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND k.run_id = run
+		WHERE kinderconnect._sends(run, p.organization_id)
+			AND (agency IS NULL OR p.agency_id = agency) AND (provider IS NULL OR p.provider_id = provider)
+			AND (EXISTS (SELECT FROM kinderconnect.child_day d
+					WHERE (d.organization_id, d.agency_id, d.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND d.state = 'ready'
+						AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity'))
+				OR EXISTS (SELECT FROM kinderconnect.batch b
+					WHERE (b.organization_id, b.agency_id, b.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND b.state = 'waiting'))) s
+	GROUP BY s.turn / together
+	ORDER BY s.turn / together;
 END;
-COMMENT ON FUNCTION kinderconnect._providers_to_send(bigint, text, text, date, date) IS 'providers that have something to send';
+COMMENT ON FUNCTION kinderconnect._providers_to_send(bigint, text, text, date, date, integer) IS
+'providers that have something to send, so many in a row at most: their organizations, agencies and ids in three parallel arrays';
 
 CREATE OR REPLACE FUNCTION kinderconnect._has_more(organization text, agency text, provider text) RETURNS boolean
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -1682,8 +2052,33 @@ DECLARE
 	detail  text;
 	hint    text;
 	compares boolean := EXISTS (SELECT FROM kinderconnect.run r WHERE r.run_id = run AND r.step = 'compare');
+	ended    kinderconnect.call_outcome[] := ARRAY(SELECT c FROM kinderconnect._collect() c);
+	together kinderconnect.call_outcome[];
+	taken    bigint[] := '{}';
 BEGIN
-	FOR outcome IN SELECT * FROM kinderconnect._collect() LOOP
+	-- Answers to batches, and short lists of children, one of each provider at a
+	-- time. What cannot be taken in with others is taken in by itself, below,
+	-- and told there.
+	FOR together IN
+		SELECT array_agg(l.outcome)
+		FROM (SELECT e AS outcome, e.operation,
+				row_number() OVER (PARTITION BY e.operation, e.organization_id, e.agency_id, e.provider_id ORDER BY e.ticket) AS turn
+			FROM unnest(ended) e WHERE e.ok AND (e.operation = 'submit' OR e.operation = 'children' AND e.entries < 1000)) l
+		GROUP BY l.operation, l.turn ORDER BY l.operation, l.turn
+	LOOP
+		BEGIN
+			IF together[1].operation = 'submit' THEN
+				PERFORM kinderconnect._take_answers(run, together);
+			ELSE
+				PERFORM kinderconnect._take_children(run, together);
+			END IF;
+			taken := taken || ARRAY(SELECT t.ticket FROM unnest(together) t);
+		EXCEPTION WHEN OTHERS THEN
+			EXIT;
+		END;
+	END LOOP;
+
+	FOREACH outcome IN ARRAY ended LOOP
 		BEGIN
 			IF compares THEN
 				-- what it cannot be asked fails no night
@@ -1691,9 +2086,12 @@ BEGIN
 				PERFORM kinderconnect._release(outcome.ticket);
 				CONTINUE;
 			END IF;
-			IF outcome.operation = 'submit' THEN
-				PERFORM kinderconnect._take_submit(run, outcome);
-				more := more OR kinderconnect._has_more(outcome.organization_id, outcome.agency_id, outcome.provider_id);
+			IF outcome.ticket = ANY (taken) THEN
+				NULL;
+			ELSIF outcome.operation = 'submit' AND outcome.ok THEN
+				PERFORM kinderconnect._take_answers(run, ARRAY[outcome]);
+			ELSIF outcome.operation = 'submit' THEN
+				PERFORM kinderconnect._take_failure(run, outcome);
 			ELSIF NOT outcome.ok AND outcome.provider_id IS NULL THEN
 				PERFORM kinderconnect._fail_organization(run, outcome.organization_id, false, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
 			ELSIF NOT outcome.ok THEN
@@ -1706,9 +2104,12 @@ BEGIN
 			ELSIF outcome.operation = 'locations' THEN
 				PERFORM kinderconnect._take_locations(run, outcome);
 			ELSIF outcome.operation = 'children' THEN
-				PERFORM kinderconnect._take_children(run, outcome);
+				PERFORM kinderconnect._take_children(run, ARRAY[outcome]);
 			ELSIF outcome.operation = 'readback' THEN
 				PERFORM kinderconnect._take_readback(run, outcome);
+			END IF;
+			IF outcome.operation = 'submit' THEN
+				more := more OR kinderconnect._has_more(outcome.organization_id, outcome.agency_id, outcome.provider_id);
 			END IF;
 			IF outcome.sqlstate = 'KC104' THEN
 				UPDATE kinderconnect.run r SET sqlstate = 'KC104', error = 'deadline' WHERE r.run_id = run AND r.sqlstate IS NULL;
@@ -1773,7 +2174,6 @@ DECLARE
 	run      pg_catalog.int8;
 	item     record;
 	pass     pg_catalog.int4;
-	batch    pg_catalog.text;
 	started  pg_catalog.bool;
 	more     pg_catalog.bool;
 	failures pg_catalog.int8;
@@ -1808,6 +2208,12 @@ BEGIN
 		EXIT steps WHEN NOT kinderconnect._goes_on(run);
 		FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
 			PERFORM kinderconnect._guarded(run, item.organization, 'providers', NULL, NULL, NULL, NULL);
+			COMMIT;
+		END LOOP;
+		PERFORM kinderconnect._take_part(run);
+		COMMIT;
+		FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
+			PERFORM kinderconnect._guarded(run, item.organization, 'clocks', NULL, NULL, NULL, NULL);
 			COMMIT;
 		END LOOP;
 
@@ -1864,25 +2270,14 @@ BEGIN
 				-- As many as may be under way are committed together, when
 				-- there is room for them: what is committed is sent at once.
 				started := false;
-				organizations := '{}';
-				batches := '{}';
-				FOR item IN SELECT * FROM kinderconnect._providers_to_send(run, agency_id, provider_id, from_date, to_date) LOOP
-					IF pg_catalog.cardinality(batches) OPERATOR(pg_catalog.=) 0 THEN
-						CALL kinderconnect._make_room(run, together);
-					END IF;
+				FOR item IN SELECT * FROM kinderconnect._providers_to_send(run, agency_id, provider_id, from_date, to_date, together) LOOP
+					CALL kinderconnect._make_room(run, together);
 					EXIT WHEN NOT kinderconnect._goes_on(run);
-					batch := kinderconnect._prepare(run, item.organization_id, item.agency_id, item.provider_id, from_date, to_date);
-					CONTINUE WHEN batch IS NULL;
-					started := true;
-					organizations := organizations OPERATOR(pg_catalog.||) item.organization_id;
-					batches := batches OPERATOR(pg_catalog.||) batch;
-					IF pg_catalog.cardinality(batches) OPERATOR(pg_catalog.>=) together THEN
-						CALL kinderconnect._send_together(run, organizations, batches);
-						organizations := '{}';
-						batches := '{}';
-					END IF;
+					SELECT p.organizations, p.batches INTO organizations, batches
+					FROM kinderconnect._prepare(run, item.organizations, item.agencies, item.providers, from_date, to_date) p;
+					CALL kinderconnect._send_together(run, organizations, batches);
+					started := started OR pg_catalog.cardinality(batches) OPERATOR(pg_catalog.>) 0;
 				END LOOP;
-				CALL kinderconnect._send_together(run, organizations, batches);
 				EXIT steps WHEN NOT kinderconnect._goes_on(run);
 				EXIT WHEN NOT started AND NOT kinderconnect._is_busy();
 				-- making room may have taken in the last one, and left halves of it
@@ -2333,7 +2728,15 @@ REVOKE ALL ON FUNCTION
 	kinderconnect._take(bigint),
 	kinderconnect._has_more(text, text, text),
 	kinderconnect._tick(integer, integer),
-	kinderconnect._take_part(bigint, text[]),
+	kinderconnect._take_part(bigint),
+	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]),
+	kinderconnect._settle_each(text[], text[], text[], text[], text[]),
+	kinderconnect._next_batches(bigint, text[], text[], text[], date, date),
+	kinderconnect._plan_resolved(bigint, text, text, text),
+	kinderconnect._take_answers(bigint, kinderconnect.call_outcome[]),
+	kinderconnect._take_failure(bigint, kinderconnect.call_outcome),
+	kinderconnect._prepare(bigint, text[], text[], text[], date, date),
+	kinderconnect._providers_to_send(bigint, text, text, date, date, integer),
 	kinderconnect._job_name(integer),
 	kinderconnect.schedule(text, integer),
 	kinderconnect._before_drop(),
@@ -2358,7 +2761,15 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._take(bigint),
 	kinderconnect._has_more(text, text, text),
 	kinderconnect._tick(integer, integer),
-	kinderconnect._take_part(bigint, text[]),
+	kinderconnect._take_part(bigint),
+	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]),
+	kinderconnect._settle_each(text[], text[], text[], text[], text[]),
+	kinderconnect._next_batches(bigint, text[], text[], text[], date, date),
+	kinderconnect._plan_resolved(bigint, text, text, text),
+	kinderconnect._take_answers(bigint, kinderconnect.call_outcome[]),
+	kinderconnect._take_failure(bigint, kinderconnect.call_outcome),
+	kinderconnect._prepare(bigint, text[], text[], text[], date, date),
+	kinderconnect._providers_to_send(bigint, text, text, date, date, integer),
 	kinderconnect._job_name(integer),
 	kinderconnect.schedule(text, integer)
 	TO kinderconnect_operator;

@@ -213,7 +213,8 @@ BEGIN
 			SELECT date_trunc('month', o.month)::date, r.kinderconnect_child_id, false FROM kinderconnect._children_reply(o.ticket) r) l
 		GROUP BY o.organization_id, o.agency_id, o.provider_id, l.listed, l.kinderconnect_child_id
 		HAVING bool_and(l.was) OR NOT bool_or(l.was)) l
-	WHERE c.unlinked_because IS NOT NULL
+	-- coalesce, so that it is not all without a link that are read
+	WHERE coalesce(c.unlinked_because, '') <> ''
 		AND (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (l.organization_id, l.agency_id, l.kinderconnect_child_id)
 		AND NOT EXISTS (SELECT FROM kinderconnect.listed_authorization o
 			WHERE (o.organization_id, o.agency_id, o.provider_id, o.kinderconnect_child_id)

@@ -2185,12 +2185,11 @@ AS $$
 DECLARE
 	run      pg_catalog.int8;
 	item     record;
+	made     record;
 	pass     pg_catalog.int4;
 	started  pg_catalog.bool;
 	more     pg_catalog.bool;
 	failures pg_catalog.int8;
-	organizations pg_catalog.text[];
-	batches  pg_catalog.text[];
 	together pg_catalog.int4 := kinderconnect.setting('max_in_flight');
 BEGIN
 	PERFORM kinderconnect._open(NULL);
@@ -2285,10 +2284,9 @@ BEGIN
 				FOR item IN SELECT * FROM kinderconnect._providers_to_send(run, agency_id, provider_id, from_date, to_date, together) LOOP
 					CALL kinderconnect._make_room(run, together);
 					EXIT WHEN NOT kinderconnect._goes_on(run);
-					SELECT p.organizations, p.batches INTO organizations, batches
-					FROM kinderconnect._prepare(run, item.organizations, item.agencies, item.providers, from_date, to_date) p;
-					CALL kinderconnect._send_together(run, organizations, batches);
-					started := started OR pg_catalog.cardinality(batches) OPERATOR(pg_catalog.>) 0;
+					made := kinderconnect._prepare(run, item.organizations, item.agencies, item.providers, from_date, to_date);
+					CALL kinderconnect._send_together(run, made.organizations, made.batches);
+					started := started OR pg_catalog.cardinality(made.batches) OPERATOR(pg_catalog.>) 0;
 				END LOOP;
 				EXIT steps WHEN NOT kinderconnect._goes_on(run);
 				EXIT WHEN NOT started AND NOT kinderconnect._is_busy();

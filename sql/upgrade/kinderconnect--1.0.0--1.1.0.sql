@@ -1461,7 +1461,6 @@ COMMENT ON FUNCTION kinderconnect._plan_resolved(bigint, text, text, text) IS 'p
 CREATE OR REPLACE FUNCTION kinderconnect._take_answers(run bigint, outcomes kinderconnect.call_outcome[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_seqscan = off
 AS $$
 DECLARE
 	tickets       bigint[];
@@ -1485,6 +1484,10 @@ BEGIN
 	SELECT array_agg(a.ticket), array_agg(a.organization_id), array_agg(r.record_id), array_agg(a.repeats)
 	INTO tickets, organizations, record_ids, again
 	FROM answered a CROSS JOIN LATERAL unnest(a.record_ids) r(record_id);
+	FOR item IN SELECT o.batch_id, o.provider_id FROM unnest(outcomes) o WHERE (o.ticket = ANY (tickets)) IS NOT TRUE LOOP
+		RAISE EXCEPTION 'batch "%" of provider "%" was answered but is not in kinderconnect.batch', item.batch_id, item.provider_id
+			USING ERRCODE = 'no_data_found', HINT = 'Its records are unknown to the next run, which resolves them.';
+	END LOOP;
 
 	SELECT array_agg(s.ticket), array_agg(s.organization_id), array_agg(s.record_id), array_agg(s.again), array_agg(s.verdict),
 		array_agg(s.code), array_agg(CASE WHEN s.again AND s.verdict = 'rejected'

@@ -42,4 +42,17 @@ $night->sql('ALTER TABLE kinderconnect.ledger DROP CONSTRAINT broken');
 is($night->night->{state}, '', 'the next night resolves it');
 $night->agrees('all is there, once');
 
+# an answer to a batch that somebody deleted
+$night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute'});
+$night->admin('faults', { faults => [ { kind => 'hang', operation => 'submit', times => 1 } ] });
+my $job = $night->start_sql("SET ROLE kinderconnect_operator;\nCALL kinderconnect.nightly();");
+$night->wait_simulator(operation => 'submit', hanging => 1);
+$night->sql("DELETE FROM kinderconnect.batch WHERE organization_id = 'g-1' AND provider_id = '$provider' AND state = 'sending'");
+$night->admin('release', {});
+isnt($job->finish->{status}, 0, 'a night with an answer to a batch that is gone fails');
+is($night->sql(sprintf $failed, $provider, 'answer to submit could not be taken in: batch %% was answered but is not in kinderconnect.batch'), 't|P0002|t|t', 'it is said of its provider');
+is($night->sql(sprintf $of, 'child_day', '<>', $provider, q{AND state IN ('ready', 'sending', 'unknown', 'rejected')}), 0, 'the days of the others are accepted');
+is($night->night->{state}, '', 'the next night resolves it');
+$night->agrees('all is there, once');
+
 done_testing;

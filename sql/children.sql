@@ -273,14 +273,22 @@ BEGIN
 		SELECT r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id, r.authorization_id
 		FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
 		ON CONFLICT DO NOTHING
+	), changed AS MATERIALIZED (
+		-- apart, and one by one: the list is not walked for each authorization
+		SELECT s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id, a.known_from
+		FROM (SELECT DISTINCT ON (r.ticket, r.kinderconnect_child_id, r.authorization_id) r.*
+			FROM reply r WHERE r.sound ORDER BY r.ticket, r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part) s
+		CROSS JOIN LATERAL (SELECT a.known_from FROM kinderconnect.authorization a
+			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
+					= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id)
+				AND a.known_until = 'infinity'
+				AND (a.begin_date, a.end_date, a.units_of_care, a.days) IS DISTINCT FROM (s.begin_date, s.end_date, s.units_of_care, s.days)
+			OFFSET 0) a
 	)
 	UPDATE kinderconnect.authorization a SET known_until = taken_at, closed_as = 'changed'
-	FROM (SELECT DISTINCT ON (r.ticket, r.kinderconnect_child_id, r.authorization_id) r.*
-		FROM reply r WHERE r.sound ORDER BY r.ticket, r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part) s
-	WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
-			= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id)
-		AND a.known_until = 'infinity'
-		AND (a.begin_date, a.end_date, a.units_of_care, a.days) IS DISTINCT FROM (s.begin_date, s.end_date, s.units_of_care, s.days);
+	FROM changed s
+	WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id, a.known_from)
+		= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id, s.known_from);
 
 	-- Apart from the update, so that the old row is closed before the new one
 	-- is checked against it.

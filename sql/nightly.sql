@@ -110,6 +110,7 @@ COMMENT ON FUNCTION kinderconnect._begin_run(text, text, text, date, date, boole
 CREATE FUNCTION kinderconnect._step(run bigint, step text) RETURNS void
 	LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
+	SELECT kinderconnect._know_sizes();
 	UPDATE kinderconnect.run r SET step = _step.step, step_at = clock_timestamp() WHERE r.run_id = run;
 END;
 COMMENT ON FUNCTION kinderconnect._step(bigint, text) IS 'notes where a run is';
@@ -290,7 +291,9 @@ BEGIN
 			PERFORM kinderconnect._match(organization);
 		WHEN 'candidates' THEN PERFORM kinderconnect._score(organization);
 		WHEN 'repeat' THEN PERFORM kinderconnect._repeat_unknown(run, organization, agency, provider);
-		WHEN 'plan' THEN PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
+		WHEN 'plan' THEN
+			PERFORM kinderconnect._know_sizes();
+			PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
 	END CASE;
 	IF step IN ('match', 'plan') THEN
 		UPDATE kinderconnect.run_organization o SET step = _guarded.step, step_ended_at = clock_timestamp()

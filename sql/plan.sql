@@ -223,6 +223,7 @@ CREATE FUNCTION kinderconnect._attendance(organization text, since date)
 	RETURNS TABLE (location_id text, child_id text, kind text, check_in timestamptz, check_out timestamptz, day date, reason text, zone text, modified_at timestamptz)
 	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = auto
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -248,6 +249,7 @@ CREATE FUNCTION kinderconnect._location_zones(organization text)
 	RETURNS TABLE (location_id text, zone text)
 	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = auto
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -306,7 +308,8 @@ COMMENT ON FUNCTION kinderconnect._note_zones(text) IS 'remembers the zone of ea
 -- cannot know, so it is kept from the plans that are quadratic: nested loops,
 -- and merges by the provider alone that filter all its days for each day. The
 -- cost it then reckons with would set off JIT, which takes longer than the
--- query.
+-- query. What is left to choose is the same for all organizations, and to plan
+-- it anew takes as long as to judge 300 days.
 CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider text, from_date date, to_date date, foresee boolean, at timestamptz DEFAULT now())
 	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, authorized boolean,
 		location_id text, child_id text, state text, reason text, detail text,
@@ -316,6 +319,7 @@ CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider 
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
 	SET enable_mergejoin = off
+	SET plan_cache_mode = force_generic_plan
 	SET jit = off
 AS $$
 #variable_conflict use_column

@@ -131,7 +131,8 @@ COMMENT ON FUNCTION kinderconnect._said(kinderconnect.call_outcome) IS 'message 
 -- The first night fills empty tables, and its session keeps the plans it made
 -- for them; the server itself looks after them once a minute at best.
 -- ANALYZE makes plans anew, and each time a table is eight times as large as
--- the last count is seldom enough to cost nothing.
+-- the last count is seldom enough to cost nothing. A table of eight pages is
+-- where a plan for an empty one begins to hurt.
 CREATE FUNCTION kinderconnect._know_sizes() RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
@@ -142,9 +143,10 @@ BEGIN
 	FOR grown IN
 		SELECT format('%I.%I', n.nspname, c.relname)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = 'kinderconnect' AND c.relname IN ('child', 'authorization', 'listed_authorization', 'child_link', 'known_child',
-				'child_day', 'ledger', 'batch') AND c.relkind = 'r'
-			AND pg_relation_size(c.oid) > 8 * current_setting('block_size')::integer * greatest(c.relpages, 2)
+		WHERE n.nspname = 'kinderconnect' AND c.relname IN ('provider', 'listed_location', 'list_state', 'child', 'authorization',
+				'listed_authorization', 'child_link', 'known_child', 'child_day', 'ledger', 'batch', 'run_provider', 'provider_clock')
+			AND c.relkind = 'r'
+			AND pg_relation_size(c.oid) > 8 * current_setting('block_size')::integer * greatest(c.relpages, 1)
 	LOOP
 		EXECUTE 'ANALYZE (SKIP_LOCKED) ' || grown;
 	END LOOP;

@@ -654,9 +654,16 @@ CREATE FUNCTION kinderconnect._merged_days(organization text)
 	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, former_id text)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
+	-- apart, for there are few; joined, they are looked for once for each link
+	-- as long as the planner knows nothing of links
+	WITH o AS MATERIALIZED (
+		SELECT k.organization_id, k.agency_id, k.child_id, k.kinderconnect_child_id, k.end_reason
+		FROM kinderconnect.child_link k
+		WHERE k.organization_id = organization AND k.ended_at IS NOT NULL AND k.end_reason LIKE 'merged into %'
+	)
 	SELECT DISTINCT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date, f.kinderconnect_child_id
 	FROM kinderconnect.organization g
-	JOIN kinderconnect.child_link o ON o.organization_id = g.organization_id AND o.end_reason LIKE 'merged into %'
+	JOIN o ON o.organization_id = g.organization_id
 	JOIN kinderconnect.child_link k ON (k.organization_id, k.agency_id, k.child_id) = (o.organization_id, o.agency_id, o.child_id)
 		AND k.ended_at IS NULL AND o.end_reason = 'merged into ' || k.kinderconnect_child_id
 	JOIN kinderconnect.provider_standing p ON (p.organization_id, p.agency_id) = (k.organization_id, k.agency_id) AND p.barred IS NULL

@@ -162,6 +162,18 @@ row_error(const KcRow *row, const char *hint, const char *fmt,...)
  * Nodes and paths
  */
 
+/* Whether JSON has one way to write it that needs no escapes */
+static bool
+is_plain_key(const char *key)
+{
+	for (; *key; key++)
+	{
+		if (*key < 0x20 || *key == '"' || *key == '\\' || IS_HIGHBIT_SET(*key))
+			return false;
+	}
+	return true;
+}
+
 static KcNode *
 make_node(const KcNode *parent, const char *key)
 {
@@ -169,6 +181,11 @@ make_node(const KcNode *parent, const char *key)
 
 	node->key = key;
 	node->key_len = key ? strlen(key) : 0;
+	if (key != NULL && is_plain_key(key))
+	{
+		node->quoted = psprintf("\"%s\"", key);
+		node->quoted_len = node->key_len + 2;
+	}
 	if (parent == NULL)
 		node->path = "";
 	else if (key == NULL)
@@ -425,6 +442,7 @@ set_json(KcJson *json, JsonbValue *value)
 			json->kind = JB_ROOT_IS_OBJECT(jsonb) ? KC_JSON_OBJECT : KC_JSON_ARRAY;
 			break;
 	}
+	json->text_len = json->text ? strlen(json->text) : 0;
 }
 
 static void
@@ -469,6 +487,7 @@ set_codes(KcRow *row, KcField *field, Jsonb *jsonb)
 		{
 			code = &field->codes[field->ncodes++];
 			code->ours = pnstrdup(value.val.string.val, value.val.string.len);
+			code->value = cstring_to_text(code->ours);
 		}
 		else if (token == WJB_VALUE && code != NULL)
 		{

@@ -71,11 +71,13 @@ typedef struct KcJson
 	KcJsonKind	kind;
 	char	   *raw;			/* as JSON */
 	char	   *text;			/* of a scalar: without quotes and escapes */
+	size_t		text_len;
 } KcJson;
 
 typedef struct KcCode
 {
 	char	   *ours;
+	text	   *value;			/* the same */
 	KcJson		wire;
 } KcCode;
 
@@ -112,6 +114,9 @@ typedef struct KcNode
 {
 	const char *key;			/* NULL at the root and for "[]" */
 	size_t		key_len;
+	const char *quoted;			/* as it stands in JSON; NULL where that may
+								 * differ */
+	size_t		quoted_len;
 	const char *path;			/* from the root, for messages */
 	List	   *children;		/* KcNodes, by first position */
 	struct KcNode *element;		/* "[]": each element of this array */

@@ -107,8 +107,6 @@ check_value_shape(KcRecordReader *reader, const KcNode *node, KcJsonKind kind)
 {
 	const char *want = NULL;
 
-	if (kind == KC_JSON_NULL)
-		return;
 	if (node->element != NULL && kind != KC_JSON_ARRAY)
 		want = "an array";
 	else if (node->children != NIL && kind != KC_JSON_OBJECT)
@@ -131,7 +129,8 @@ take_value(KcRecordReader *reader, KcJsonKind kind, const char *text, size_t len
 			kc_add_problem(&reader->record.problem, "the record is not an object");
 		return;
 	}
-	check_value_shape(reader, node, kind);
+	if (kind != KC_JSON_NULL && (node->element != NULL || node->children != NIL))
+		check_value_shape(reader, node, kind);
 	foreach(lc, node->fields)
 	{
 		KcFound    *found = value_at(reader, node, lfirst(lc));
@@ -179,6 +178,18 @@ take_array(KcRecordReader *reader)
 	open_value(reader);
 }
 
+/* A child of the open object has its key */
+static inline void
+enter(KcRecordReader *reader, KcOpen *open, int at)
+{
+	reader->at = list_nth(open->node->children, at);
+	open->next_key = at + 1;
+	if (at >= 64 || (open->seen & (UINT64CONST(1) << at)))
+		forget(reader, reader->at);
+	else
+		open->seen |= UINT64CONST(1) << at;
+}
+
 /* Keys mostly come in the order in which the dialect names them */
 static void
 take_key(KcRecordReader *reader, const char *key, size_t len)
@@ -202,12 +213,7 @@ take_key(KcRecordReader *reader, const char *key, size_t len)
 		child = list_nth(node->children, at);
 		if (child->key_len == len && memcmp(child->key, key, len) == 0)
 		{
-			reader->at = child;
-			open->next_key = at + 1;
-			if (at >= 64 || (open->seen & (UINT64CONST(1) << at)))
-				forget(reader, child);
-			else
-				open->seen |= UINT64CONST(1) << at;
+			enter(reader, open, at);
 			return;
 		}
 	}
@@ -234,7 +240,7 @@ add_item(KcFound *found)
 {
 	if (found->nitems == found->room)
 	{
-		found->room = Max(4, found->room * 2);
+		found->room = Max(8, found->room * 2);
 		if (found->items == NULL)
 			found->items = palloc(sizeof(KcFound) * found->room);
 		else
@@ -470,42 +476,58 @@ read_number(const char *p, const char *end)
 static inline const char *
 read_scalar(KcRecordReader *reader, const char *p, const char *end)
 {
-	static const struct
-	{
-		const char *word;
-		size_t		len;
-		KcJsonKind	kind;
-	}			words[] =
-	{
-		{"null", 4, KC_JSON_NULL},
-		{"true", 4, KC_JSON_BOOLEAN},
-		{"false", 5, KC_JSON_BOOLEAN}
-	};
-	const char *start = p;
-	const char *text;
+	KcJsonKind	kind = KC_JSON_BOOLEAN;
+	const char *word = NULL;
+	const char *text = p;
 	size_t		len;
 
-	if (*p == '"')
+	switch (*p)
 	{
-		p = read_string(p + 1, end, &text, &len);
-		if (p != NULL)
-			take_value(reader, KC_JSON_STRING, text, len);
-		return p;
+		case '"':
+			kind = KC_JSON_STRING;
+			p = read_string(p + 1, end, &text, &len);
+			break;
+		case 'n':
+			kind = KC_JSON_NULL;
+			word = "null";
+			break;
+		case 't':
+			word = "true";
+			break;
+		case 'f':
+			word = "false";
+			break;
+		default:
+			kind = KC_JSON_NUMBER;
+			p = read_number(p, end);
+			len = p != NULL ? p - text : 0;
+			break;
 	}
-	for (int i = 0; i < lengthof(words); i++)
+	if (word != NULL)
 	{
-		if (*p == words[i].word[0])
-		{
-			if (end - p < words[i].len || memcmp(p, words[i].word, words[i].len) != 0)
-				return NULL;
-			take_value(reader, words[i].kind, p, words[i].len);
-			return p + words[i].len;
-		}
+		len = strlen(word);
+		p = end - p >= len && memcmp(p, word, len) == 0 ? p + len : NULL;
 	}
-	p = read_number(p, end);
 	if (p != NULL)
-		take_value(reader, KC_JSON_NUMBER, start, p - start);
+		take_value(reader, kind, text, len);
 	return p;
+}
+
+/* The next key, where it is the one that comes next in the dialect */
+static inline const char *
+read_next_key(KcRecordReader *reader, const char *p, const char *end)
+{
+	KcOpen	   *open = &reader->open[reader->level - 1];
+	const KcNode *child;
+
+	if (open->node == NULL || open->next_key >= list_length(open->node->children))
+		return NULL;
+	child = list_nth(open->node->children, open->next_key);
+	if (child->quoted == NULL || end - p < child->quoted_len ||
+		memcmp(p, child->quoted, child->quoted_len) != 0)
+		return NULL;
+	enter(reader, open, open->next_key);
+	return p + child->quoted_len;
 }
 
 /*
@@ -567,19 +589,24 @@ close:
 member:
 		if (objects & 1)
 		{
-			const char *key;
-			size_t		len;
+			const char *after = read_next_key(reader, p, end);
 
-			if (p == end || *p != '"')
-				return NULL;
-			p = read_string(p + 1, end, &key, &len);
-			if (p == NULL)
-				return NULL;
-			p = skip_space(p, end);
+			if (after == NULL)
+			{
+				const char *key;
+				size_t		len;
+
+				if (p == end || *p != '"')
+					return NULL;
+				after = read_string(p + 1, end, &key, &len);
+				if (after == NULL)
+					return NULL;
+				take_key(reader, key, len);
+			}
+			p = skip_space(after, end);
 			if (p == end || *p != ':')
 				return NULL;
 			p = skip_space(p + 1, end);
-			take_key(reader, key, len);
 		}
 		else
 			take_element(reader);

@@ -27,6 +27,7 @@ struct KcRowMaker
 	const KcFoundRecord *record;
 	Datum	   *values;			/* of a row, by attribute */
 	bool	   *nulls;
+	bool	   *required;		/* by attribute: a field of it is */
 	StringInfoData problem;		/* of a row */
 	char	   *texts;			/* of a row: those that have room here */
 	size_t		texts_used;
@@ -68,22 +69,16 @@ is_there(const KcFound *found)
 		!(found->kind == KC_JSON_STRING && found->len == 0);
 }
 
-static inline bool
-is_text(const KcFound *found, const char *text)
-{
-	return strlen(text) == found->len && memcmp(text, found->text, found->len) == 0;
-}
-
-static const char *
+static const KcCode *
 our_value(const KcField *field, const KcFound *found)
 {
 	for (int i = 0; i < field->ncodes; i++)
 	{
 		const KcJson *wire = &field->codes[i].wire;
 
-		if (wire->kind == found->kind &&
-			(wire->kind == KC_JSON_OBJECT || is_text(found, wire->text)))
-			return field->codes[i].ours;
+		if (wire->kind == found->kind && wire->text_len == found->len &&
+			(found->len == 0 || memcmp(wire->text, found->text, found->len) == 0))
+			return &field->codes[i];
 	}
 	return NULL;
 }
@@ -205,16 +200,16 @@ take_moment(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum
 static KcTaken
 take_scalar(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *value)
 {
-	const char *ours;
+	const KcCode *code;
 
 	if (!is_there(found))
 		return KC_NOTHING;
 
-	ours = our_value(field, found);
-	if (ours != NULL)
+	code = our_value(field, found);
+	if (code != NULL)
 	{
 		*value = field->column->type == KC_TYPE_BOOLEAN ?
-			BoolGetDatum(strcmp(ours, "true") == 0) : CStringGetTextDatum(ours);
+			BoolGetDatum(strcmp(code->ours, "true") == 0) : PointerGetDatum(code->value);
 		return KC_TAKEN;
 	}
 	if (found->kind == KC_JSON_OBJECT || found->kind == KC_JSON_ARRAY)
@@ -232,7 +227,7 @@ take_scalar(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum
 		case KC_TYPE_BOOLEAN:
 			if (found->kind == KC_JSON_BOOLEAN)
 			{
-				*value = BoolGetDatum(is_text(found, "true"));
+				*value = BoolGetDatum(*found->text == 't');
 				return KC_TAKEN;
 			}
 			kc_add_problem(&maker->problem, "key \"%s\" is neither true nor false", field->path);
@@ -395,7 +390,7 @@ put_row(KcRowMaker *maker, const KcFound *nested, bool whole)
 
 		values[i] = (Datum) 0;
 		nulls[i] = take_column(maker, fields, nested, &values[i]) != KC_TAKEN;
-		if (whole)
+		if (whole && maker->required[i])
 			check_required(maker, fields, nested);
 	}
 
@@ -425,6 +420,14 @@ kc_row_maker_create(const KcPlan *plan, Tuplestorestate *store, MemoryContext co
 	maker->store = store;
 	maker->values = palloc(sizeof(Datum) * natts);
 	maker->nulls = palloc(sizeof(bool) * natts);
+	maker->required = palloc0(sizeof(bool) * natts);
+	for (int i = 0; i < natts; i++)
+	{
+		ListCell   *lc;
+
+		foreach(lc, plan->reply_fields[i])
+			maker->required[i] |= ((KcField *) lfirst(lc))->required;
+	}
 	maker->texts = palloc(KC_TEXTS);
 	initStringInfo(&maker->problem);
 	maker->row_context = AllocSetContextCreate(context, "kinderconnect row",

@@ -164,7 +164,7 @@ decode(PG_FUNCTION_ARGS)
 	size_t		len = VARSIZE_ANY_EXHDR(body);
 	size_t		piece = PG_GETARG_INT32(2) > 0 ? PG_GETARG_INT32(2) : Max(len, 1);
 	MemoryContext old = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
-	Tuplestorestate *store = tuplestore_begin_heap(true, false, 1024);
+	Tuplestorestate *store = tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, 1024);
 	KcDecoder  *decoder;
 	KcReply		reply;
 

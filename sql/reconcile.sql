@@ -203,11 +203,16 @@ CREATE FUNCTION kinderconnect._providers_to_compare(run bigint, organization tex
 	RETURNS TABLE (agency_id text, provider_id text, from_date date, to_date date)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
+	-- apart, so that who stands how is asked once, and not for each clock
+	WITH p AS MATERIALIZED (
+		SELECT s.organization_id, s.agency_id, s.provider_id FROM kinderconnect.provider_standing s
+		WHERE s.organization_id = organization AND s.barred IS NULL
+	)
 	SELECT p.agency_id, p.provider_id,
 		greatest((now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer, o.first_enabled - o.backfill_days),
 		(now() AT TIME ZONE 'Pacific/Honolulu')::date
 	FROM kinderconnect.organization o
-	JOIN kinderconnect.provider_standing p ON p.organization_id = o.organization_id AND p.barred IS NULL
+	JOIN p ON p.organization_id = o.organization_id
 	JOIN kinderconnect.provider_clock k ON (k.organization_id, k.agency_id, k.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND k.run_id = run
 	LEFT JOIN kinderconnect.comparison c ON (c.organization_id, c.agency_id, c.provider_id) = (p.organization_id, p.agency_id, p.provider_id)
 	WHERE o.organization_id = organization AND kinderconnect._speaks(organization, 'readback')

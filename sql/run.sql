@@ -132,10 +132,12 @@ COMMENT ON FUNCTION kinderconnect._said(kinderconnect.call_outcome) IS 'message 
 -- for them; the server itself looks after them once a minute at best.
 -- ANALYZE makes plans anew, and each time a table is eight times as large as
 -- the last count is seldom enough to cost nothing. A table of eight pages is
--- where a plan for an empty one begins to hurt.
+-- where a plan for an empty one begins to hurt. A small sample tells sizes well
+-- enough; the server takes a large one in its own time.
 CREATE FUNCTION kinderconnect._know_sizes() RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	SET default_statistics_target = 10
 AS $$
 DECLARE
 	grown text;

@@ -134,6 +134,10 @@ COMMENT ON FUNCTION kinderconnect._said(kinderconnect.call_outcome) IS 'message 
 -- the last count is seldom enough to cost nothing. A table of eight pages is
 -- where a plan for an empty one begins to hurt. A small sample tells sizes well
 -- enough; the server takes a large one in its own time.
+--
+-- What another session has written and not committed is counted as pages, but
+-- not as rows: a count of less than two rows a page is not left as it is when
+-- the table has grown.
 CREATE FUNCTION kinderconnect._know_sizes() RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
@@ -148,7 +152,8 @@ BEGIN
 		WHERE n.nspname = 'kinderconnect' AND c.relname IN ('provider', 'listed_location', 'list_state', 'child', 'authorization',
 				'listed_authorization', 'child_link', 'known_child', 'child_day', 'ledger', 'batch', 'run_provider', 'provider_clock')
 			AND c.relkind = 'r'
-			AND pg_relation_size(c.oid) > 8 * current_setting('block_size')::integer * greatest(c.relpages, 1)
+			AND pg_relation_size(c.oid) > current_setting('block_size')::integer
+				* CASE WHEN c.reltuples < 2 * c.relpages THEN greatest(c.relpages, 8) ELSE 8 * greatest(c.relpages, 1) END
 	LOOP
 		EXECUTE 'ANALYZE (SKIP_LOCKED) ' || grown;
 	END LOOP;

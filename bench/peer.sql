@@ -34,3 +34,25 @@ CREATE FUNCTION peer.plan(days integer) RETURNS void LANGUAGE sql AS $$
 		AND (v.arrived AT TIME ZONE 'America/Chicago')::date BETWEEN c.begin_date AND coalesce(c.end_date, 'infinity')
 	ON CONFLICT (company, child_id, service_date) DO NOTHING;
 $$;
+
+-- What the Python client calls; bench/same.sql has others of these names.
+CREATE FUNCTION peer.take(days integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	ANALYZE peer.provider, peer.child;
+	PERFORM peer.link();
+	ANALYZE peer.child;
+	PERFORM peer.plan(days);
+END $$;
+
+CREATE FUNCTION peer.to_send() RETURNS TABLE (company text, provider_id text, batch_id text, records text) LANGUAGE sql AS $$
+	SELECT d.company, d.provider_id, gen_random_uuid(), json_agg(json_build_array(d.record_id, d.child_id, d.service_date, d.time_in, d.time_out))
+	FROM (SELECT d.*, (row_number() OVER (PARTITION BY d.company, d.provider_id) - 1) / 500 AS part FROM peer.day d WHERE d.state = 'sending') d
+	GROUP BY d.company, d.provider_id, d.part
+	ORDER BY d.company, d.provider_id;
+$$;
+
+CREATE FUNCTION peer.answered() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE peer.day d SET state = a.state, code = a.code FROM answer a WHERE a.record_id = d.record_id;
+	TRUNCATE answer;
+END $$;

@@ -335,6 +335,7 @@ COMMENT ON FUNCTION kinderconnect._due_now() IS 'the providers that a tick runs 
 CREATE FUNCTION kinderconnect._take_part(run bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 BEGIN
 	INSERT INTO kinderconnect.provider_clock AS c
@@ -381,6 +382,7 @@ COMMENT ON FUNCTION kinderconnect._set_clocks(text) IS 'brings the zones of prov
 CREATE FUNCTION kinderconnect._keep_time(run bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 BEGIN
 	UPDATE kinderconnect.provider_clock c

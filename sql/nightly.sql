@@ -32,6 +32,7 @@ CREATE FUNCTION kinderconnect._begin_run(organization text, agency text, provide
 		shard integer DEFAULT NULL, shards integer DEFAULT NULL) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	run   bigint;
@@ -137,6 +138,7 @@ COMMENT ON FUNCTION kinderconnect._at_work(bigint) IS 'organizations of a run th
 
 CREATE FUNCTION kinderconnect._left_under_way(run bigint) RETURNS SETOF text
 	LANGUAGE sql STABLE PARALLEL SAFE
+	SET jit = off
 BEGIN ATOMIC
 	SELECT o.organization_id FROM kinderconnect.run_organization o
 	WHERE o.run_id = run AND o.locked
@@ -158,6 +160,7 @@ COMMENT ON FUNCTION kinderconnect._is_busy() IS 'whether any call is still to be
 
 CREATE FUNCTION kinderconnect._has_unknown(run bigint) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
+	SET jit = off
 BEGIN ATOMIC
 	SELECT EXISTS (SELECT FROM kinderconnect._at_work(run) w(organization_id)
 		JOIN kinderconnect.ledger l ON l.organization_id = w.organization_id AND l.state = 'unknown');
@@ -193,6 +196,7 @@ CREATE FUNCTION kinderconnect._prepare(run bigint, INOUT organizations text[], a
 		OUT batches text[])
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	unit   record;
@@ -237,6 +241,7 @@ CREATE FUNCTION kinderconnect._dispatch(run bigint, organizations text[], batche
 	SET enable_seqscan = off
 	SET enable_hashjoin = off
 	SET enable_mergejoin = off
+	SET jit = off
 AS $$
 DECLARE
 	item   record;
@@ -274,6 +279,7 @@ COMMENT ON FUNCTION kinderconnect._dispatch(bigint, text[], text[]) IS
 CREATE FUNCTION kinderconnect._guarded(run bigint, organization text, step text, agency text, provider text, from_date date, to_date date) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	state  text;
@@ -311,6 +317,7 @@ COMMENT ON FUNCTION kinderconnect._guarded(bigint, text, text, text, text, date,
 
 CREATE FUNCTION kinderconnect._customers_to_ask(run bigint) RETURNS TABLE (organization_id text, customer_id text, operation text)
 	LANGUAGE sql STABLE PARALLEL SAFE
+	SET jit = off
 BEGIN ATOMIC
 	SELECT c.organization_id, c.customer_id, o.operation
 	FROM kinderconnect._at_work(run) w(organization_id)
@@ -325,6 +332,7 @@ COMMENT ON FUNCTION kinderconnect._customers_to_ask(bigint) IS 'the lists of age
 CREATE FUNCTION kinderconnect._months_to_ask(run bigint, agency text, provider text, from_date date, to_date date)
 	RETURNS TABLE (organization_id text, agency_id text, provider_id text, month date)
 	LANGUAGE sql STABLE PARALLEL SAFE
+	SET jit = off
 BEGIN ATOMIC
 	SELECT p.organization_id, p.agency_id, p.provider_id, m.month
 	FROM kinderconnect._at_work(run) w(organization_id)
@@ -348,6 +356,7 @@ COMMENT ON FUNCTION kinderconnect._sends(bigint, text) IS 'whether a run may sen
 CREATE FUNCTION kinderconnect._unknown_to_resolve(run bigint)
 	RETURNS TABLE (organization_id text, agency_id text, provider_id text, from_date date, to_date date, can_ask boolean)
 	LANGUAGE sql STABLE PARALLEL SAFE
+	SET jit = off
 BEGIN ATOMIC
 	SELECT d.organization_id, d.agency_id, d.provider_id, min(d.service_date), max(d.service_date),
 		kinderconnect._speaks(d.organization_id, 'readback')
@@ -373,6 +382,7 @@ COMMENT ON FUNCTION kinderconnect._unknown_to_resolve(bigint) IS
 CREATE FUNCTION kinderconnect._providers_to_send(run bigint, agency text, provider text, from_date date, to_date date, together integer)
 	RETURNS TABLE (organizations text[], agencies text[], providers text[])
 	LANGUAGE sql STABLE PARALLEL SAFE
+	SET jit = off
 BEGIN ATOMIC
 	SELECT array_agg(s.organization_id ORDER BY s.turn), array_agg(s.agency_id ORDER BY s.turn), array_agg(s.provider_id ORDER BY s.turn)
 	FROM (SELECT p.organization_id, p.agency_id, p.provider_id,
@@ -429,6 +439,7 @@ COMMENT ON FUNCTION kinderconnect._has_more(text, text, text) IS 'whether batche
 CREATE FUNCTION kinderconnect._take(run bigint) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	more    boolean := false;
@@ -527,6 +538,7 @@ COMMENT ON FUNCTION kinderconnect._take(bigint) IS
 CREATE FUNCTION kinderconnect._account(run bigint) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	failures bigint;

@@ -79,6 +79,7 @@ COMMENT ON FUNCTION kinderconnect._old_runs() IS
 CREATE FUNCTION kinderconnect._purge_calls(organization text, most integer) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	purged bigint;
@@ -99,6 +100,7 @@ COMMENT ON FUNCTION kinderconnect._purge_calls(text, integer) IS 'deletes at mos
 CREATE FUNCTION kinderconnect._purge_lists(organization text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	old    date := (SELECT min(o.month) FROM kinderconnect._old_lists(organization) o);
@@ -116,6 +118,7 @@ COMMENT ON FUNCTION kinderconnect._purge_lists(text) IS 'deletes the lists of an
 CREATE FUNCTION kinderconnect._purge_runs(most integer) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	purged bigint;

@@ -202,6 +202,7 @@ SELECT pg_catalog.pg_extension_config_dump('kinderconnect.comparison_difference'
 CREATE FUNCTION kinderconnect._providers_to_compare(run bigint, organization text)
 	RETURNS TABLE (agency_id text, provider_id text, from_date date, to_date date)
 	LANGUAGE sql STABLE PARALLEL SAFE
+	SET jit = off
 BEGIN ATOMIC
 	-- apart, so that who stands how is asked once, and not for each clock
 	WITH p AS MATERIALIZED (

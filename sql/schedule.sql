@@ -9,6 +9,7 @@ COMMENT ON SEQUENCE kinderconnect.last_tick IS 'when tick() last ran, in seconds
 CREATE FUNCTION kinderconnect._tick(shard integer, shards integer) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	at     timestamptz := clock_timestamp();

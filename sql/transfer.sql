@@ -580,6 +580,7 @@ COMMENT ON FUNCTION kinderconnect._acquit(bigint, text, text, text) IS
 CREATE FUNCTION kinderconnect._drop_waiting(organization text, agency text, provider text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	unsent record;

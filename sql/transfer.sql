@@ -117,9 +117,11 @@ SELECT pg_catalog.pg_extension_config_dump('kinderconnect.batch', '');
 -- only way out of 'sending' and 'unknown'. A record that is no longer its
 -- day's last one settles in the ledger alone.
 --
--- These two are named by what they are not: by their names the planner would
--- read all that is under way for each record, for whenever it was counted
--- there was next to nothing.
+-- These two are named by what they are not, and of an expression, of which
+-- nothing is counted: by their names the planner would read all that is under
+-- way for each record, for whenever it was counted there was next to nothing;
+-- and by the counts of the others the whole ledger, of which all but nothing was
+-- answered when it was counted.
 CREATE FUNCTION kinderconnect._settle_each(organizations text[], record_ids text[], outcomes text[], codes text[], messages text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -133,7 +135,7 @@ BEGIN
 		SET state = u.outcome, code = u.code, message = u.message,
 			answered_at = CASE WHEN u.outcome <> 'unknown' THEN clock_timestamp() END
 		FROM unnest(organizations, record_ids, outcomes, codes, messages) u(organization_id, record_id, outcome, code, message)
-		WHERE (l.organization_id, l.record_id) = (u.organization_id, u.record_id) AND l.state NOT IN ('accepted', 'rejected', 'not_taken')
+		WHERE (l.organization_id, l.record_id) = (u.organization_id, u.record_id) AND coalesce(l.state, '') NOT IN ('accepted', 'rejected', 'not_taken')
 		RETURNING l.*
 	)
 	UPDATE kinderconnect.child_day d
@@ -158,7 +160,7 @@ BEGIN
 	FROM settled s
 	WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
 			= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.service_date)
-		AND d.record_id = s.record_id AND d.state NOT IN ('held', 'ready', 'accepted', 'rejected', 'voided', 'not_due');
+		AND d.record_id = s.record_id AND coalesce(d.state, '') NOT IN ('held', 'ready', 'accepted', 'rejected', 'voided', 'not_due');
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._settle_each(text[], text[], text[], text[], text[]) IS

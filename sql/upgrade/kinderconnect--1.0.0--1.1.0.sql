@@ -1640,6 +1640,7 @@ COMMENT ON FUNCTION kinderconnect._due_now() IS 'the providers that a tick runs 
 CREATE OR REPLACE FUNCTION kinderconnect._take_part(run bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 BEGIN
 	INSERT INTO kinderconnect.provider_clock AS c
@@ -1671,6 +1672,7 @@ COMMENT ON FUNCTION kinderconnect._take_part(bigint) IS
 CREATE OR REPLACE FUNCTION kinderconnect._keep_time(run bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 BEGIN
 	UPDATE kinderconnect.provider_clock c
@@ -1695,9 +1697,11 @@ COMMENT ON FUNCTION kinderconnect._keep_time(bigint) IS 'notes for each provider
 -- only way out of 'sending' and 'unknown'. A record that is no longer its
 -- day's last one settles in the ledger alone.
 --
--- These two are named by what they are not: by their names the planner would
--- read all that is under way for each record, for whenever it was counted
--- there was next to nothing.
+-- These two are named by what they are not, and of an expression, of which
+-- nothing is counted: by their names the planner would read all that is under
+-- way for each record, for whenever it was counted there was next to nothing;
+-- and by the counts of the others the whole ledger, of which all but nothing was
+-- answered when it was counted.
 CREATE OR REPLACE FUNCTION kinderconnect._settle_each(organizations text[], record_ids text[], outcomes text[], codes text[], messages text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -1711,7 +1715,7 @@ BEGIN
 		SET state = u.outcome, code = u.code, message = u.message,
 			answered_at = CASE WHEN u.outcome <> 'unknown' THEN clock_timestamp() END
 		FROM unnest(organizations, record_ids, outcomes, codes, messages) u(organization_id, record_id, outcome, code, message)
-		WHERE (l.organization_id, l.record_id) = (u.organization_id, u.record_id) AND l.state NOT IN ('accepted', 'rejected', 'not_taken')
+		WHERE (l.organization_id, l.record_id) = (u.organization_id, u.record_id) AND coalesce(l.state, '') NOT IN ('accepted', 'rejected', 'not_taken')
 		RETURNING l.*
 	)
 	UPDATE kinderconnect.child_day d
@@ -1736,7 +1740,7 @@ BEGIN
 	FROM settled s
 	WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
 			= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.service_date)
-		AND d.record_id = s.record_id AND d.state NOT IN ('held', 'ready', 'accepted', 'rejected', 'voided', 'not_due');
+		AND d.record_id = s.record_id AND coalesce(d.state, '') NOT IN ('held', 'ready', 'accepted', 'rejected', 'voided', 'not_due');
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._settle_each(text[], text[], text[], text[], text[]) IS
@@ -2124,6 +2128,7 @@ COMMENT ON FUNCTION kinderconnect._acquit(bigint, text, text, text) IS
 CREATE OR REPLACE FUNCTION kinderconnect._drop_waiting(organization text, agency text, provider text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	unsent record;
@@ -2180,6 +2185,7 @@ COMMENT ON FUNCTION kinderconnect._merged_days(text) IS
 CREATE OR REPLACE FUNCTION kinderconnect._providers_to_compare(run bigint, organization text)
 	RETURNS TABLE (agency_id text, provider_id text, from_date date, to_date date)
 	LANGUAGE sql STABLE PARALLEL SAFE
+	SET jit = off
 BEGIN ATOMIC
 	-- apart, so that who stands how is asked once, and not for each clock
 	WITH p AS MATERIALIZED (
@@ -2262,6 +2268,7 @@ COMMENT ON FUNCTION kinderconnect._take_comparison(bigint, kinderconnect.call_ou
 CREATE OR REPLACE FUNCTION kinderconnect._purge_calls(organization text, most integer) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	purged bigint;
@@ -2278,6 +2285,49 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._purge_calls(text, integer) IS 'deletes at most so many old batches of an organization; answers how many';
+
+CREATE OR REPLACE FUNCTION kinderconnect._purge_lists(organization text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET jit = off
+AS $$
+DECLARE
+	old    date := (SELECT min(o.month) FROM kinderconnect._old_lists(organization) o);
+	purged bigint;
+BEGIN
+	DELETE FROM kinderconnect.list_problem p WHERE p.organization_id = organization AND p.month = old;
+	DELETE FROM kinderconnect.listed_authorization l WHERE l.organization_id = organization AND l.month = old;
+	DELETE FROM kinderconnect.list_state l WHERE l.organization_id = organization AND l.month = old;
+	GET DIAGNOSTICS purged = ROW_COUNT;
+	RETURN purged;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._purge_lists(text) IS 'deletes the lists of an organization''s oldest month that is old; answers how many';
+
+CREATE OR REPLACE FUNCTION kinderconnect._purge_runs(most integer) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET jit = off
+AS $$
+DECLARE
+	purged bigint;
+BEGIN
+	IF (most > 0) IS NOT TRUE THEN
+		RAISE EXCEPTION 'batch_size must be positive' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	WITH old AS MATERIALIZED (
+		SELECT o.run_id FROM kinderconnect._old_runs() o ORDER BY o.run_id LIMIT most
+	), providers AS (
+		DELETE FROM kinderconnect.run_provider p USING old WHERE p.run_id = old.run_id
+	), organizations AS (
+		DELETE FROM kinderconnect.run_organization o USING old WHERE o.run_id = old.run_id
+	)
+	DELETE FROM kinderconnect.run r USING old WHERE r.run_id = old.run_id;
+	GET DIAGNOSTICS purged = ROW_COUNT;
+	RETURN purged;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._purge_runs(integer) IS 'deletes at most so many old runs, with the parts of organizations and providers; answers how many';
 
 -- By a digest of the name, so that sessions that begin at different moments
 -- agree without a word whose each is, whatever is enabled meanwhile.
@@ -2308,6 +2358,7 @@ CREATE OR REPLACE FUNCTION kinderconnect._begin_run(organization text, agency te
 		shard integer DEFAULT NULL, shards integer DEFAULT NULL) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	run   bigint;
@@ -2393,6 +2444,7 @@ COMMENT ON FUNCTION kinderconnect._step(bigint, text) IS 'notes where a run is';
 
 CREATE OR REPLACE FUNCTION kinderconnect._left_under_way(run bigint) RETURNS SETOF text
 	LANGUAGE sql STABLE PARALLEL SAFE
+	SET jit = off
 BEGIN ATOMIC
 	SELECT o.organization_id FROM kinderconnect.run_organization o
 	WHERE o.run_id = run AND o.locked
@@ -2402,10 +2454,20 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._left_under_way(bigint) IS 'organizations of a run of which a run that died left anything under way';
 
+CREATE OR REPLACE FUNCTION kinderconnect._has_unknown(run bigint) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET jit = off
+BEGIN ATOMIC
+	SELECT EXISTS (SELECT FROM kinderconnect._at_work(run) w(organization_id)
+		JOIN kinderconnect.ledger l ON l.organization_id = w.organization_id AND l.state = 'unknown');
+END;
+COMMENT ON FUNCTION kinderconnect._has_unknown(bigint) IS 'whether any record of a run''s organizations is unknown';
+
 CREATE OR REPLACE FUNCTION kinderconnect._prepare(run bigint, INOUT organizations text[], agencies text[], providers text[], from_date date, to_date date,
 		OUT batches text[])
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	unit   record;
@@ -2450,6 +2512,7 @@ CREATE OR REPLACE FUNCTION kinderconnect._dispatch(run bigint, organizations tex
 	SET enable_seqscan = off
 	SET enable_hashjoin = off
 	SET enable_mergejoin = off
+	SET jit = off
 AS $$
 DECLARE
 	item   record;
@@ -2487,6 +2550,7 @@ COMMENT ON FUNCTION kinderconnect._dispatch(bigint, text[], text[]) IS
 CREATE OR REPLACE FUNCTION kinderconnect._guarded(run bigint, organization text, step text, agency text, provider text, from_date date, to_date date) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	state  text;
@@ -2522,6 +2586,35 @@ $$;
 COMMENT ON FUNCTION kinderconnect._guarded(bigint, text, text, text, text, date, date) IS
 'does one step of one organization; an error is noted and halts that organization, but for one of its candidates';
 
+CREATE OR REPLACE FUNCTION kinderconnect._customers_to_ask(run bigint) RETURNS TABLE (organization_id text, customer_id text, operation text)
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET jit = off
+BEGIN ATOMIC
+	SELECT c.organization_id, c.customer_id, o.operation
+	FROM kinderconnect._at_work(run) w(organization_id)
+	JOIN kinderconnect.customer c ON c.organization_id = w.organization_id AND c.listed
+		AND coalesce(lower(btrim(c.status)), 'active') = 'active'
+	CROSS JOIN (VALUES ('agencies'), ('locations')) o(operation)
+	WHERE kinderconnect._speaks(c.organization_id, o.operation)
+	ORDER BY c.organization_id, c.customer_id, o.operation;
+END;
+COMMENT ON FUNCTION kinderconnect._customers_to_ask(bigint) IS 'the lists of agencies and locations to ask for';
+
+CREATE OR REPLACE FUNCTION kinderconnect._months_to_ask(run bigint, agency text, provider text, from_date date, to_date date)
+	RETURNS TABLE (organization_id text, agency_id text, provider_id text, month date)
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET jit = off
+BEGIN ATOMIC
+	SELECT p.organization_id, p.agency_id, p.provider_id, m.month
+	FROM kinderconnect._at_work(run) w(organization_id)
+	JOIN kinderconnect.provider_standing p ON p.organization_id = w.organization_id AND p.barred IS NULL
+	JOIN kinderconnect.provider_clock k ON (k.organization_id, k.agency_id, k.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND k.run_id = run
+	CROSS JOIN LATERAL kinderconnect._months(p.organization_id, from_date, to_date) m(month)
+	WHERE (agency IS NULL OR p.agency_id = agency) AND (provider IS NULL OR p.provider_id = provider)
+	ORDER BY p.organization_id, p.agency_id, p.provider_id, m.month;
+END;
+COMMENT ON FUNCTION kinderconnect._months_to_ask(bigint, text, text, date, date) IS 'the lists of children to ask for';
+
 CREATE OR REPLACE FUNCTION kinderconnect._sends(run bigint, organization text) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -2534,6 +2627,7 @@ COMMENT ON FUNCTION kinderconnect._sends(bigint, text) IS 'whether a run may sen
 CREATE OR REPLACE FUNCTION kinderconnect._unknown_to_resolve(run bigint)
 	RETURNS TABLE (organization_id text, agency_id text, provider_id text, from_date date, to_date date, can_ask boolean)
 	LANGUAGE sql STABLE PARALLEL SAFE
+	SET jit = off
 BEGIN ATOMIC
 	SELECT d.organization_id, d.agency_id, d.provider_id, min(d.service_date), max(d.service_date),
 		kinderconnect._speaks(d.organization_id, 'readback')
@@ -2559,6 +2653,7 @@ COMMENT ON FUNCTION kinderconnect._unknown_to_resolve(bigint) IS
 CREATE OR REPLACE FUNCTION kinderconnect._providers_to_send(run bigint, agency text, provider text, from_date date, to_date date, together integer)
 	RETURNS TABLE (organizations text[], agencies text[], providers text[])
 	LANGUAGE sql STABLE PARALLEL SAFE
+	SET jit = off
 BEGIN ATOMIC
 	SELECT array_agg(s.organization_id ORDER BY s.turn), array_agg(s.agency_id ORDER BY s.turn), array_agg(s.provider_id ORDER BY s.turn)
 	FROM (SELECT p.organization_id, p.agency_id, p.provider_id,
@@ -2598,6 +2693,7 @@ COMMENT ON FUNCTION kinderconnect._has_more(text, text, text) IS 'whether batche
 CREATE OR REPLACE FUNCTION kinderconnect._take(run bigint) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	more    boolean := false;
@@ -2692,6 +2788,65 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._take(bigint) IS
 'takes in the calls that have ended, waiting for one; each is an error boundary of its own. Answers whether a provider whose batch was answered has more to send';
+
+CREATE OR REPLACE FUNCTION kinderconnect._account(run bigint) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET jit = off
+AS $$
+DECLARE
+	failures bigint;
+BEGIN
+	INSERT INTO kinderconnect.run_provider AS p
+		(organization_id, run_id, agency_id, provider_id, children, matched, sent, accepted, rejected, voided, unanswered, held, ready)
+	SELECT s.organization_id, run, s.agency_id, s.provider_id, coalesce(c.children, 0), coalesce(c.matched, 0),
+		coalesce(l.sent, 0), coalesce(l.accepted, 0), coalesce(l.rejected, 0), coalesce(l.voided, 0), coalesce(l.unanswered, 0),
+		coalesce(d.held, 0), coalesce(d.ready, 0)
+	FROM kinderconnect.provider_standing s
+	JOIN kinderconnect.run_organization o ON o.organization_id = s.organization_id AND o.run_id = run AND o.locked
+	JOIN kinderconnect.run r ON r.run_id = run AND (NOT r.scope ? 'due' OR EXISTS (SELECT FROM kinderconnect.provider_clock k
+		WHERE (k.organization_id, k.agency_id, k.provider_id, k.run_id) = (s.organization_id, s.agency_id, s.provider_id, run)))
+	LEFT JOIN (SELECT a.organization_id, a.agency_id, a.provider_id, count(DISTINCT a.kinderconnect_child_id) AS children,
+			count(DISTINCT k.kinderconnect_child_id) AS matched
+		FROM kinderconnect.authorization a
+		LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+			AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (a.organization_id, a.agency_id, a.kinderconnect_child_id)
+		WHERE a.known_until = 'infinity'
+		GROUP BY a.organization_id, a.agency_id, a.provider_id) c
+		ON (c.organization_id, c.agency_id, c.provider_id) = (s.organization_id, s.agency_id, s.provider_id)
+	LEFT JOIN (SELECT l.organization_id, l.agency_id, l.provider_id,
+			count(*) FILTER (WHERE l.state IN ('accepted', 'rejected')) AS sent,
+			count(*) FILTER (WHERE l.state = 'accepted' AND l.kind <> 'void') AS accepted,
+			count(*) FILTER (WHERE l.state = 'accepted' AND l.kind = 'void') AS voided,
+			count(*) FILTER (WHERE l.state = 'rejected') AS rejected,
+			count(*) FILTER (WHERE l.state IN ('sending', 'unknown')) AS unanswered
+		FROM kinderconnect.ledger l WHERE l.run_id = run
+		GROUP BY l.organization_id, l.agency_id, l.provider_id) l
+		ON (l.organization_id, l.agency_id, l.provider_id) = (s.organization_id, s.agency_id, s.provider_id)
+	LEFT JOIN (SELECT d.organization_id, d.agency_id, d.provider_id,
+			count(*) FILTER (WHERE d.state = 'held') AS held, count(*) FILTER (WHERE d.state = 'ready') AS ready
+		FROM kinderconnect.child_day d
+		WHERE d.state IN ('held', 'ready')
+		GROUP BY d.organization_id, d.agency_id, d.provider_id) d
+		ON (d.organization_id, d.agency_id, d.provider_id) = (s.organization_id, s.agency_id, s.provider_id)
+	ON CONFLICT (organization_id, run_id, agency_id, provider_id) DO UPDATE
+	SET children = excluded.children, matched = excluded.matched, sent = excluded.sent, accepted = excluded.accepted,
+		rejected = excluded.rejected, voided = excluded.voided, unanswered = excluded.unanswered, held = excluded.held, ready = excluded.ready;
+
+	SELECT (SELECT count(*) FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.sqlstate IS NOT NULL)
+		+ (SELECT count(*) FROM kinderconnect.run_provider p WHERE p.run_id = run AND p.sqlstate IS NOT NULL)
+	INTO failures;
+	PERFORM kinderconnect._keep_time(run);
+	UPDATE kinderconnect.run r
+	SET status = CASE WHEN r.sqlstate = 'KC403' THEN 'stopped' WHEN r.sqlstate IS NOT NULL OR failures > 0 THEN 'failed' ELSE 'succeeded' END,
+		ended_at = clock_timestamp()
+	WHERE r.run_id = run;
+	PERFORM kinderconnect._tell_end(run);
+	RETURN failures;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._account(bigint) IS
+'counts what a run did for each provider and ends it; answers how many organizations and providers had an error';
 
 CREATE OR REPLACE PROCEDURE kinderconnect._make_room(run bigint, calls integer DEFAULT 1)
 	LANGUAGE plpgsql
@@ -2887,6 +3042,7 @@ COMMENT ON PROCEDURE kinderconnect.nightly(text, text, text, date, date, integer
 CREATE OR REPLACE FUNCTION kinderconnect._tick(shard integer, shards integer) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	at     timestamptz := clock_timestamp();

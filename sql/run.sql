@@ -152,8 +152,8 @@ BEGIN
 		WHERE n.nspname = 'kinderconnect' AND c.relname IN ('provider', 'listed_location', 'list_state', 'child', 'authorization',
 				'listed_authorization', 'child_link', 'known_child', 'child_day', 'ledger', 'batch', 'run_provider', 'provider_clock')
 			AND c.relkind = 'r'
-			AND pg_relation_size(c.oid) > current_setting('block_size')::integer
-				* CASE WHEN c.reltuples < 2 * c.relpages THEN greatest(c.relpages, 8) ELSE 8 * greatest(c.relpages, 1) END
+			AND pg_relation_size(c.oid) / current_setting('block_size')::bigint
+				> CASE WHEN c.reltuples < 2.0 * c.relpages THEN greatest(c.relpages, 8) ELSE 8::bigint * greatest(c.relpages, 1) END
 	LOOP
 		EXECUTE 'ANALYZE (SKIP_LOCKED) ' || grown;
 	END LOOP;

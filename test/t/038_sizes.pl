@@ -1,5 +1,5 @@
-# What another session has written and not committed is no reason to take a
-# large table for an empty one.
+# When the planner is told how large the tables are. What another session has
+# written and not committed is no reason to take a large one for an empty one.
 use strict;
 use warnings;
 
@@ -24,5 +24,8 @@ add(100, 'C');
 is(count(), '2100|t', 'but not each time');
 add(15000, 'D');
 is(count(), '17200|t', 'and when there are eight times as many');
+
+$night->sql(q{UPDATE pg_class SET relpages = 2147483647, reltuples = 1e11 WHERE oid = 'kinderconnect.child'::regclass});
+is(count(), '1e+11|t', 'however large it is');
 
 done_testing;

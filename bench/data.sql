@@ -11,6 +11,7 @@ CREATE TABLE manage.site AS
 SELECT l AS site_no, 'org' || (l - 1) / :per_organization + 1 AS company, 'Site ' || l AS name, to_char(l % 100000, 'FM00000') AS zip
 FROM generate_series(1, :locations) l;
 ALTER TABLE manage.site ADD PRIMARY KEY (site_no);
+CREATE INDEX ON manage.site (company);
 
 CREATE TABLE manage.kid AS
 SELECT k AS kid_no, s.site_no, s.company, (ARRAY['Ana', 'Ben', 'Cleo', 'Dora', 'Emil', 'Fay', 'Gus', 'Hana'])[k % 8 + 1] AS first_name,

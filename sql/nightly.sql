@@ -287,19 +287,18 @@ DECLARE
 	detail text;
 	hint   text;
 BEGIN
+	IF step IN ('providers', 'clocks', 'match', 'plan') THEN
+		PERFORM kinderconnect._know_sizes();
+	END IF;
 	CASE step
 		WHEN 'recover' THEN PERFORM kinderconnect._recover(organization);
 		WHEN 'providers' THEN PERFORM kinderconnect._match_providers(organization);
 		WHEN 'clocks' THEN PERFORM kinderconnect._set_clocks(organization);
 		WHEN 'vanished' THEN PERFORM kinderconnect._close_vanished(run, organization, from_date, to_date);
-		WHEN 'match' THEN
-			PERFORM kinderconnect._know_sizes();
-			PERFORM kinderconnect._match(organization);
+		WHEN 'match' THEN PERFORM kinderconnect._match(organization);
 		WHEN 'candidates' THEN PERFORM kinderconnect._score(organization);
 		WHEN 'repeat' THEN PERFORM kinderconnect._repeat_unknown(run, organization, agency, provider);
-		WHEN 'plan' THEN
-			PERFORM kinderconnect._know_sizes();
-			PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
+		WHEN 'plan' THEN PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
 	END CASE;
 	IF step IN ('match', 'plan') THEN
 		UPDATE kinderconnect.run_organization o SET step = _guarded.step, step_ended_at = clock_timestamp()

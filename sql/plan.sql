@@ -308,8 +308,7 @@ COMMENT ON FUNCTION kinderconnect._note_zones(text) IS 'remembers the zone of ea
 -- cannot know, so it is kept from the plans that are quadratic: nested loops,
 -- and merges by the provider alone that filter all its days for each day. The
 -- cost it then reckons with would set off JIT, which takes longer than the
--- query. What is left to choose is the same for all organizations, and to plan
--- it anew takes as long as to judge 300 days.
+-- query.
 CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider text, from_date date, to_date date, foresee boolean, at timestamptz DEFAULT now())
 	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, authorized boolean,
 		location_id text, child_id text, state text, reason text, detail text,
@@ -319,7 +318,6 @@ CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider 
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
 	SET enable_mergejoin = off
-	SET plan_cache_mode = force_generic_plan
 	SET jit = off
 AS $$
 #variable_conflict use_column
@@ -704,9 +702,13 @@ $$;
 COMMENT ON FUNCTION kinderconnect._planned(text, text, text, date, date, boolean, timestamptz) IS
 'what is to be done with every child-day of an organization in the horizon, as of a moment; foresee: by the links that tonight would make, and today''s days too. Changes nothing. The columns are those of child_day; finished is false for today''s';
 
+-- To plan the judgement takes as long as to judge 300 days. Of many organizations
+-- each is a small part of every table, and one plan is right for all; of a few
+-- the dates decide whether an index is used.
 CREATE FUNCTION kinderconnect._plan(organization text, agency text, provider text, from_date date, to_date date) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = auto
 AS $$
 DECLARE
 	planned_at timestamptz := clock_timestamp();
@@ -716,6 +718,9 @@ BEGIN
 	FROM kinderconnect.run_organization o JOIN kinderconnect.run r ON r.run_id = o.run_id
 	WHERE o.organization_id = organization AND o.locked AND r.ended_at IS NULL;
 	PERFORM kinderconnect._note_zones(organization);
+	IF (SELECT count(*) FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked) > 8 THEN
+		PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);		-- as long as this function runs
+	END IF;
 
 	WITH planned AS MATERIALIZED (
 		SELECT * FROM kinderconnect._planned(organization, agency, provider, from_date, to_date, false)

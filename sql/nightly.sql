@@ -111,7 +111,8 @@ COMMENT ON FUNCTION kinderconnect._begin_run(text, text, text, date, date, boole
 CREATE FUNCTION kinderconnect._step(run bigint, step text) RETURNS void
 	LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
-	SELECT kinderconnect._know_sizes();
+	-- the first request is not held up: nothing has grown yet
+	SELECT kinderconnect._know_sizes() WHERE _step.step <> 'lists';
 	UPDATE kinderconnect.run r SET step = _step.step, step_at = clock_timestamp() WHERE r.run_id = run;
 END;
 COMMENT ON FUNCTION kinderconnect._step(bigint, text) IS 'notes where a run is';

@@ -194,7 +194,6 @@ CREATE FUNCTION kinderconnect._take_children(run bigint, outcomes kinderconnect.
 	SET enable_seqscan = off
 	SET enable_hashjoin = off
 	SET enable_mergejoin = off
-	SET jit = off
 AS $$
 DECLARE
 	taken_at timestamptz := clock_timestamp();
@@ -320,7 +319,6 @@ CREATE FUNCTION kinderconnect._close_vanished(run bigint, organization text, fro
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
-	SET jit = off
 AS $$
 DECLARE
 	closed bigint;

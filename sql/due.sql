@@ -382,7 +382,6 @@ COMMENT ON FUNCTION kinderconnect._set_clocks(text) IS 'brings the zones of prov
 CREATE FUNCTION kinderconnect._keep_time(run bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
-	SET jit = off
 AS $$
 BEGIN
 	UPDATE kinderconnect.provider_clock c

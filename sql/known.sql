@@ -78,7 +78,6 @@ CREATE FUNCTION kinderconnect._read_children(organization text, tell boolean DEF
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = auto
 	SET enable_nestloop = off
-	SET jit = off
 AS $$
 BEGIN
 	-- Planned anew for each organization by EXECUTE: by force_custom_plan the

@@ -111,8 +111,6 @@ COMMENT ON FUNCTION kinderconnect._begin_run(text, text, text, date, date, boole
 CREATE FUNCTION kinderconnect._step(run bigint, step text) RETURNS void
 	LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
-	-- the first request is not held up: nothing has grown yet
-	SELECT kinderconnect._know_sizes() WHERE _step.step <> 'lists';
 	UPDATE kinderconnect.run r SET step = _step.step, step_at = clock_timestamp() WHERE r.run_id = run;
 END;
 COMMENT ON FUNCTION kinderconnect._step(bigint, text) IS 'notes where a run is';
@@ -288,9 +286,6 @@ DECLARE
 	detail text;
 	hint   text;
 BEGIN
-	IF step IN ('providers', 'clocks', 'match', 'plan') THEN
-		PERFORM kinderconnect._know_sizes();
-	END IF;
 	CASE step
 		WHEN 'recover' THEN PERFORM kinderconnect._recover(organization);
 		WHEN 'providers' THEN PERFORM kinderconnect._match_providers(organization);
@@ -301,6 +296,11 @@ BEGIN
 		WHEN 'repeat' THEN PERFORM kinderconnect._repeat_unknown(run, organization, agency, provider);
 		WHEN 'plan' THEN PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
 	END CASE;
+	-- what it wrote, for what reads it next: here another session's is not all
+	-- that there is
+	IF step IN ('providers', 'clocks', 'match', 'plan') THEN
+		PERFORM kinderconnect._know_sizes();
+	END IF;
 	IF step IN ('match', 'plan') THEN
 		UPDATE kinderconnect.run_organization o SET step = _guarded.step, step_ended_at = clock_timestamp()
 		WHERE (o.organization_id, o.run_id) = (organization, run);

@@ -383,7 +383,6 @@ CREATE OR REPLACE FUNCTION kinderconnect._take_children(run bigint, outcomes kin
 	SET enable_seqscan = off
 	SET enable_hashjoin = off
 	SET enable_mergejoin = off
-	SET jit = off
 AS $$
 DECLARE
 	taken_at timestamptz := clock_timestamp();
@@ -509,7 +508,6 @@ CREATE OR REPLACE FUNCTION kinderconnect._close_vanished(run bigint, organizatio
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
-	SET jit = off
 AS $$
 DECLARE
 	closed bigint;
@@ -561,7 +559,6 @@ CREATE OR REPLACE FUNCTION kinderconnect._read_children(organization text, tell 
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = auto
 	SET enable_nestloop = off
-	SET jit = off
 AS $$
 BEGIN
 	-- Planned anew for each organization by EXECUTE: by force_custom_plan the
@@ -1360,7 +1357,6 @@ COMMENT ON FUNCTION kinderconnect._take_part(bigint) IS
 CREATE OR REPLACE FUNCTION kinderconnect._keep_time(run bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
-	SET jit = off
 AS $$
 BEGIN
 	UPDATE kinderconnect.provider_clock c
@@ -2122,15 +2118,6 @@ $$;
 COMMENT ON FUNCTION kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer) IS
 'checks the scope, writes the run down and takes the lock of each of its organizations; answers its id';
 
-CREATE OR REPLACE FUNCTION kinderconnect._step(run bigint, step text) RETURNS void
-	LANGUAGE sql VOLATILE PARALLEL UNSAFE
-BEGIN ATOMIC
-	-- the first request is not held up: nothing has grown yet
-	SELECT kinderconnect._know_sizes() WHERE _step.step <> 'lists';
-	UPDATE kinderconnect.run r SET step = _step.step, step_at = clock_timestamp() WHERE r.run_id = run;
-END;
-COMMENT ON FUNCTION kinderconnect._step(bigint, text) IS 'notes where a run is';
-
 CREATE OR REPLACE FUNCTION kinderconnect._left_under_way(run bigint) RETURNS SETOF text
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET jit = off
@@ -2247,9 +2234,6 @@ DECLARE
 	detail text;
 	hint   text;
 BEGIN
-	IF step IN ('providers', 'clocks', 'match', 'plan') THEN
-		PERFORM kinderconnect._know_sizes();
-	END IF;
 	CASE step
 		WHEN 'recover' THEN PERFORM kinderconnect._recover(organization);
 		WHEN 'providers' THEN PERFORM kinderconnect._match_providers(organization);
@@ -2260,6 +2244,11 @@ BEGIN
 		WHEN 'repeat' THEN PERFORM kinderconnect._repeat_unknown(run, organization, agency, provider);
 		WHEN 'plan' THEN PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
 	END CASE;
+	-- what it wrote, for what reads it next: here another session's is not all
+	-- that there is
+	IF step IN ('providers', 'clocks', 'match', 'plan') THEN
+		PERFORM kinderconnect._know_sizes();
+	END IF;
 	IF step IN ('match', 'plan') THEN
 		UPDATE kinderconnect.run_organization o SET step = _guarded.step, step_ended_at = clock_timestamp()
 		WHERE (o.organization_id, o.run_id) = (organization, run);

@@ -14,6 +14,7 @@ $night->sql('ALTER SYSTEM SET jit_above_cost = 0; ALTER SYSTEM SET auto_explain.
 $night->await(q{SELECT setting FROM pg_settings WHERE name = 'jit_above_cost'}, '0');
 my $from = -s $night->node->logfile;
 is($night->night->{state}, '', 'a night with no cost too low for it');
+is($night->try_sql("SELECT setval('kinderconnect.next_look', 0); SET ROLE kinderconnect_operator; CALL kinderconnect.tick()")->{status}, 0, 'and a tick that looks who is due');
 
 my @plan = map { s/\n\S*\s*(?:LOG|ERROR|CONTEXT):.*//sr } split /Query Text: /, substr PostgreSQL::Test::Utils::slurp_file($night->node->logfile), $from;
 cmp_ok(scalar(grep { /^\s+JIT:/m } @plan), '>', 0, 'compiles what the night itself asks of its run');

@@ -11,7 +11,8 @@ CREATE FUNCTION kinderconnect._attendance_problems(organization text)
 AS $$
 #variable_conflict use_column
 DECLARE
-	since date;
+	in_manage text COLLATE "default" := organization;
+	since     date;
 BEGIN
 	SELECT greatest((now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer, o.first_enabled - o.backfill_days) INTO since
 	FROM kinderconnect.organization o WHERE o.organization_id = organization;
@@ -28,13 +29,13 @@ BEGIN
 		JOIN kinderconnect.authorization a ON (a.organization_id, a.agency_id, a.kinderconnect_child_id) = (organization, k.agency_id, k.kinderconnect_child_id)
 		WHERE k.organization_id = organization AND k.ended_at IS NULL AND (a.end_date >= since) IS NOT FALSE AND (a.closed_as = 'changed') IS NOT TRUE
 	), place AS (
-		SELECT l.location_id, bool_or(l.organization_id = organization) AS ours FROM kinderconnect.manage_location l GROUP BY l.location_id
+		SELECT l.location_id COLLATE "C" AS location_id, bool_or(l.organization_id = in_manage) AS ours FROM kinderconnect.manage_location l GROUP BY 1
 	), kid AS (
-		SELECT c.child_id, bool_or(c.organization_id = organization) AS ours FROM kinderconnect.manage_child c GROUP BY c.child_id
+		SELECT c.child_id COLLATE "C" AS child_id, bool_or(c.organization_id = in_manage) AS ours FROM kinderconnect.manage_child c GROUP BY 1
 	), entry AS MATERIALIZED (
-		SELECT m.attendance_id, m.location_id, m.child_id, m.kind, m.check_in, m.check_out, m.service_date
+		SELECT m.attendance_id, m.location_id COLLATE "C" AS location_id, m.child_id COLLATE "C" AS child_id, m.kind, m.check_in, m.check_out, m.service_date
 		FROM kinderconnect.manage_attendance m
-		WHERE m.organization_id = organization
+		WHERE m.organization_id = in_manage
 			AND (m.check_in >= since - interval '1 day'
 				OR m.check_in IS NULL AND m.check_out >= since - interval '1 day'
 				OR m.service_date >= since

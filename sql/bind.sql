@@ -107,13 +107,13 @@ BEGIN
 
 	IF _check_sample.relation IN ('child', 'attendance') AND kinderconnect._is_bound('location') THEN
 		PERFORM kinderconnect._warn_of_rows(_check_sample.relation, keys,
-			's.location_id IS NOT NULL AND NOT EXISTS (SELECT FROM kinderconnect.manage_location m WHERE (m.organization_id, m.location_id) = (s.organization_id, s.location_id))',
+			's.location_id IS NOT NULL AND NOT EXISTS (SELECT FROM kinderconnect.manage_location m WHERE (m.organization_id, m.location_id) = (s.organization_id COLLATE "C", s.location_id COLLATE "C"))',
 			'are at a location that manage_location does not have',
 			CASE _check_sample.relation WHEN 'child' THEN 'They are matched within the organization only.' ELSE 'No night looks at them.' END);
 	END IF;
 	IF _check_sample.relation = 'attendance' AND kinderconnect._is_bound('child') THEN
 		PERFORM kinderconnect._warn_of_rows(_check_sample.relation, keys,
-			's.child_id IS NOT NULL AND NOT EXISTS (SELECT FROM kinderconnect.manage_child m WHERE (m.organization_id, m.child_id) = (s.organization_id, s.child_id))',
+			's.child_id IS NOT NULL AND NOT EXISTS (SELECT FROM kinderconnect.manage_child m WHERE (m.organization_id, m.child_id) = (s.organization_id COLLATE "C", s.child_id COLLATE "C"))',
 			'are of a child that manage_child does not have', 'No night looks at them.');
 	END IF;
 	IF _check_sample.relation = 'child_id' THEN
@@ -155,7 +155,7 @@ BEGIN
 				FROM (SELECT DISTINCT concat_ws(''/'', p.organization_id, p.location_id) AS key, m.location_id IS NOT NULL AS found
 					FROM kinderconnect.provider p
 					JOIN kinderconnect.organization o ON o.organization_id = p.organization_id AND o.enabled
-					LEFT JOIN (%s) m ON (m.organization_id, m.location_id) = (p.organization_id, p.location_id)
+					LEFT JOIN (%s) m ON (m.organization_id COLLATE "C", m.location_id COLLATE "C") = (p.organization_id, p.location_id)
 					WHERE p.enabled AND p.location_id IS NOT NULL) k', source) INTO known, found, examples;
 		WHEN 'child' THEN
 			-- a name written as it was has its key
@@ -165,11 +165,11 @@ BEGIN
 				FROM (SELECT concat_ws(''/'', l.organization_id, l.child_id) AS key,
 						coalesce(bool_or(c.date_of_birth = m.date_of_birth
 							AND (c.first_name = m.first_name OR c.last_name = m.last_name
-								OR c.first_key = kinderconnect._first_key(m.first_name) OR c.last_key = kinderconnect._last_key(m.last_name))), false) AS found
+								OR kinderconnect._first_key(m.first_name) COLLATE "C" = c.first_key OR kinderconnect._last_key(m.last_name) COLLATE "C" = c.last_key)), false) AS found
 					FROM kinderconnect.child_link l
 					JOIN kinderconnect.organization o ON o.organization_id = l.organization_id AND o.enabled
 					JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (l.organization_id, l.agency_id, l.kinderconnect_child_id)
-					LEFT JOIN (%s) m ON (m.organization_id, m.child_id) = (l.organization_id, l.child_id)
+					LEFT JOIN (%s) m ON (m.organization_id COLLATE "C", m.child_id COLLATE "C") = (l.organization_id, l.child_id)
 					WHERE l.ended_at IS NULL AND (l.flag IN (''link_disagrees'', ''child_gone'')) IS NOT TRUE
 					GROUP BY l.organization_id, l.child_id) k', source) INTO known, found, examples;
 		WHEN 'attendance' THEN
@@ -179,7 +179,7 @@ BEGIN
 				FROM (SELECT DISTINCT concat_ws(''/'', d.organization_id, d.child_id) AS key, m.child_id IS NOT NULL AS found
 					FROM kinderconnect.child_day d
 					JOIN kinderconnect.organization o ON o.organization_id = d.organization_id AND o.enabled
-					LEFT JOIN (SELECT DISTINCT q.organization_id, q.child_id FROM (%s) q) m ON (m.organization_id, m.child_id) = (d.organization_id, d.child_id)
+					LEFT JOIN (SELECT DISTINCT q.organization_id, q.child_id FROM (%s) q) m ON (m.organization_id COLLATE "C", m.child_id COLLATE "C") = (d.organization_id, d.child_id)
 					WHERE d.accepted_kind IN (''session'', ''absence'') AND d.child_id IS NOT NULL
 						AND d.service_date >= current_date - kinderconnect.setting(''horizon_days'')::integer) k', source) INTO known, found, examples;
 		ELSE

@@ -25,20 +25,20 @@ COMMENT ON COLUMN kinderconnect.provider_standing.name IS 'as the service lists 
 COMMENT ON COLUMN kinderconnect.provider_standing.barred IS 'null: it takes part; else the reason';
 
 CREATE TABLE kinderconnect.child (
-	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
-	agency_id              text NOT NULL,
-	kinderconnect_child_id text NOT NULL,
+	organization_id        text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text COLLATE "C" NOT NULL,
+	kinderconnect_child_id text COLLATE "C" NOT NULL,
 	first_name             text,
 	middle_name            text,
 	last_name              text,
 	suffix                 text,
 	date_of_birth          date,
 	subsidized             boolean NOT NULL,
-	first_key              text GENERATED ALWAYS AS (kinderconnect._first_key(first_name)) STORED,
-	middle_key             text GENERATED ALWAYS AS (kinderconnect._middle_key(first_name, middle_name)) STORED,
-	last_key               text GENERATED ALWAYS AS (kinderconnect._last_key(last_name)) STORED,
-	suffix_key             text GENERATED ALWAYS AS (kinderconnect._suffix_key(first_name, last_name, suffix)) STORED,
-	unlinked_because       text,
+	first_key              text COLLATE "C" GENERATED ALWAYS AS (kinderconnect._first_key(first_name)) STORED,
+	middle_key             text COLLATE "C" GENERATED ALWAYS AS (kinderconnect._middle_key(first_name, middle_name)) STORED,
+	last_key               text COLLATE "C" GENERATED ALWAYS AS (kinderconnect._last_key(last_name)) STORED,
+	suffix_key             text COLLATE "C" GENERATED ALWAYS AS (kinderconnect._suffix_key(first_name, last_name, suffix)) STORED,
+	unlinked_because       text COLLATE "C",
 	first_listed           timestamptz NOT NULL DEFAULT now(),
 	changed_at             timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (organization_id, agency_id, kinderconnect_child_id)
@@ -66,11 +66,11 @@ CREATE INDEX child_changed ON kinderconnect.child (organization_id, changed_at);
 CREATE INDEX child_unlinked ON kinderconnect.child (organization_id, unlinked_because) WHERE unlinked_because IS NOT NULL;
 
 CREATE TABLE kinderconnect.authorization (
-	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
-	agency_id              text NOT NULL,
-	provider_id            text NOT NULL,
-	kinderconnect_child_id text NOT NULL,
-	authorization_id       text NOT NULL,
+	organization_id        text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text COLLATE "C" NOT NULL,
+	provider_id            text COLLATE "C" NOT NULL,
+	kinderconnect_child_id text COLLATE "C" NOT NULL,
+	authorization_id       text COLLATE "C" NOT NULL,
 	begin_date             date NOT NULL,
 	end_date               date,
 	units_of_care          text,
@@ -110,12 +110,12 @@ COMMENT ON COLUMN kinderconnect.authorization.closed_as IS 'changed: the next ro
 COMMENT ON COLUMN kinderconnect.authorization.succeeded_at IS 'known_until, where it changed: the known_from of the next row';
 
 CREATE TABLE kinderconnect.listed_authorization (
-	organization_id        text NOT NULL,
-	agency_id              text NOT NULL,
-	provider_id            text NOT NULL,
+	organization_id        text COLLATE "C" NOT NULL,
+	agency_id              text COLLATE "C" NOT NULL,
+	provider_id            text COLLATE "C" NOT NULL,
 	month                  date NOT NULL CHECK (month = date_trunc('month', month)),
-	kinderconnect_child_id text NOT NULL,
-	authorization_id       text NOT NULL,
+	kinderconnect_child_id text COLLATE "C" NOT NULL,
+	authorization_id       text COLLATE "C" NOT NULL,
 	PRIMARY KEY (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)
 );
 COMMENT ON TABLE kinderconnect.listed_authorization IS 'which child and authorization the list of each provider and month in force holds';

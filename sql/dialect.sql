@@ -4,7 +4,7 @@
 -- replace the shipped ones, and a dump leaves them out.
 
 CREATE TABLE kinderconnect.dialect (
-	dialect     text PRIMARY KEY CHECK (dialect <> ''),
+	dialect     text COLLATE "C" PRIMARY KEY CHECK (dialect <> ''),
 	description text NOT NULL,
 	builtin     boolean NOT NULL DEFAULT false,
 	auth        text NOT NULL CHECK (auth IN ('oauth2', 'none'))
@@ -19,8 +19,8 @@ COMMENT ON COLUMN kinderconnect.dialect.auth IS
 'oauth2: each call carries a token, got with the endpoint''s client credentials; none: what stands in the request is all';
 
 CREATE TABLE kinderconnect.dialect_operation (
-	dialect            text NOT NULL REFERENCES kinderconnect.dialect ON DELETE CASCADE,
-	operation          text NOT NULL,
+	dialect            text COLLATE "C" NOT NULL REFERENCES kinderconnect.dialect ON DELETE CASCADE,
+	operation          text COLLATE "C" NOT NULL,
 	method             text NOT NULL DEFAULT 'POST',
 	path               text NOT NULL,
 	list_path          text NOT NULL,
@@ -71,11 +71,11 @@ COMMENT ON COLUMN kinderconnect.dialect_operation.max_records IS 'submit: no req
 COMMENT ON COLUMN kinderconnect.dialect_operation.max_bytes IS 'no request is larger; null for no limit';
 
 CREATE TABLE kinderconnect.dialect_field (
-	dialect     text NOT NULL,
-	operation   text NOT NULL,
-	part        text NOT NULL,
+	dialect     text COLLATE "C" NOT NULL,
+	operation   text COLLATE "C" NOT NULL,
+	part        text COLLATE "C" NOT NULL,
 	position    integer NOT NULL,
-	column_name text,
+	column_name text COLLATE "C",
 	element     integer,
 	path        text,
 	format      text,
@@ -92,7 +92,7 @@ CREATE TABLE kinderconnect.dialect_field (
 	CONSTRAINT dialect_field_reply_has_one_source CHECK (part <> 'reply' OR column_name IS NOT NULL AND num_nonnulls(path, constant) = 1),
 	CONSTRAINT dialect_field_request_column_is_known CHECK (part <> 'request' OR column_name IN
 		('group_id', 'group_password', 'agency_id', 'provider_id', 'customer_id', 'month', 'page', 'batch_id', 'from_date', 'to_date')),
-	CONSTRAINT dialect_field_element_is_sane CHECK (element IS NULL OR element BETWEEN 1 AND 100 AND part <> 'request'),
+	CONSTRAINT dialect_field_element_is_sane CHECK (element IS NULL OR element >= 1 AND element <= 100 AND part <> 'request'),
 	CONSTRAINT dialect_field_format_is_short CHECK (length(format) BETWEEN 1 AND 32),
 	CONSTRAINT dialect_field_codes_is_object CHECK (jsonb_typeof(codes) = 'object' AND codes <> '{}'),
 	CONSTRAINT dialect_field_constant_stands_alone CHECK (constant IS NULL OR num_nonnulls(element, format, codes) = 0 AND NOT required)

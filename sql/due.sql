@@ -2,9 +2,9 @@
 -- last run that covered it.
 
 CREATE TABLE kinderconnect.timetable (
-	organization_id text NOT NULL REFERENCES kinderconnect.organization,
-	agency_id       text NOT NULL DEFAULT '',
-	provider_id     text NOT NULL DEFAULT '',
+	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id       text COLLATE "C" NOT NULL DEFAULT '',
+	provider_id     text COLLATE "C" NOT NULL DEFAULT '',
 	cadence         text NOT NULL CHECK (cadence IN ('nightly', 'weekdays', 'weekly', 'every_other_week', 'monthly')),
 	local_time      time NOT NULL CHECK (local_time < '24:00'),
 	days            text[] CHECK (cardinality(days) > 0 AND days <@ ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU']),
@@ -28,9 +28,9 @@ COMMENT ON COLUMN kinderconnect.timetable.anchor IS 'of every_other_week: a date
 COMMENT ON COLUMN kinderconnect.timetable.month_days IS 'of monthly: 1 to 31; what a month does not have is its last day';
 
 CREATE TABLE kinderconnect.provider_clock (
-	organization_id text NOT NULL REFERENCES kinderconnect.organization,
-	agency_id       text NOT NULL,
-	provider_id     text NOT NULL,
+	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id       text COLLATE "C" NOT NULL,
+	provider_id     text COLLATE "C" NOT NULL,
 	time_zone       text,
 	run_id          bigint NOT NULL,
 	attempted_at    timestamptz,

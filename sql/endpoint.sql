@@ -1,8 +1,8 @@
 -- Where the service is. Admins write here; nothing else names a host.
 
 CREATE TABLE kinderconnect.endpoint (
-	endpoint      text PRIMARY KEY CHECK (endpoint <> ''),
-	dialect       text NOT NULL REFERENCES kinderconnect.dialect,
+	endpoint      text COLLATE "C" PRIMARY KEY CHECK (endpoint <> ''),
+	dialect       text COLLATE "C" NOT NULL REFERENCES kinderconnect.dialect,
 	base_url      text NOT NULL,
 	token_url     text,
 	scope         text CHECK (scope <> ''),

@@ -3,7 +3,7 @@
 -- answers on a hot standby and while the service is down.
 
 CREATE TABLE kinderconnect.health_check (
-	check_name       text PRIMARY KEY,
+	check_name       text COLLATE "C" PRIMARY KEY,
 	per_organization boolean NOT NULL,
 	unit             text NOT NULL,
 	low_is_bad       boolean NOT NULL DEFAULT false,
@@ -49,7 +49,7 @@ INSERT INTO kinderconnect.health_check VALUES
 	('lists_set_aside', true, 'lists', false, 1, NULL, 'that shrank, and wait for a person or another night', 'See list_state; accept_shrink(organization_id) if that is right.');
 
 CREATE TABLE kinderconnect.health_threshold (
-	check_name text PRIMARY KEY REFERENCES kinderconnect.health_check,
+	check_name text COLLATE "C" PRIMARY KEY REFERENCES kinderconnect.health_check,
 	warning    numeric,
 	critical   numeric,
 	set_at     timestamptz NOT NULL DEFAULT now(),

@@ -17,9 +17,9 @@ COMMENT ON FUNCTION kinderconnect._digest(text, text, text, text, date, boolean)
 -- another has said and will say again, and to look the organization up for
 -- each row takes longer than to write it.
 CREATE TABLE kinderconnect.known_child (
-	organization_id text NOT NULL,
-	child_id        text NOT NULL,
-	location_id     text NOT NULL,
+	organization_id text COLLATE "C" NOT NULL,
+	child_id        text COLLATE "C" NOT NULL,
+	location_id     text COLLATE "C" NOT NULL,
 	first_name      text,
 	middle_name     text,
 	last_name       text,
@@ -27,10 +27,10 @@ CREATE TABLE kinderconnect.known_child (
 	date_of_birth   date,
 	active          boolean NOT NULL,
 	digest          bigint GENERATED ALWAYS AS (kinderconnect._digest(first_name, middle_name, last_name, suffix, date_of_birth, active)) STORED,
-	first_key       text GENERATED ALWAYS AS (kinderconnect._first_key(first_name)) STORED,
-	middle_key      text GENERATED ALWAYS AS (kinderconnect._middle_key(first_name, middle_name)) STORED,
-	last_key        text GENERATED ALWAYS AS (kinderconnect._last_key(last_name)) STORED,
-	suffix_key      text GENERATED ALWAYS AS (kinderconnect._suffix_key(first_name, last_name, suffix)) STORED,
+	first_key       text COLLATE "C" GENERATED ALWAYS AS (kinderconnect._first_key(first_name)) STORED,
+	middle_key      text COLLATE "C" GENERATED ALWAYS AS (kinderconnect._middle_key(first_name, middle_name)) STORED,
+	last_key        text COLLATE "C" GENERATED ALWAYS AS (kinderconnect._last_key(last_name)) STORED,
+	suffix_key      text COLLATE "C" GENERATED ALWAYS AS (kinderconnect._suffix_key(first_name, last_name, suffix)) STORED,
 	changed_at      timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (organization_id, child_id, location_id, digest)
 );
@@ -85,7 +85,7 @@ BEGIN
 	RETURN QUERY EXECUTE $sql$
 	WITH difference AS MATERIALIZED (
 		SELECT m.*, k.child_id AS gone_child_id, k.location_id AS gone_location_id, k.digest AS gone_digest
-		FROM (SELECT m.child_id, coalesce(m.location_id, '') AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
+		FROM (SELECT m.child_id COLLATE "C" AS child_id, coalesce(m.location_id, '') COLLATE "C" AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
 				m.date_of_birth, coalesce(m.active, true) AS active,
 				kinderconnect._digest(m.first_name, m.middle_name, m.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
 			FROM kinderconnect.manage_child m WHERE m.organization_id = $1) m
@@ -118,6 +118,8 @@ CREATE FUNCTION kinderconnect._manage_now(organization text)
 	SET enable_nestloop = off
 	SET jit = off
 AS $$
+DECLARE
+	in_manage text COLLATE "default" := organization;
 BEGIN
 	RETURN QUERY
 	SELECT m.child_id, m.location_id, m.date_of_birth, m.active,
@@ -125,10 +127,10 @@ BEGIN
 		CASE WHEN k.child_id IS NOT NULL THEN k.middle_key ELSE kinderconnect._middle_key(m.first_name, m.middle_name) END,
 		CASE WHEN k.child_id IS NOT NULL THEN k.last_key ELSE kinderconnect._last_key(m.last_name) END,
 		CASE WHEN k.child_id IS NOT NULL THEN k.suffix_key ELSE kinderconnect._suffix_key(m.first_name, m.last_name, m.suffix) END
-	FROM (SELECT m.child_id, coalesce(m.location_id, '') AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
+	FROM (SELECT m.child_id COLLATE "C" AS child_id, coalesce(m.location_id, '') COLLATE "C" AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
 			m.date_of_birth, coalesce(m.active, true) AS active,
 			kinderconnect._digest(m.first_name, m.middle_name, m.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
-		FROM kinderconnect.manage_child m WHERE m.organization_id = organization) m
+		FROM kinderconnect.manage_child m WHERE m.organization_id = in_manage) m
 	LEFT JOIN kinderconnect.known_child k ON (k.organization_id, k.child_id, k.location_id, k.digest) = (organization, m.child_id, m.location_id, m.digest);
 END;
 $$;

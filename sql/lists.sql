@@ -2,7 +2,7 @@
 -- them, and the Manage location of each provider.
 
 CREATE TABLE kinderconnect.agency (
-	agency_id text PRIMARY KEY CHECK (agency_id <> ''),
+	agency_id text COLLATE "C" PRIMARY KEY CHECK (agency_id <> ''),
 	name      text,
 	state     text CHECK (state ~ '^[A-Z]{2}$'),
 	time_zone text
@@ -14,8 +14,8 @@ COMMENT ON COLUMN kinderconnect.agency.state IS 'two-letter code';
 COMMENT ON COLUMN kinderconnect.agency.time_zone IS 'IANA name; used only where Manage''s location has none';
 
 CREATE TABLE kinderconnect.customer (
-	organization_id text NOT NULL REFERENCES kinderconnect.organization,
-	customer_id     text NOT NULL,
+	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	customer_id     text COLLATE "C" NOT NULL,
 	name            text,
 	status          text,
 	listed          boolean NOT NULL DEFAULT true,
@@ -31,9 +31,9 @@ COMMENT ON COLUMN kinderconnect.customer.listed IS 'whether the last list held i
 COMMENT ON COLUMN kinderconnect.customer.changed_at IS 'when any of this last changed';
 
 CREATE TABLE kinderconnect.organization_agency (
-	organization_id text NOT NULL REFERENCES kinderconnect.organization,
-	customer_id     text NOT NULL,
-	agency_id       text NOT NULL,
+	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	customer_id     text COLLATE "C" NOT NULL,
+	agency_id       text COLLATE "C" NOT NULL,
 	listed          boolean NOT NULL DEFAULT true,
 	changed_at      timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (organization_id, customer_id, agency_id)
@@ -46,10 +46,10 @@ COMMENT ON COLUMN kinderconnect.organization_agency.listed IS 'whether the last 
 COMMENT ON COLUMN kinderconnect.organization_agency.changed_at IS 'when any of this last changed';
 
 CREATE TABLE kinderconnect.listed_location (
-	organization_id text NOT NULL REFERENCES kinderconnect.organization,
-	agency_id       text NOT NULL,
-	provider_id     text NOT NULL,
-	customer_id     text NOT NULL,
+	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id       text COLLATE "C" NOT NULL,
+	provider_id     text COLLATE "C" NOT NULL,
+	customer_id     text COLLATE "C" NOT NULL,
 	name            text,
 	line1           text,
 	city            text,
@@ -76,11 +76,11 @@ COMMENT ON COLUMN kinderconnect.listed_location.changed_at IS 'when any of this 
 
 -- One row a list that we ask for; absent parts of the key are '' and -infinity.
 CREATE TABLE kinderconnect.list_state (
-	organization_id   text NOT NULL REFERENCES kinderconnect.organization,
-	operation         text NOT NULL,
-	customer_id       text NOT NULL DEFAULT '',
-	agency_id         text NOT NULL DEFAULT '',
-	provider_id       text NOT NULL DEFAULT '',
+	organization_id   text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	operation         text COLLATE "C" NOT NULL,
+	customer_id       text COLLATE "C" NOT NULL DEFAULT '',
+	agency_id         text COLLATE "C" NOT NULL DEFAULT '',
+	provider_id       text COLLATE "C" NOT NULL DEFAULT '',
 	month             date NOT NULL DEFAULT '-infinity',
 	entries           bigint,
 	taken_at          timestamptz,
@@ -104,15 +104,15 @@ COMMENT ON COLUMN kinderconnect.list_state.set_aside_at IS 'when it was first se
 COMMENT ON COLUMN kinderconnect.list_state.accept_shrink IS 'true: the next list is taken whatever its length';
 
 CREATE TABLE kinderconnect.list_problem (
-	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
-	operation              text NOT NULL,
-	customer_id            text NOT NULL DEFAULT '',
-	agency_id              text NOT NULL DEFAULT '',
-	provider_id            text NOT NULL DEFAULT '',
+	organization_id        text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	operation              text COLLATE "C" NOT NULL,
+	customer_id            text COLLATE "C" NOT NULL DEFAULT '',
+	agency_id              text COLLATE "C" NOT NULL DEFAULT '',
+	provider_id            text COLLATE "C" NOT NULL DEFAULT '',
 	month                  date NOT NULL DEFAULT '-infinity',
 	ordinal                integer NOT NULL,
 	part                   integer NOT NULL DEFAULT 1,
-	kinderconnect_child_id text,
+	kinderconnect_child_id text COLLATE "C",
 	problem                text NOT NULL,
 	PRIMARY KEY (organization_id, operation, customer_id, agency_id, provider_id, month, ordinal, part)
 );
@@ -342,17 +342,19 @@ CREATE FUNCTION kinderconnect._location_candidates(organization text)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+	in_manage text COLLATE "default" := organization;
 BEGIN
 	IF kinderconnect._is_bound('provider_id') THEN
 		RETURN QUERY
 		SELECT DISTINCT m.agency_id, m.provider_id, m.location_id, true
 		FROM kinderconnect.manage_provider_id m
-		WHERE m.organization_id = organization;
+		WHERE m.organization_id = in_manage;
 	END IF;
 	RETURN QUERY
 	SELECT l.agency_id, l.provider_id, m.location_id, false
 	FROM kinderconnect.listed_location l
-	JOIN kinderconnect.manage_location m ON m.organization_id = organization AND kinderconnect.fold(m.name) = kinderconnect.fold(l.name)
+	JOIN kinderconnect.manage_location m ON m.organization_id = in_manage AND kinderconnect.fold(m.name) = kinderconnect.fold(l.name)
 		AND (nullif(btrim(l.zip), '') IS NULL OR nullif(btrim(m.zip), '') IS NULL OR left(btrim(l.zip), 5) = left(btrim(m.zip), 5))
 	WHERE l.organization_id = organization AND kinderconnect.fold(l.name) <> '';
 END;

@@ -1,10 +1,15 @@
 -- Manage: the management system's own tables, bound once by a query each. The
 -- views stand outside the extension, so that pg_dump keeps them.
+--
+-- Our ids are of collation "C", and so is what a function is called with by
+-- them. Manage is asked for an organization in the collation of the database:
+-- by "C" no index of Manage's would serve. What it answers is compared by "C",
+-- for its columns may have collations of their own.
 
 CREATE TABLE kinderconnect.manage_column (
-	relation    text NOT NULL,
+	relation    text COLLATE "C" NOT NULL,
 	position    integer NOT NULL,
-	column_name text NOT NULL,
+	column_name text COLLATE "C" NOT NULL,
 	data_type   regtype NOT NULL,
 	is_key      boolean NOT NULL,
 	meaning     text NOT NULL,

@@ -2,10 +2,10 @@
 -- A link is made only where one answer is possible; everything else says why.
 
 CREATE TABLE kinderconnect.child_link (
-	organization_id        text NOT NULL,
-	agency_id              text NOT NULL,
-	kinderconnect_child_id text NOT NULL,
-	child_id               text NOT NULL,
+	organization_id        text COLLATE "C" NOT NULL,
+	agency_id              text COLLATE "C" NOT NULL,
+	kinderconnect_child_id text COLLATE "C" NOT NULL,
+	child_id               text COLLATE "C" NOT NULL,
 	method                 text NOT NULL CHECK (method IN ('stored_id', 'exact_location', 'exact_organization', 'person')),
 	linked_at              timestamptz NOT NULL DEFAULT now(),
 	linked_by              text NOT NULL DEFAULT session_user,
@@ -43,7 +43,7 @@ CREATE INDEX listed_authorization_by_child ON kinderconnect.listed_authorization
 -- What the last match rested on besides the two sides' children. Where it is
 -- no longer so, or there was none, more children are due than have changed.
 CREATE TABLE kinderconnect.match_state (
-	organization_id text PRIMARY KEY REFERENCES kinderconnect.organization,
+	organization_id text COLLATE "C" PRIMARY KEY REFERENCES kinderconnect.organization,
 	matched_at      timestamptz NOT NULL,
 	version         text NOT NULL,
 	sites           numeric NOT NULL,
@@ -65,10 +65,12 @@ CREATE FUNCTION kinderconnect._stored_ids(organization text)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	in_manage text COLLATE "default" := organization;
 BEGIN
 	IF kinderconnect._is_bound('child_id') THEN
 		RETURN QUERY SELECT DISTINCT m.agency_id, m.kinderconnect_child_id, m.child_id
-			FROM kinderconnect.manage_child_id m WHERE m.organization_id = organization;
+			FROM kinderconnect.manage_child_id m WHERE m.organization_id = in_manage;
 	END IF;
 END;
 $$;
@@ -593,7 +595,8 @@ BEGIN
 		RAISE EXCEPTION 'agency "%" lists no child "%"', link_child.agency_id, link_child.kinderconnect_child_id
 			USING ERRCODE = 'KC001', HINT = 'Children are listed in kinderconnect.child.';
 	END IF;
-	IF NOT EXISTS (SELECT FROM kinderconnect.manage_child m WHERE (m.organization_id, m.child_id) = (link_child.organization_id, link_child.child_id)) THEN
+	IF NOT EXISTS (SELECT FROM kinderconnect.manage_child m
+			WHERE (m.organization_id, m.child_id) = (link_child.organization_id COLLATE "default", link_child.child_id COLLATE "default")) THEN
 		RAISE EXCEPTION 'organization "%" has no child "%" in Manage', link_child.organization_id, link_child.child_id
 			USING ERRCODE = 'KC001', HINT = 'Children are listed in kinderconnect.manage_child.';
 	END IF;

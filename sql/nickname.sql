@@ -3,8 +3,8 @@
 -- it only lets a candidate be seen.
 
 CREATE TABLE kinderconnect.nickname (
-	name     text NOT NULL CHECK (name <> '' AND name = kinderconnect.fold(name)),
-	nickname text NOT NULL CHECK (nickname <> '' AND nickname = kinderconnect.fold(nickname)),
+	name     text COLLATE "C" NOT NULL CHECK (name <> '' AND name = kinderconnect.fold(name)),
+	nickname text COLLATE "C" NOT NULL CHECK (nickname <> '' AND nickname = kinderconnect.fold(nickname)),
 	builtin  boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (name, nickname),
 	CHECK (name <> nickname)

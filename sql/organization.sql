@@ -1,9 +1,13 @@
 -- Who takes part: organizations (one KinderConnect group each) and their
 -- providers. Admins write, through the functions of setup.sql.
+--
+-- Here and in all tables ids, and what else an index has, are of collation "C".
+-- How a library sorts may change under an index with the next upgrade of the
+-- system; a record that is then not found would be sent twice.
 
 CREATE TABLE kinderconnect.organization (
-	organization_id text PRIMARY KEY CHECK (organization_id <> ''),
-	endpoint        text NOT NULL REFERENCES kinderconnect.endpoint,
+	organization_id text COLLATE "C" PRIMARY KEY CHECK (organization_id <> ''),
+	endpoint        text COLLATE "C" NOT NULL REFERENCES kinderconnect.endpoint,
 	group_id        text NOT NULL CHECK (group_id <> ''),
 	group_password  text NOT NULL CHECK (group_password <> ''),
 	enabled         boolean NOT NULL DEFAULT true,

@@ -2,15 +2,15 @@
 -- of it, what the service holds, and so what is to be done.
 
 CREATE TABLE kinderconnect.child_day (
-	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
-	agency_id              text NOT NULL,
-	provider_id            text NOT NULL,
-	kinderconnect_child_id text NOT NULL,
+	organization_id        text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text COLLATE "C" NOT NULL,
+	provider_id            text COLLATE "C" NOT NULL,
+	kinderconnect_child_id text COLLATE "C" NOT NULL,
 	service_date           date NOT NULL,
 	authorized             boolean NOT NULL,
-	location_id            text,
-	child_id               text,
-	state                  text NOT NULL CHECK (state IN ('held', 'ready', 'sending', 'accepted', 'rejected', 'unknown', 'voided', 'not_due')),
+	location_id            text COLLATE "C",
+	child_id               text COLLATE "C",
+	state                  text COLLATE "C" NOT NULL CHECK (state IN ('held', 'ready', 'sending', 'accepted', 'rejected', 'unknown', 'voided', 'not_due')),
 	reason                 text,
 	detail                 text,
 	kind                   text CHECK (kind IN ('session', 'absence', 'closure')),
@@ -21,7 +21,7 @@ CREATE TABLE kinderconnect.child_day (
 	window_ends            timestamptz,
 	modified_at            timestamptz,
 	basis                  text NOT NULL,
-	record_id              text,
+	record_id              text COLLATE "C",
 	sent_content           text,
 	sent_basis             text,
 	code                   text,
@@ -31,7 +31,7 @@ CREATE TABLE kinderconnect.child_day (
 	accepted_out           time[],
 	accepted_reason        text,
 	accepted_content       text,
-	accepted_record_id     text,
+	accepted_record_id     text COLLATE "C",
 	accepted_at            timestamptz,
 	void_wanted            boolean NOT NULL DEFAULT false,
 	planned_at             timestamptz NOT NULL DEFAULT now(),
@@ -91,10 +91,10 @@ SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child_day', '');
 -- What the ledger cannot tell: a day held and then corrected was never sent.
 -- A day that is planned once, sent and accepted has no row here.
 CREATE TABLE kinderconnect.child_day_step (
-	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
-	agency_id              text NOT NULL,
-	provider_id            text NOT NULL,
-	kinderconnect_child_id text NOT NULL,
+	organization_id        text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text COLLATE "C" NOT NULL,
+	provider_id            text COLLATE "C" NOT NULL,
+	kinderconnect_child_id text COLLATE "C" NOT NULL,
 	service_date           date NOT NULL,
 	at                     timestamptz NOT NULL,
 	run_id                 bigint,
@@ -136,8 +136,8 @@ SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child_day_step', '');
 -- the old one. Where Manage had the wrong zone all along, and the days are to
 -- be corrected: delete the location's rows.
 CREATE TABLE kinderconnect.location_zone (
-	organization_id text NOT NULL REFERENCES kinderconnect.organization,
-	location_id     text NOT NULL,
+	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	location_id     text COLLATE "C" NOT NULL,
 	zone            text NOT NULL,
 	valid_from      timestamptz NOT NULL,
 	valid_until     timestamptz NOT NULL CHECK (valid_from < valid_until),
@@ -226,6 +226,8 @@ CREATE FUNCTION kinderconnect._attendance(organization text, since date)
 	SET plan_cache_mode = auto
 AS $$
 #variable_conflict use_column
+DECLARE
+	in_manage text COLLATE "default" := organization;
 BEGIN
 	RETURN QUERY
 	SELECT m.location_id, m.child_id, m.kind, m.check_in, m.check_out,
@@ -234,9 +236,9 @@ BEGIN
 		nullif(btrim(m.reason), ''), coalesce(l.zone, z.zone), m.modified_at
 	FROM kinderconnect.manage_attendance m
 	JOIN kinderconnect._location_zones(organization) z ON z.location_id = m.location_id
-	LEFT JOIN kinderconnect.location_zone l ON (l.organization_id, l.location_id) = (organization, m.location_id)
+	LEFT JOIN kinderconnect.location_zone l ON (l.organization_id, l.location_id) = (organization, m.location_id COLLATE "C")
 		AND l.valid_until < 'infinity' AND l.valid_from <= coalesce(m.check_in, m.check_out) AND l.valid_until > coalesce(m.check_in, m.check_out)
-	WHERE m.organization_id = organization AND z.zone IS NOT NULL
+	WHERE m.organization_id = in_manage AND z.zone IS NOT NULL
 		AND (m.check_in >= since - interval '1 day'
 			OR m.check_in IS NULL AND m.check_out >= since - interval '1 day'
 			OR m.kind IS DISTINCT FROM 'session' AND m.service_date >= since);
@@ -252,11 +254,13 @@ CREATE FUNCTION kinderconnect._location_zones(organization text)
 	SET plan_cache_mode = auto
 AS $$
 #variable_conflict use_column
+DECLARE
+	in_manage text COLLATE "default" := organization;
 BEGIN
 	RETURN QUERY
 	SELECT p.location_id, coalesce(kinderconnect._zone(min(m.time_zone)), CASE WHEN min(m.time_zone) IS NULL THEN min(a.time_zone) END)
 	FROM kinderconnect.provider p
-	LEFT JOIN kinderconnect.manage_location m ON (m.organization_id, m.location_id) = (p.organization_id, p.location_id)
+	LEFT JOIN kinderconnect.manage_location m ON m.organization_id = in_manage AND m.location_id COLLATE "C" = p.location_id
 	LEFT JOIN kinderconnect.agency a ON a.agency_id = p.agency_id
 	WHERE p.organization_id = organization AND p.location_id IS NOT NULL
 	GROUP BY p.location_id;

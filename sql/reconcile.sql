@@ -124,9 +124,9 @@ COMMENT ON FUNCTION kinderconnect.reconcile(text, date, date, text, text) IS
 -- what a person may do.
 
 CREATE TABLE kinderconnect.comparison (
-	organization_id text NOT NULL REFERENCES kinderconnect.organization,
-	agency_id       text NOT NULL,
-	provider_id     text NOT NULL,
+	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id       text COLLATE "C" NOT NULL,
+	provider_id     text COLLATE "C" NOT NULL,
 	run_id          bigint NOT NULL,
 	from_date       date NOT NULL,
 	to_date         date NOT NULL,
@@ -149,10 +149,10 @@ COMMENT ON COLUMN kinderconnect.comparison.differences IS 'how many differences 
 COMMENT ON COLUMN kinderconnect.comparison.error IS 'why the last question led to no comparison; null: it did';
 
 CREATE TABLE kinderconnect.comparison_difference (
-	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
-	agency_id              text NOT NULL,
-	provider_id            text NOT NULL,
-	kinderconnect_child_id text NOT NULL,
+	organization_id        text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text COLLATE "C" NOT NULL,
+	provider_id            text COLLATE "C" NOT NULL,
+	kinderconnect_child_id text COLLATE "C" NOT NULL,
 	service_date           date NOT NULL,
 	first_seen             timestamptz NOT NULL,
 	last_seen              timestamptz NOT NULL,

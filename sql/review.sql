@@ -7,10 +7,10 @@
 -- finding has its worth.
 
 CREATE TABLE kinderconnect.child_decision (
-	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
-	agency_id              text NOT NULL,
-	kinderconnect_child_id text NOT NULL,
-	child_id               text NOT NULL,
+	organization_id        text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text COLLATE "C" NOT NULL,
+	kinderconnect_child_id text COLLATE "C" NOT NULL,
+	child_id               text COLLATE "C" NOT NULL,
 	decision               text NOT NULL CHECK (decision IN ('link', 'reject', 'unlink')),
 	decided_at             timestamptz NOT NULL DEFAULT clock_timestamp(),
 	decided_by             text NOT NULL DEFAULT session_user,
@@ -41,12 +41,12 @@ COMMENT ON COLUMN kinderconnect.parted_pair.kinderconnect_child_id IS 'the child
 COMMENT ON COLUMN kinderconnect.parted_pair.child_id IS 'the child in Manage';
 
 CREATE TABLE kinderconnect.scored_child (
-	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
-	agency_id              text NOT NULL,
-	kinderconnect_child_id text NOT NULL,
+	organization_id        text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text COLLATE "C" NOT NULL,
+	kinderconnect_child_id text COLLATE "C" NOT NULL,
 	scored_at              timestamptz NOT NULL,
 	date_of_birth          date,
-	last_key               text,
+	last_key               text COLLATE "C",
 	PRIMARY KEY (organization_id, agency_id, kinderconnect_child_id)
 );
 COMMENT ON TABLE kinderconnect.scored_child IS 'unlinked children whose candidates are known; those changed since are scored again';
@@ -60,7 +60,7 @@ COMMENT ON COLUMN kinderconnect.scored_child.last_key IS 'the child''s, then';
 CREATE INDEX scored_child_by_family ON kinderconnect.scored_child (organization_id, date_of_birth, last_key);
 
 CREATE TABLE kinderconnect.score_state (
-	organization_id text PRIMARY KEY REFERENCES kinderconnect.organization,
+	organization_id text COLLATE "C" PRIMARY KEY REFERENCES kinderconnect.organization,
 	scored_at       timestamptz NOT NULL,
 	version         text NOT NULL,
 	names           numeric NOT NULL
@@ -73,17 +73,17 @@ COMMENT ON COLUMN kinderconnect.score_state.version IS 'version of the extension
 COMMENT ON COLUMN kinderconnect.score_state.names IS 'digest of kinderconnect.nickname';
 
 CREATE TABLE kinderconnect.match_candidate (
-	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
-	agency_id              text NOT NULL,
-	kinderconnect_child_id text NOT NULL,
-	child_id               text NOT NULL,
+	organization_id        text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text COLLATE "C" NOT NULL,
+	kinderconnect_child_id text COLLATE "C" NOT NULL,
+	child_id               text COLLATE "C" NOT NULL,
 	position               integer NOT NULL CHECK (position BETWEEN 1 AND 5),
 	score                  numeric(4, 3) NOT NULL CHECK (score BETWEEN 0 AND 1),
 	reason                 text NOT NULL,
 	first_name             text,
 	last_name              text,
 	date_of_birth          date,
-	location_id            text,
+	location_id            text COLLATE "C",
 	PRIMARY KEY (organization_id, agency_id, kinderconnect_child_id, child_id)
 );
 COMMENT ON TABLE kinderconnect.match_candidate IS

@@ -2,7 +2,7 @@
 -- that changes on a date, needs no code.
 
 CREATE TABLE kinderconnect.rule (
-	rule    text PRIMARY KEY,
+	rule    text COLLATE "C" PRIMARY KEY,
 	unit    text NOT NULL,
 	meaning text NOT NULL
 );
@@ -21,9 +21,9 @@ INSERT INTO kinderconnect.rule VALUES
 	('overnight', 'whole or split', 'care past midnight: whole, with the day of its check-in; split, at midnight, each part with its day; without it it is held');
 
 CREATE TABLE kinderconnect.agency_rule (
-	agency_id text CHECK (agency_id <> ''),
-	state     text CHECK (state ~ '^[A-Z]{2}$'),
-	rule      text NOT NULL REFERENCES kinderconnect.rule,
+	agency_id text COLLATE "C" CHECK (agency_id <> ''),
+	state     text COLLATE "C" CHECK (state ~ '^[A-Z]{2}$'),
+	rule      text COLLATE "C" NOT NULL REFERENCES kinderconnect.rule,
 	valid     daterange NOT NULL CHECK (NOT isempty(valid)),
 	value     text NOT NULL,
 	enforced  boolean NOT NULL,
@@ -67,8 +67,8 @@ SELECT v.*, hash_record_extended(ROW(NULL::text, v.*), 0) FROM (VALUES
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.agency_rule', 'WHERE NOT builtin');
 
 CREATE TABLE kinderconnect.absence_reason (
-	agency_id text NOT NULL CHECK (agency_id <> ''),
-	reason    text NOT NULL CHECK (reason <> ''),
+	agency_id text COLLATE "C" NOT NULL CHECK (agency_id <> ''),
+	reason    text COLLATE "C" NOT NULL CHECK (reason <> ''),
 	code      text NOT NULL CHECK (code <> ''),
 	PRIMARY KEY (agency_id, reason)
 );
@@ -84,7 +84,7 @@ SELECT pg_catalog.pg_extension_config_dump('kinderconnect.absence_reason', '');
 
 -- Why a child-day is not sent, and what to do: the manual of the held.
 CREATE TABLE kinderconnect.reason (
-	reason     text PRIMARY KEY,
+	reason     text COLLATE "C" PRIMARY KEY,
 	meaning    text NOT NULL,
 	what_to_do text NOT NULL
 );

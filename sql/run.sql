@@ -29,7 +29,7 @@ COMMENT ON COLUMN kinderconnect.run.sqlstate IS 'why it ended before its end: KC
 COMMENT ON COLUMN kinderconnect.run.error IS 'the same in words';
 
 CREATE TABLE kinderconnect.run_organization (
-	organization_id text NOT NULL REFERENCES kinderconnect.organization,
+	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
 	run_id          bigint NOT NULL,
 	locked          boolean NOT NULL,
 	halted          boolean NOT NULL DEFAULT false,
@@ -52,10 +52,10 @@ COMMENT ON COLUMN kinderconnect.run_organization.error IS 'first error, message 
 COMMENT ON COLUMN kinderconnect.run_organization.hint IS 'what to do about it';
 
 CREATE TABLE kinderconnect.run_provider (
-	organization_id text NOT NULL REFERENCES kinderconnect.organization,
+	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
 	run_id          bigint NOT NULL,
-	agency_id       text NOT NULL,
-	provider_id     text NOT NULL,
+	agency_id       text COLLATE "C" NOT NULL,
+	provider_id     text COLLATE "C" NOT NULL,
 	children        integer,
 	matched         integer,
 	sent            integer NOT NULL DEFAULT 0,

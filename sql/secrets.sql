@@ -41,7 +41,7 @@ COMMENT ON FUNCTION kinderconnect.remove_secret(text) IS
 
 -- Not dumped: a restored database must not send before somebody arms it.
 CREATE TABLE kinderconnect.arming (
-	system_identifier text NOT NULL,
+	system_identifier text COLLATE "C" NOT NULL,
 	database          oid NOT NULL,
 	digest            text NOT NULL,
 	armed_at          timestamptz NOT NULL,

@@ -6,14 +6,14 @@ COMMENT ON SEQUENCE kinderconnect.next_look IS
 'no tick looks who is due before this, in seconds since 1970: nobody will be. At most an hour ahead, and 0 whenever a run begins or ends or a function changes a timetable, an organization or a provider; after you have edited one of these tables yourself, SELECT setval(''kinderconnect.next_look'', 0) has the next tick look';
 
 CREATE TABLE kinderconnect.provider (
-	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
-	agency_id              text NOT NULL CHECK (agency_id <> ''),
-	provider_id            text NOT NULL CHECK (provider_id <> ''),
+	organization_id        text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text COLLATE "C" NOT NULL CHECK (agency_id <> ''),
+	provider_id            text COLLATE "C" NOT NULL CHECK (provider_id <> ''),
 	configured             boolean NOT NULL,
 	enabled                boolean NOT NULL DEFAULT true,
-	configured_location_id text CHECK (configured_location_id <> ''),
-	found_location_id      text CHECK (found_location_id <> ''),
-	location_id            text GENERATED ALWAYS AS (coalesce(configured_location_id, found_location_id)) STORED,
+	configured_location_id text COLLATE "C" CHECK (configured_location_id <> ''),
+	found_location_id      text COLLATE "C" CHECK (found_location_id <> ''),
+	location_id            text COLLATE "C" GENERATED ALWAYS AS (coalesce(configured_location_id, found_location_id)) STORED,
 	PRIMARY KEY (organization_id, agency_id, provider_id)
 );
 COMMENT ON TABLE kinderconnect.provider IS
@@ -132,7 +132,7 @@ BEGIN
 	END IF;
 	IF add_provider.location_id IS NOT NULL AND kinderconnect._is_bound('location') THEN
 		PERFORM FROM kinderconnect.manage_location m
-		WHERE m.organization_id = add_provider.organization_id AND m.location_id = add_provider.location_id;
+		WHERE (m.organization_id, m.location_id) = (add_provider.organization_id COLLATE "default", add_provider.location_id COLLATE "default");
 		IF NOT FOUND THEN
 			RAISE EXCEPTION 'organization "%" has no location "%" in Manage', add_provider.organization_id, add_provider.location_id
 				USING ERRCODE = 'KC001', HINT = 'Locations are listed in kinderconnect.manage_location.';

@@ -3,9 +3,9 @@
 -- nothing back, for the agency counts for itself.
 
 CREATE TABLE kinderconnect.absence_limit (
-	agency_id         text CHECK (agency_id <> ''),
-	state             text CHECK (state ~ '^[A-Z]{2}$'),
-	limit_name        text NOT NULL CHECK (limit_name <> ''),
+	agency_id         text COLLATE "C" CHECK (agency_id <> ''),
+	state             text COLLATE "C" CHECK (state ~ '^[A-Z]{2}$'),
+	limit_name        text COLLATE "C" NOT NULL CHECK (limit_name <> ''),
 	valid             daterange NOT NULL CHECK (NOT isempty(valid)),
 	counts            text NOT NULL CHECK (counts IN ('absence', 'closure')),
 	uncounted_reasons text[],
@@ -64,8 +64,8 @@ FROM (VALUES
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.absence_limit', 'WHERE NOT builtin');
 
 CREATE TABLE kinderconnect.unit_band (
-	agency_id text CHECK (agency_id <> ''),
-	state     text CHECK (state ~ '^[A-Z]{2}$'),
+	agency_id text COLLATE "C" CHECK (agency_id <> ''),
+	state     text COLLATE "C" CHECK (state ~ '^[A-Z]{2}$'),
 	unit      text NOT NULL CHECK (unit <> ''),
 	valid     daterange NOT NULL CHECK (NOT isempty(valid)),
 	minutes   int4range NOT NULL CHECK (NOT isempty(minutes) AND lower(minutes) >= 0),

@@ -3,13 +3,13 @@
 -- the next one knows what may have arrived.
 
 CREATE TABLE kinderconnect.ledger (
-	organization_id        text NOT NULL REFERENCES kinderconnect.organization,
-	record_id              text NOT NULL,
-	agency_id              text NOT NULL,
-	provider_id            text NOT NULL,
-	kinderconnect_child_id text NOT NULL,
+	organization_id        text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	record_id              text COLLATE "C" NOT NULL,
+	agency_id              text COLLATE "C" NOT NULL,
+	provider_id            text COLLATE "C" NOT NULL,
+	kinderconnect_child_id text COLLATE "C" NOT NULL,
 	service_date           date NOT NULL,
-	child_id               text NOT NULL,
+	child_id               text COLLATE "C" NOT NULL,
 	kind                   text NOT NULL CHECK (kind IN ('session', 'absence', 'closure', 'void')),
 	session_in             time[],
 	session_out            time[],
@@ -52,12 +52,12 @@ CREATE INDEX ledger_under_way ON kinderconnect.ledger (provider_id, agency_id, o
 CREATE INDEX ledger_by_run ON kinderconnect.ledger (run_id, organization_id);
 
 CREATE TABLE kinderconnect.batch (
-	organization_id text NOT NULL REFERENCES kinderconnect.organization,
-	batch_id        text NOT NULL,
-	agency_id       text NOT NULL,
-	provider_id     text NOT NULL,
+	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	batch_id        text COLLATE "C" NOT NULL,
+	agency_id       text COLLATE "C" NOT NULL,
+	provider_id     text COLLATE "C" NOT NULL,
 	run_id          bigint NOT NULL,
-	parent_batch_id text,
+	parent_batch_id text COLLATE "C",
 	records         integer NOT NULL CHECK (records > 0),
 	first_half      boolean NOT NULL DEFAULT false,
 	repeats         boolean NOT NULL DEFAULT false,

@@ -1,12 +1,102 @@
 \echo Use "ALTER EXTENSION kinderconnect UPDATE" to load this file. \quit
 
+-- What reads columns of the tables, and what rests on it, is made anew below:
+-- as long as it is there no column's collation can be changed. What others
+-- built on it they have to take away first, for only they can make it again.
+
+DO $$
+DECLARE
+	item   record;
+	theirs text;
+	again  text;
+BEGIN
+	CREATE TEMPORARY TABLE kinderconnect_reader ON COMMIT DROP AS
+	WITH RECURSIVE dependency AS (
+		-- a view depends by its rule
+		SELECT d.refclassid, d.refobjid, d.refobjsubid, coalesce(t.typrelid, 0) AS row_of,
+			CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::pg_catalog.regclass END AS classid, coalesce(w.ev_class, d.objid) AS objid
+		FROM pg_catalog.pg_depend d
+		LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = d.objid
+		LEFT JOIN pg_catalog.pg_type t ON d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND t.oid = d.refobjid
+		WHERE d.classid IN ('pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass)
+			AND (d.refclassid, d.refobjid) <> ('pg_catalog.pg_class'::pg_catalog.regclass, coalesce(w.ev_class, 0))
+	), reader AS (
+		SELECT d.classid, d.objid, 1 AS depth
+		FROM pg_catalog.pg_class c
+		JOIN dependency d ON (d.refclassid, d.refobjid) = ('pg_catalog.pg_class'::pg_catalog.regclass, c.oid) AND d.refobjsubid > 0
+		WHERE c.relnamespace = 'kinderconnect'::pg_catalog.regnamespace AND c.relkind = 'r'
+		UNION
+		SELECT d.classid, d.objid, r.depth + 1
+		FROM reader r
+		JOIN dependency d ON (d.refclassid, d.refobjid) = (r.classid, r.objid)
+			OR r.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.row_of = r.objid
+	)
+	SELECT r.classid, r.objid, r.depth, i.type, i.identity, e.objid IS NOT NULL AS ours
+	FROM (SELECT r.classid, r.objid, max(r.depth) AS depth FROM reader r GROUP BY r.classid, r.objid) r
+	CROSS JOIN LATERAL pg_catalog.pg_identify_object(r.classid, r.objid, 0) i
+	LEFT JOIN pg_catalog.pg_depend e ON (e.classid, e.objid, e.deptype) = (r.classid, r.objid, 'e')
+		AND e.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+		AND e.refobjid = (SELECT x.oid FROM pg_catalog.pg_extension x WHERE x.extname = 'kinderconnect');
+
+	SELECT string_agg(o.name, ', ' ORDER BY o.name COLLATE "C") INTO theirs
+	FROM (SELECT r.type || ' ' || r.identity FROM kinderconnect_reader r WHERE NOT r.ours
+		UNION ALL
+		SELECT i.type || ' ' || i.identity
+		FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
+		CROSS JOIN LATERAL pg_catalog.pg_identify_object('pg_catalog.pg_policy'::pg_catalog.regclass, p.oid, 0) i
+		WHERE c.relnamespace = 'kinderconnect'::pg_catalog.regnamespace AND p.polname NOT IN ('analyst', 'operator')) o (name);
+	IF theirs IS NOT NULL THEN
+		RAISE EXCEPTION 'kinderconnect cannot be updated while others read its tables'
+			USING ERRCODE = 'dependent_objects_still_exist', DETAIL = 'These do: ' || theirs || '.',
+				HINT = 'Drop them, and make them again after the update.';
+	END IF;
+
+	SELECT string_agg(p.statement, ' ' ORDER BY p.statement COLLATE "C") INTO again
+	FROM (SELECT format('%s %s%s ON %s %s %s %s%s;', CASE WHEN g.given THEN 'GRANT' ELSE 'REVOKE' END, g.privilege_type,
+			' (' || quote_ident(g.column_name) || ')', CASE r.type WHEN 'view' THEN 'TABLE' ELSE 'FUNCTION' END, r.identity,
+			CASE WHEN g.given THEN 'TO' ELSE 'FROM' END, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE g.grantee::pg_catalog.regrole::text END,
+			CASE WHEN g.given AND g.is_grantable THEN ' WITH GRANT OPTION' END)
+		FROM kinderconnect_reader r
+		CROSS JOIN LATERAL (
+			SELECT c.relacl AS acl, 0 AS sub, NULL AS column_name, c.relowner AS owner FROM pg_catalog.pg_class c WHERE r.type = 'view' AND c.oid = r.objid
+			UNION ALL
+			SELECT a.attacl, a.attnum, a.attname, c.relowner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+			WHERE r.type = 'view' AND c.oid = r.objid AND a.attacl IS NOT NULL
+			UNION ALL
+			SELECT p.proacl, 0, NULL, p.proowner FROM pg_catalog.pg_proc p WHERE r.type = 'function' AND p.oid = r.objid) o
+		LEFT JOIN pg_catalog.pg_init_privs s ON (s.classoid, s.objoid, s.objsubid, s.privtype) = (r.classid, r.objid, o.sub, 'e')
+		CROSS JOIN LATERAL (
+			SELECT true AS given, o.column_name, n.* FROM (SELECT x.grantee, x.privilege_type, x.is_grantable FROM aclexplode(o.acl) x
+				EXCEPT SELECT x.grantee, x.privilege_type, x.is_grantable FROM aclexplode(s.initprivs) x) n
+			UNION ALL
+			SELECT false, o.column_name, n.* FROM (SELECT x.grantee, x.privilege_type, false FROM aclexplode(s.initprivs) x
+				EXCEPT SELECT x.grantee, x.privilege_type, false FROM aclexplode(o.acl) x) n) g
+		WHERE g.grantee <> o.owner) p (statement);
+	IF again IS NOT NULL THEN
+		RAISE WARNING 'privileges that you gave or took on views and functions of kinderconnect are as shipped after the update'
+			USING DETAIL = again, HINT = 'These statements, after the update, make them what they were.';
+	END IF;
+
+	FOR item IN
+		SELECT format('DROP POLICY %I ON %s', p.polname, p.polrelid::pg_catalog.regclass) AS statement, 0 AS position
+		FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
+		WHERE c.relnamespace = 'kinderconnect'::pg_catalog.regnamespace
+		UNION ALL
+		SELECT format('DROP %s %s', r.type, r.identity), row_number() OVER (ORDER BY r.depth DESC) FROM kinderconnect_reader r
+		ORDER BY position
+	LOOP
+		EXECUTE item.statement;
+	END LOOP;
+	DROP TABLE kinderconnect_reader;
+END
+$$;
+
 -- An organization may look on: its nights ask, match and plan, and send nothing.
 
 ALTER TABLE kinderconnect.organization ADD COLUMN IF NOT EXISTS sends boolean NOT NULL DEFAULT true;
 COMMENT ON COLUMN kinderconnect.organization.first_enabled IS 'UTC date of the first enable_integration(), or of the one that let it send first; no day older than this less backfill_days is sent';
 COMMENT ON COLUMN kinderconnect.organization.sends IS 'false: its nights ask, match and plan, and send nothing; what they would send is ready';
 COMMENT ON COLUMN kinderconnect.run.scope IS 'the arguments of nightly() that limited it; sends, false: none of its organizations sends, and it need not be armed; due: tick() started it, for the providers that were due; shard, shards: it was for one of so many parts of all organizations';
-DROP FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean);
 
 -- A batch keeps the ids of its records; of each record one row less, with two
 -- indexes and two keys.
@@ -19,104 +109,9 @@ WHERE (b.organization_id, b.batch_id) = (r.organization_id, r.batch_id);
 ALTER TABLE kinderconnect.batch ALTER COLUMN record_ids SET NOT NULL,
 	ADD CONSTRAINT batch_counts_its_records CHECK (records = cardinality(record_ids));
 COMMENT ON COLUMN kinderconnect.batch.record_ids IS 'the records it carries: kinderconnect.ledger';
+ALTER EXTENSION kinderconnect DROP TABLE kinderconnect.batch_record;
+DROP TABLE kinderconnect.batch_record;
 CREATE INDEX batch_by_provider ON kinderconnect.batch (organization_id, agency_id, provider_id, created_at);
-
-CREATE OR REPLACE VIEW kinderconnect.child_day_history AS
-SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
-	a.known_from AS at, 'authorized'::text AS event, NULL::text AS content, NULL::text AS was, NULL::text AS state,
-	concat_ws(', ', a.authorization_id, to_char(a.begin_date, 'YYYY-MM-DD') || ' to ' || coalesce(to_char(a.end_date, 'YYYY-MM-DD'), 'open'), a.units_of_care) AS said,
-	NULL::text AS record_id, NULL::bigint AS run_id
-FROM kinderconnect.child_day d
-JOIN kinderconnect.authorization a ON (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id)
-	= (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id)
-	AND a.begin_date <= d.service_date AND (a.end_date >= d.service_date) IS NOT FALSE
-UNION ALL
-SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
-	k.linked_at, 'linked', NULL, NULL, NULL, concat_ws(', ', k.child_id, k.method, k.linked_by), NULL, NULL
-FROM kinderconnect.child_day d
-JOIN kinderconnect.child_link k ON (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
-UNION ALL
--- the first plan: what the first step says was before it, else what still is
-SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
-	e.at, e.event, f.content, NULL, e.state, e.said, NULL, NULL
-FROM kinderconnect.child_day d
-LEFT JOIN LATERAL (SELECT s.* FROM kinderconnect.child_day_step s
-	WHERE (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.service_date)
-		= (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
-	ORDER BY s.at LIMIT 1) s ON true
-CROSS JOIN LATERAL (SELECT
-	CASE WHEN s.at IS NULL THEN d.reason ELSE s.was_reason END AS reason, CASE WHEN s.at IS NULL THEN d.detail ELSE s.was_detail END AS detail,
-	CASE WHEN s.at IS NULL THEN d.content ELSE s.was_content END AS content, CASE WHEN s.at IS NULL THEN d.modified_at ELSE s.was_modified_at END AS modified_at,
-	CASE WHEN coalesce(s.was_state, d.state) IN ('held', 'not_due') THEN coalesce(s.was_state, d.state) ELSE 'ready' END AS state) f
-CROSS JOIN LATERAL (VALUES (f.modified_at, 'edited', NULL, NULL), (d.planned_at, 'planned', f.state, nullif(concat_ws(': ', f.reason, f.detail), ''))) e(at, event, state, said)
-WHERE e.at IS NOT NULL
-UNION ALL
-SELECT s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.service_date,
-	e.at, e.event, s.content, e.was, e.state, e.said, NULL, e.run_id
-FROM kinderconnect.child_day_step s
-CROSS JOIN LATERAL (VALUES
-	(CASE WHEN s.modified_at IS DISTINCT FROM s.was_modified_at THEN s.modified_at END, 'edited', NULL, NULL, NULL, NULL),
-	(s.at, 'planned', s.was_content, s.state, nullif(concat_ws(': ', s.reason, s.detail), ''), s.run_id)) e(at, event, was, state, said, run_id)
-WHERE e.at IS NOT NULL
-UNION ALL
-SELECT l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date,
-	l.created_at, 'made', l.content,
-	(SELECT b.content FROM kinderconnect.ledger b
-		WHERE (b.organization_id, b.agency_id, b.provider_id, b.kinderconnect_child_id, b.service_date)
-			= (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date) AND b.created_at < l.created_at
-		ORDER BY b.created_at DESC LIMIT 1),
-	NULL, NULL, l.record_id, l.run_id
-FROM kinderconnect.ledger l
-UNION ALL
-SELECT l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date,
-	b.sent_at, 'sent', l.content, NULL, b.state, concat_ws(', ', 'batch ' || b.batch_id, 'HTTP ' || b.http_status, b.code, b.message), l.record_id, b.run_id
-FROM kinderconnect.ledger l
-JOIN kinderconnect.batch b ON (b.organization_id, b.agency_id, b.provider_id) = (l.organization_id, l.agency_id, l.provider_id)
-	AND b.created_at BETWEEN l.created_at AND coalesce(l.answered_at, 'infinity') AND l.record_id = ANY (b.record_ids)
-WHERE b.sent_at IS NOT NULL
-UNION ALL
-SELECT l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date,
-	l.answered_at, 'answered', l.content, NULL, l.state, nullif(concat_ws(': ', l.code, l.message), ''), l.record_id, l.run_id
-FROM kinderconnect.ledger l
-WHERE l.answered_at IS NOT NULL
-UNION ALL
-SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
-	d.changed_at, 'now', d.content, d.accepted_content, d.state, nullif(concat_ws(': ', coalesce(d.reason, d.code), coalesce(d.detail, d.message)), ''),
-	d.record_id, NULL
-FROM kinderconnect.child_day d;
-COMMENT ON VIEW kinderconnect.child_day_history IS
-'the story of a child-day: authorized, linked, edited in Manage, planned, then each record made of what Manage said, when it was sent (again) and answered, and now, where it stands. Name the whole key of a day, and order by event = ''now'', at';
-COMMENT ON COLUMN kinderconnect.child_day_history.organization_id IS 'the organization';
-COMMENT ON COLUMN kinderconnect.child_day_history.agency_id IS 'the agency';
-COMMENT ON COLUMN kinderconnect.child_day_history.provider_id IS 'the provider ID';
-COMMENT ON COLUMN kinderconnect.child_day_history.kinderconnect_child_id IS 'the child';
-COMMENT ON COLUMN kinderconnect.child_day_history.service_date IS 'local date at the location';
-COMMENT ON COLUMN kinderconnect.child_day_history.at IS 'when; of now, when the day last changed';
-COMMENT ON COLUMN kinderconnect.child_day_history.event IS 'authorized, linked; edited: Manage''s modified_at, where it tells; planned: the first plan, and each that judged otherwise; made, sent, answered: a record; now';
-COMMENT ON COLUMN kinderconnect.child_day_history.content IS 'of made, sent, answered: what the record says; of edited, planned, now: what Manage says; null: nothing that can be sent';
-COMMENT ON COLUMN kinderconnect.child_day_history.was IS 'of made: what the record before it said, so that a correction shows; of planned: what Manage said before; of now: what the service holds';
-COMMENT ON COLUMN kinderconnect.child_day_history.state IS 'of planned and now: of the day; of sent: of the batch; of answered: of the record in ledger';
-COMMENT ON COLUMN kinderconnect.child_day_history.said IS 'the authorization, the link, the call, the service''s code and words, or why the day is held';
-COMMENT ON COLUMN kinderconnect.child_day_history.record_id IS 'the record';
-COMMENT ON COLUMN kinderconnect.child_day_history.run_id IS 'the run';
-
--- In SQL, so that a LIMIT on it need not read all of them.
-CREATE OR REPLACE FUNCTION kinderconnect._old_calls(organization text) RETURNS TABLE (batch_id text, ended_at timestamptz)
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT b.batch_id, b.ended_at
-	FROM kinderconnect.batch b
-	WHERE b.organization_id = organization
-		AND b.ended_at < now() - make_interval(days => nullif(kinderconnect.setting('keep_attempts_days')::integer, -1))
-		AND b.state IN ('answered', 'refused', 'lost', 'dropped')
-		AND NOT EXISTS (SELECT FROM kinderconnect.run r WHERE r.run_id = b.run_id AND r.status = 'running')
-		AND NOT EXISTS (SELECT FROM unnest(b.record_ids) r(record_id)
-			JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (b.organization_id, r.record_id)
-			WHERE (l.state IN ('sending', 'unknown', 'not_taken')
-					OR l.service_date >= current_date - kinderconnect.setting('horizon_days')::integer - 1));
-END;
-COMMENT ON FUNCTION kinderconnect._old_calls(text) IS
-'batches older than keep_attempts_days whose records are all settled, and of days that no night looks at any more';
 
 -- A key that another one implies, and two of tables that can be made anew.
 
@@ -126,9 +121,142 @@ ALTER TABLE kinderconnect.listed_authorization DROP CONSTRAINT listed_authorizat
 
 UPDATE kinderconnect.health_check SET meaning = 'of ledger and batch with their indexes' WHERE check_name = 'ledger_size';
 
--- Batches of many providers are committed together, and sessions side by side
--- share the organizations.
+-- Ids and keys are compared as bytes. The rows stay as they are; the indexes
+-- are built anew.
 
+ALTER TABLE kinderconnect.absence_limit DROP CONSTRAINT absence_limit_one_at_a_time, DROP COLUMN builtin;
+ALTER TABLE kinderconnect.absence_limit
+	ALTER agency_id TYPE text COLLATE "C", ALTER state TYPE text COLLATE "C", ALTER limit_name TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.absence_limit
+	ADD COLUMN builtin boolean NOT NULL GENERATED ALWAYS AS ((shipped = hash_record_extended(ROW(agency_id, state, limit_name, valid, counts, uncounted_reasons, counts_unrecorded, period_months, period_begins, at_most, needs_attended, enforced, source, note), 0)) IS TRUE) STORED,
+	ADD CONSTRAINT absence_limit_one_at_a_time EXCLUDE USING gist ((coalesce(agency_id, '')) WITH =, (coalesce(state, '')) WITH =, limit_name WITH =, (builtin::integer) WITH =, valid WITH &&);
+COMMENT ON COLUMN kinderconnect.absence_limit.builtin IS 'true: as shipped, replaced by an upgrade. Your own row beside it wins; one that you edit is your own from then on: an upgrade leaves it, and pg_dump keeps it';
+ALTER TABLE kinderconnect.absence_reason
+	ALTER agency_id TYPE text COLLATE "C", ALTER reason TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.agency
+	ALTER agency_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.agency_rule DROP CONSTRAINT agency_rule_one_at_a_time, DROP COLUMN builtin;
+ALTER TABLE kinderconnect.agency_rule
+	ALTER agency_id TYPE text COLLATE "C", ALTER state TYPE text COLLATE "C", ALTER rule TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.agency_rule
+	ADD COLUMN builtin boolean NOT NULL GENERATED ALWAYS AS ((shipped = hash_record_extended(ROW(agency_id, state, rule, valid, value, enforced, source, note), 0)) IS TRUE) STORED,
+	ADD CONSTRAINT agency_rule_one_at_a_time EXCLUDE USING gist ((coalesce(agency_id, '')) WITH =, (coalesce(state, '')) WITH =, rule WITH =, (builtin::integer) WITH =, valid WITH &&);
+COMMENT ON COLUMN kinderconnect.agency_rule.builtin IS 'true: as shipped, replaced by an upgrade. Your own row beside it wins; one that you edit is your own from then on: an upgrade leaves it, and pg_dump keeps it';
+ALTER TABLE kinderconnect.arming
+	ALTER system_identifier TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.authorization
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER provider_id TYPE text COLLATE "C",
+	ALTER kinderconnect_child_id TYPE text COLLATE "C", ALTER authorization_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.batch
+	ALTER organization_id TYPE text COLLATE "C", ALTER batch_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C",
+	ALTER provider_id TYPE text COLLATE "C", ALTER parent_batch_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.child
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER kinderconnect_child_id TYPE text COLLATE "C",
+	ALTER first_key TYPE text COLLATE "C", ALTER middle_key TYPE text COLLATE "C", ALTER last_key TYPE text COLLATE "C",
+	ALTER suffix_key TYPE text COLLATE "C", ALTER unlinked_because TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.child_day
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER provider_id TYPE text COLLATE "C",
+	ALTER kinderconnect_child_id TYPE text COLLATE "C", ALTER location_id TYPE text COLLATE "C", ALTER child_id TYPE text COLLATE "C",
+	ALTER state TYPE text COLLATE "C", ALTER record_id TYPE text COLLATE "C", ALTER accepted_record_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.child_day_step
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER provider_id TYPE text COLLATE "C",
+	ALTER kinderconnect_child_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.child_decision
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER kinderconnect_child_id TYPE text COLLATE "C",
+	ALTER child_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.child_link
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER kinderconnect_child_id TYPE text COLLATE "C",
+	ALTER child_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.comparison
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER provider_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.comparison_difference
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER provider_id TYPE text COLLATE "C",
+	ALTER kinderconnect_child_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.customer
+	ALTER organization_id TYPE text COLLATE "C", ALTER customer_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.dialect
+	ALTER dialect TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.dialect_field
+	ALTER dialect TYPE text COLLATE "C", ALTER operation TYPE text COLLATE "C", ALTER part TYPE text COLLATE "C",
+	ALTER column_name TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.dialect_operation
+	ALTER dialect TYPE text COLLATE "C", ALTER operation TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.endpoint
+	ALTER endpoint TYPE text COLLATE "C", ALTER dialect TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.health_check
+	ALTER check_name TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.health_threshold
+	ALTER check_name TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.known_child
+	ALTER organization_id TYPE text COLLATE "C", ALTER child_id TYPE text COLLATE "C", ALTER location_id TYPE text COLLATE "C",
+	ALTER first_key TYPE text COLLATE "C", ALTER middle_key TYPE text COLLATE "C", ALTER last_key TYPE text COLLATE "C",
+	ALTER suffix_key TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.ledger
+	ALTER organization_id TYPE text COLLATE "C", ALTER record_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C",
+	ALTER provider_id TYPE text COLLATE "C", ALTER kinderconnect_child_id TYPE text COLLATE "C", ALTER child_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.list_problem
+	ALTER organization_id TYPE text COLLATE "C", ALTER operation TYPE text COLLATE "C", ALTER customer_id TYPE text COLLATE "C",
+	ALTER agency_id TYPE text COLLATE "C", ALTER provider_id TYPE text COLLATE "C", ALTER kinderconnect_child_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.list_state
+	ALTER organization_id TYPE text COLLATE "C", ALTER operation TYPE text COLLATE "C", ALTER customer_id TYPE text COLLATE "C",
+	ALTER agency_id TYPE text COLLATE "C", ALTER provider_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.listed_authorization
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER provider_id TYPE text COLLATE "C",
+	ALTER kinderconnect_child_id TYPE text COLLATE "C", ALTER authorization_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.listed_location
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER provider_id TYPE text COLLATE "C",
+	ALTER customer_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.location_zone
+	ALTER organization_id TYPE text COLLATE "C", ALTER location_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.manage_column
+	ALTER relation TYPE text COLLATE "C", ALTER column_name TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.match_candidate
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER kinderconnect_child_id TYPE text COLLATE "C",
+	ALTER child_id TYPE text COLLATE "C", ALTER location_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.match_state
+	ALTER organization_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.nickname
+	ALTER name TYPE text COLLATE "C", ALTER nickname TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.organization
+	ALTER organization_id TYPE text COLLATE "C", ALTER endpoint TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.organization_agency
+	ALTER organization_id TYPE text COLLATE "C", ALTER customer_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.provider DROP COLUMN location_id;
+ALTER TABLE kinderconnect.provider
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER provider_id TYPE text COLLATE "C",
+	ALTER configured_location_id TYPE text COLLATE "C", ALTER found_location_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.provider
+	ADD COLUMN location_id text COLLATE "C" GENERATED ALWAYS AS (coalesce(configured_location_id, found_location_id)) STORED;
+COMMENT ON COLUMN kinderconnect.provider.location_id IS 'Manage''s location in force; null: its days are held as provider_unmatched';
+ALTER TABLE kinderconnect.provider_clock
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER provider_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.reason
+	ALTER reason TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.rule
+	ALTER rule TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.run_organization
+	ALTER organization_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.run_provider
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER provider_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.score_state
+	ALTER organization_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.scored_child
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER kinderconnect_child_id TYPE text COLLATE "C",
+	ALTER last_key TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.timetable
+	ALTER organization_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C", ALTER provider_id TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.unit_band DROP CONSTRAINT unit_band_one_for_a_length, DROP COLUMN builtin;
+ALTER TABLE kinderconnect.unit_band
+	ALTER agency_id TYPE text COLLATE "C", ALTER state TYPE text COLLATE "C";
+ALTER TABLE kinderconnect.unit_band
+	ADD COLUMN builtin boolean NOT NULL GENERATED ALWAYS AS ((shipped = hash_record_extended(ROW(agency_id, state, unit, valid, minutes, enforced, source, note), 0)) IS TRUE) STORED,
+	ADD CONSTRAINT unit_band_one_for_a_length EXCLUDE USING gist ((coalesce(agency_id, '')) WITH =, (coalesce(state, '')) WITH =, (builtin::integer) WITH =, valid WITH &&, minutes WITH &&);
+COMMENT ON COLUMN kinderconnect.unit_band.builtin IS 'true: as shipped, replaced by an upgrade. Your own row beside it wins; one that you edit is your own from then on: an upgrade leaves it, and pg_dump keeps it';
+
+-- What is called otherwise now, or no more: batches of many providers are
+-- committed together, and sessions side by side share the organizations.
+
+DROP FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean);
 DROP FUNCTION kinderconnect._dispatch(bigint, text, text, text, text);
 DROP FUNCTION kinderconnect._take(bigint);
 DROP FUNCTION kinderconnect._has_room();
@@ -145,13 +273,31 @@ DROP FUNCTION kinderconnect._take_submit(bigint, kinderconnect.call_outcome);
 DROP FUNCTION kinderconnect._next_batch(bigint, text, text, text, date, date);
 DROP FUNCTION kinderconnect._prepare(bigint, text, text, text, date, date);
 DROP FUNCTION kinderconnect._send(text, text);
-DROP FUNCTION kinderconnect._providers_to_send(bigint, text, text, date, date);
--- gone when nothing depends on it any more
-ALTER FUNCTION kinderconnect._due_as_of(timestamptz) RENAME TO _due_as_of_1_0;
 
 CREATE UNLOGGED SEQUENCE kinderconnect.next_look MINVALUE 0 START 0;
 COMMENT ON SEQUENCE kinderconnect.next_look IS
 'no tick looks who is due before this, in seconds since 1970: nobody will be. At most an hour ahead, and 0 whenever a run begins or ends or a function changes a timetable, an organization or a provider; after you have edited one of these tables yourself, SELECT setval(''kinderconnect.next_look'', 0) has the next tick look';
+
+-- unaccent() is bound here, at creation, to the extension that the control
+-- file requires, wherever its schema is. Declared immutable although a
+-- superuser may edit unaccent's rules: then the keys are made again by the
+-- next sync. An accent alone is a space to NFKC, and a hyphen that is not seen
+-- is one to unaccent(): these two go first. Which letters are capitals the
+-- database says, whatever the collation of the name.
+CREATE OR REPLACE FUNCTION kinderconnect.fold(name text) RETURNS text
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	-- plain letters and spaces, most names, need no more than lower()
+	SELECT CASE WHEN name ~ '^[A-Za-z]+( [A-Za-z]+)*$' THEN lower(name) ELSE btrim(regexp_replace(
+		translate(
+			regexp_replace(lower(unaccent(normalize(translate(name, U&'\00B4\0384\1FBD\1FBF\1FFD\00AD', ''''''''''''), NFKC)) COLLATE "default"), U&'[\0300-\036F\00AD\200B-\200F\2060\FEFF]', '', 'g'),
+			U&'-\2010\2011\2012\2013\2014\2015\2212\FE63\FF0D\2043\058A\05BE\1400\1806\2E17\2E1A\2E3A\2E3B\2E40\2E5D\301C\3030\30A0\+010EAD\00A0\2007\202F'
+				|| U&'''\2018\2019\201B\02BB\02BC\02BE\02BF\02B9\02CA\02EE\2032\2035\00B4`\FF07\055A\05F3\07F4\07F5\275B\275C\A78B\A78C',
+			repeat(' ', 28)),
+		'\s+', ' ', 'g')) END;
+END;
+COMMENT ON FUNCTION kinderconnect.fold(text) IS
+'a name for comparing: lower case, without accents and apostrophes, every hyphen a space, single spaces';
 
 -- Not STRICT, and of nothing that is only stable, as concat_ws() is: so the
 -- four are inlined where a column is computed.
@@ -244,7 +390,7 @@ BEGIN
 	END IF;
 	IF add_provider.location_id IS NOT NULL AND kinderconnect._is_bound('location') THEN
 		PERFORM FROM kinderconnect.manage_location m
-		WHERE m.organization_id = add_provider.organization_id AND m.location_id = add_provider.location_id;
+		WHERE (m.organization_id, m.location_id) = (add_provider.organization_id COLLATE "default", add_provider.location_id COLLATE "default");
 		IF NOT FOUND THEN
 			RAISE EXCEPTION 'organization "%" has no location "%" in Manage', add_provider.organization_id, add_provider.location_id
 				USING ERRCODE = 'KC001', HINT = 'Locations are listed in kinderconnect.manage_location.';
@@ -261,7 +407,7 @@ COMMENT ON FUNCTION kinderconnect.add_provider(text, text, text, text) IS
 'enters a provider ID of an agency, as many as wanted; location_id is Manage''s location, or null to have it found by stored id, or name and ZIP';
 
 -- Whether an organization's dialect has an operation at all.
-CREATE OR REPLACE FUNCTION kinderconnect._speaks(organization_id text, operation text) RETURNS boolean
+CREATE FUNCTION kinderconnect._speaks(organization_id text, operation text) RETURNS boolean
 	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -273,6 +419,32 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._speaks(text, text) IS 'whether the organization''s service has this operation';
+
+-- Only the first error is kept: it is the one that explains the others.
+CREATE FUNCTION kinderconnect._fail_organization(run bigint, organization text, halt boolean, sqlstate text, error text, hint text) RETURNS void
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+	UPDATE kinderconnect.run_organization o
+	SET halted = o.halted OR halt, sqlstate = coalesce(o.sqlstate, _fail_organization.sqlstate),
+		error = CASE WHEN o.sqlstate IS NULL THEN _fail_organization.error ELSE o.error END,
+		hint = CASE WHEN o.sqlstate IS NULL THEN _fail_organization.hint ELSE o.hint END
+	WHERE o.organization_id = organization AND o.run_id = run;
+END;
+COMMENT ON FUNCTION kinderconnect._fail_organization(bigint, text, boolean, text, text, text) IS
+'notes an organization''s error; halt: nothing more is done for it in this run';
+
+CREATE FUNCTION kinderconnect._fail_provider(run bigint, organization text, agency text, provider text, halt boolean, sqlstate text, error text, hint text) RETURNS void
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+	INSERT INTO kinderconnect.run_provider AS p (organization_id, run_id, agency_id, provider_id, halted, sqlstate, error, hint)
+	VALUES (organization, run, agency, provider, halt, _fail_provider.sqlstate, _fail_provider.error, _fail_provider.hint)
+	ON CONFLICT (organization_id, run_id, agency_id, provider_id) DO UPDATE
+	SET halted = p.halted OR excluded.halted, sqlstate = coalesce(p.sqlstate, excluded.sqlstate),
+		error = CASE WHEN p.sqlstate IS NULL THEN excluded.error ELSE p.error END,
+		hint = CASE WHEN p.sqlstate IS NULL THEN excluded.hint ELSE p.hint END;
+END;
+COMMENT ON FUNCTION kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text) IS
+'notes a provider''s error; halt: nothing more is sent for it in this run';
 
 -- The first night fills empty tables, and its session keeps the plans it made
 -- for them; the server itself looks after them once a minute at best.
@@ -308,7 +480,7 @@ $$;
 COMMENT ON FUNCTION kinderconnect._know_sizes() IS
 'counts anew the tables that have outgrown what the planner knows of them, with the owner''s rights: only an owner may';
 
-CREATE OR REPLACE FUNCTION kinderconnect._stopped_because() RETURNS text
+CREATE FUNCTION kinderconnect._stopped_because() RETURNS text
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -369,6 +541,56 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._take_agencies(bigint, kinderconnect.call_outcome) IS 'takes in a customer''s list of agencies';
+
+-- The locations of Manage that could be a provider's, by stored id, else by
+-- equal folded name where the ZIPs do not contradict.
+CREATE OR REPLACE FUNCTION kinderconnect._location_candidates(organization text)
+	RETURNS TABLE (agency_id text, provider_id text, location_id text, by_id boolean)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	in_manage text COLLATE "default" := organization;
+BEGIN
+	IF kinderconnect._is_bound('provider_id') THEN
+		RETURN QUERY
+		SELECT DISTINCT m.agency_id, m.provider_id, m.location_id, true
+		FROM kinderconnect.manage_provider_id m
+		WHERE m.organization_id = in_manage;
+	END IF;
+	RETURN QUERY
+	SELECT l.agency_id, l.provider_id, m.location_id, false
+	FROM kinderconnect.listed_location l
+	JOIN kinderconnect.manage_location m ON m.organization_id = in_manage AND kinderconnect.fold(m.name) = kinderconnect.fold(l.name)
+		AND (nullif(btrim(l.zip), '') IS NULL OR nullif(btrim(m.zip), '') IS NULL OR left(btrim(l.zip), 5) = left(btrim(m.zip), 5))
+	WHERE l.organization_id = organization AND kinderconnect.fold(l.name) <> '';
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._location_candidates(text) IS
+'Manage locations that could be a provider''s, by stored id or by name and ZIP';
+
+CREATE VIEW kinderconnect.provider_standing AS
+SELECT p.organization_id, p.agency_id, p.provider_id, p.location_id, p.configured,
+	coalesce(l.name, p.provider_id) AS name,
+	CASE
+		WHEN NOT o.enabled THEN 'organization_disabled'
+		WHEN NOT p.enabled OR NOT p.configured AND NOT o.adopt_providers THEN 'provider_disabled'
+		WHEN lower(btrim(l.status)) <> 'active' OR lower(btrim(c.status)) <> 'active' THEN 'provider_inactive'
+		WHEN NOT p.configured AND NOT (l.listed AND c.listed IS NOT FALSE) THEN 'provider_inactive'
+	END AS barred
+FROM kinderconnect.provider p
+JOIN kinderconnect.organization o ON o.organization_id = p.organization_id
+LEFT JOIN kinderconnect.listed_location l ON (l.organization_id, l.agency_id, l.provider_id) = (p.organization_id, p.agency_id, p.provider_id)
+LEFT JOIN kinderconnect.customer c ON (c.organization_id, c.customer_id) = (l.organization_id, l.customer_id);
+COMMENT ON VIEW kinderconnect.provider_standing IS 'each provider, and why nothing is asked or sent for it';
+COMMENT ON COLUMN kinderconnect.provider_standing.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.provider_standing.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.provider_standing.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.provider_standing.location_id IS 'Manage''s location, or null';
+COMMENT ON COLUMN kinderconnect.provider_standing.configured IS 'entered by add_provider(), not only listed by the service';
+COMMENT ON COLUMN kinderconnect.provider_standing.name IS 'as the service lists it, else the provider ID';
+COMMENT ON COLUMN kinderconnect.provider_standing.barred IS 'null: it takes part; else the reason';
 
 -- Lists that have arrived together are taken in together: 30 children are soon
 -- written, and to begin a statement takes as long. They are of one month for
@@ -539,10 +761,23 @@ $$;
 COMMENT ON FUNCTION kinderconnect._close_vanished(bigint, text, date, date) IS
 'ends the authorizations that are no longer listed in any month they should touch';
 
+-- Bill and Will are one name: they share William.
+CREATE VIEW kinderconnect.same_name AS
+SELECT n.name AS one, n.nickname AS other FROM kinderconnect.nickname n
+UNION
+SELECT n.nickname, n.name FROM kinderconnect.nickname n
+UNION
+SELECT a.nickname, b.nickname FROM kinderconnect.nickname a
+JOIN kinderconnect.nickname b ON b.name = a.name AND b.nickname <> a.nickname;
+COMMENT ON VIEW kinderconnect.same_name IS
+'pairs of different first names that may be one child''s, each both ways: a name and its nickname, or two nicknames of one name';
+COMMENT ON COLUMN kinderconnect.same_name.one IS 'first name, folded';
+COMMENT ON COLUMN kinderconnect.same_name.other IS 'first name, folded';
+
 -- A statement about a few children looks each up by itself; one about many joins
 -- whole sets, and is kept from nested loops: what the planner reckons of an
 -- organization that it has no statistics of is a row.
-CREATE OR REPLACE FUNCTION kinderconnect._are_few(organization text, number bigint) RETURNS boolean
+CREATE FUNCTION kinderconnect._are_few(organization text, number bigint) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT number <= 1000 AND count(*) > number * 20
@@ -566,7 +801,7 @@ BEGIN
 	RETURN QUERY EXECUTE $sql$
 	WITH difference AS MATERIALIZED (
 		SELECT m.*, k.child_id AS gone_child_id, k.location_id AS gone_location_id, k.digest AS gone_digest
-		FROM (SELECT m.child_id, coalesce(m.location_id, '') AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
+		FROM (SELECT m.child_id COLLATE "C" AS child_id, coalesce(m.location_id, '') COLLATE "C" AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
 				m.date_of_birth, coalesce(m.active, true) AS active,
 				kinderconnect._digest(m.first_name, m.middle_name, m.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
 			FROM kinderconnect.manage_child m WHERE m.organization_id = $1) m
@@ -592,7 +827,45 @@ $$;
 COMMENT ON FUNCTION kinderconnect._read_children(text, boolean) IS
 'brings known_child of an organization up to what Manage says; with tell, answers what it removed and what it added';
 
-CREATE OR REPLACE FUNCTION kinderconnect._few_to_score(organization text) RETURNS boolean
+CREATE OR REPLACE FUNCTION kinderconnect._manage_now(organization text)
+	RETURNS TABLE (child_id text, location_id text, date_of_birth date, active boolean, first_key text, middle_key text, last_key text, suffix_key text)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+DECLARE
+	in_manage text COLLATE "default" := organization;
+BEGIN
+	RETURN QUERY
+	SELECT m.child_id, m.location_id, m.date_of_birth, m.active,
+		CASE WHEN k.child_id IS NOT NULL THEN k.first_key ELSE kinderconnect._first_key(m.first_name) END,
+		CASE WHEN k.child_id IS NOT NULL THEN k.middle_key ELSE kinderconnect._middle_key(m.first_name, m.middle_name) END,
+		CASE WHEN k.child_id IS NOT NULL THEN k.last_key ELSE kinderconnect._last_key(m.last_name) END,
+		CASE WHEN k.child_id IS NOT NULL THEN k.suffix_key ELSE kinderconnect._suffix_key(m.first_name, m.last_name, m.suffix) END
+	FROM (SELECT m.child_id COLLATE "C" AS child_id, coalesce(m.location_id, '') COLLATE "C" AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
+			m.date_of_birth, coalesce(m.active, true) AS active,
+			kinderconnect._digest(m.first_name, m.middle_name, m.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
+		FROM kinderconnect.manage_child m WHERE m.organization_id = in_manage) m
+	LEFT JOIN kinderconnect.known_child k ON (k.organization_id, k.child_id, k.location_id, k.digest) = (organization, m.child_id, m.location_id, m.digest);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._manage_now(text) IS
+'Manage''s children as they are now, for looking without writing; names that known_child knows have their keys already';
+
+CREATE VIEW kinderconnect.parted_pair AS
+SELECT d.organization_id, d.agency_id, d.kinderconnect_child_id, d.child_id
+FROM (SELECT DISTINCT ON (d.organization_id, d.agency_id, d.kinderconnect_child_id, d.child_id) d.*
+	FROM kinderconnect.child_decision d
+	ORDER BY d.organization_id, d.agency_id, d.kinderconnect_child_id, d.child_id, d.decided_at DESC) d
+WHERE d.decision <> 'link';
+COMMENT ON VIEW kinderconnect.parted_pair IS 'pairs that a person has said are two children: never linked, never offered';
+COMMENT ON COLUMN kinderconnect.parted_pair.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.parted_pair.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.parted_pair.kinderconnect_child_id IS 'the child at KinderConnect';
+COMMENT ON COLUMN kinderconnect.parted_pair.child_id IS 'the child in Manage';
+
+CREATE FUNCTION kinderconnect._few_to_score(organization text) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	-- the first night has no statistics
@@ -600,6 +873,22 @@ BEGIN ATOMIC
 	FROM (SELECT FROM kinderconnect.scored_child s WHERE s.organization_id = organization AND s.scored_at = '-infinity' LIMIT 1001) s;
 END;
 COMMENT ON FUNCTION kinderconnect._few_to_score(text) IS 'whether so few children are due for scoring that each is better looked up by itself';
+
+CREATE OR REPLACE FUNCTION kinderconnect._stored_ids(organization text)
+	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	in_manage text COLLATE "default" := organization;
+BEGIN
+	IF kinderconnect._is_bound('child_id') THEN
+		RETURN QUERY SELECT DISTINCT m.agency_id, m.kinderconnect_child_id, m.child_id
+			FROM kinderconnect.manage_child_id m WHERE m.organization_id = in_manage;
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._stored_ids(text) IS 'the ids of the service that Manage already stores, where that is bound';
 
 -- Read-only, so that preview() sees tonight's links without making them.
 --
@@ -812,6 +1101,17 @@ $$;
 COMMENT ON FUNCTION kinderconnect._new_links(text, boolean, timestamptz) IS
 'the KinderConnect children of an organization without a link that are due since then, by default all: the child of Manage each is, or why that cannot be told. Changes nothing. With read, known_child is what Manage says; else Manage itself is asked';
 
+CREATE FUNCTION kinderconnect._differing(c kinderconnect.child, date_of_birth date, first_key text, middle_key text, last_key text, suffix_key text) RETURNS text[]
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN array_remove(ARRAY[
+		CASE WHEN (c.first_key = _differing.first_key) IS NOT TRUE THEN 'first_name' END,
+		CASE WHEN NOT kinderconnect._middle_agrees(c.middle_key, _differing.middle_key) THEN 'middle_name' END,
+		CASE WHEN (c.last_key = _differing.last_key) IS NOT TRUE THEN 'last_name' END,
+		CASE WHEN c.suffix_key <> _differing.suffix_key THEN 'suffix' END,
+		CASE WHEN c.date_of_birth <> _differing.date_of_birth THEN 'date_of_birth' END], NULL);
+COMMENT ON FUNCTION kinderconnect._differing(kinderconnect.child, date, text, text, text, text) IS
+'what speaks against a child''s being one of Manage: names of columns';
+
 -- The agency merged two ids: the one that is linked is no longer listed in any
 -- month looked at, another of the same name and birth date is, and would be
 -- linked but for that. Who fits is settled by then, so these are few.
@@ -853,7 +1153,7 @@ $$;
 COMMENT ON FUNCTION kinderconnect._merges(text, text[], text[]) IS
 'the linked ids that the agency merged into another, of those whose child of Manage is taken; given by agency and id. Changes nothing';
 
-CREATE OR REPLACE FUNCTION kinderconnect._few_changed(organization text, since timestamptz, changed text[]) RETURNS boolean
+CREATE FUNCTION kinderconnect._few_changed(organization text, since timestamptz, changed text[]) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT since > '-infinity'
@@ -985,6 +1285,139 @@ $$;
 COMMENT ON FUNCTION kinderconnect._match(text) IS
 'links the children that can be, notes why the others cannot, and flags links whose two sides no longer agree; looks at what has changed since the last match, at all if there was none';
 
+CREATE OR REPLACE FUNCTION kinderconnect.link_child(organization_id text, agency_id text, kinderconnect_child_id text, child_id text, reason text DEFAULT NULL)
+	RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	other text;
+BEGIN
+	PERFORM kinderconnect._require_organization(link_child.organization_id);
+	IF NOT EXISTS (SELECT FROM kinderconnect.child c WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+			= (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id)) THEN
+		RAISE EXCEPTION 'agency "%" lists no child "%"', link_child.agency_id, link_child.kinderconnect_child_id
+			USING ERRCODE = 'KC001', HINT = 'Children are listed in kinderconnect.child.';
+	END IF;
+	IF NOT EXISTS (SELECT FROM kinderconnect.manage_child m
+			WHERE (m.organization_id, m.child_id) = (link_child.organization_id COLLATE "default", link_child.child_id COLLATE "default")) THEN
+		RAISE EXCEPTION 'organization "%" has no child "%" in Manage', link_child.organization_id, link_child.child_id
+			USING ERRCODE = 'KC001', HINT = 'Children are listed in kinderconnect.manage_child.';
+	END IF;
+	SELECT k.kinderconnect_child_id INTO other FROM kinderconnect.child_link k
+	WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.child_id) = (link_child.organization_id, link_child.agency_id, link_child.child_id)
+		AND k.kinderconnect_child_id <> link_child.kinderconnect_child_id;
+	IF FOUND THEN
+		RAISE EXCEPTION 'child "%" of Manage is linked to child "%" of agency "%"', link_child.child_id, other, link_child.agency_id
+			USING ERRCODE = 'unique_violation', HINT = 'End that link first: SELECT kinderconnect.unlink_child(organization_id, agency_id, kinderconnect_child_id, reason).';
+	END IF;
+	WITH replaced AS (
+		UPDATE kinderconnect.child_link k SET ended_at = now(), ended_by = session_user, end_reason = 'replaced'
+		WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id)
+			= (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id)
+		RETURNING k.child_id
+	)
+	UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
+	FROM replaced r WHERE (m.organization_id, m.child_id) = (link_child.organization_id, r.child_id);
+	INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method, linked_at)
+	VALUES (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id, link_child.child_id, 'person', clock_timestamp());
+	INSERT INTO kinderconnect.child_decision (organization_id, agency_id, kinderconnect_child_id, child_id, decision, reason)
+	VALUES (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id, link_child.child_id, 'link', link_child.reason);
+	UPDATE kinderconnect.child c SET unlinked_because = NULL
+	WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+		= (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.link_child(text, text, text, text, text) IS
+'a person''s decision that a KinderConnect child is this child of Manage; replaces a link in force';
+
+CREATE VIEW kinderconnect.child_match_status AS
+SELECT c.organization_id, c.agency_id, c.kinderconnect_child_id, c.first_name, c.last_name, c.date_of_birth,
+	CASE WHEN k.child_id IS NULL THEN coalesce(c.unlinked_because, 'not_matched_yet') ELSE coalesce(k.flag, 'linked') END AS status,
+	k.child_id, k.method, m.first_name AS manage_first_name, m.last_name AS manage_last_name, m.date_of_birth AS manage_date_of_birth,
+	NOT m.active AS inactive_in_manage, coalesce(o.organizations, 0) AS other_organizations, coalesce(n.candidates, 0) AS candidates, n.best_score
+FROM kinderconnect.child c
+LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+	AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+LEFT JOIN (SELECT DISTINCT ON (m.organization_id, m.child_id) m.* FROM kinderconnect.known_child m
+	ORDER BY m.organization_id, m.child_id, m.active DESC, m.location_id) m ON (m.organization_id, m.child_id) = (k.organization_id, k.child_id)
+LEFT JOIN (SELECT o.agency_id, o.kinderconnect_child_id, count(*) - 1 AS organizations FROM kinderconnect.child o
+	GROUP BY o.agency_id, o.kinderconnect_child_id) o ON (o.agency_id, o.kinderconnect_child_id) = (c.agency_id, c.kinderconnect_child_id)
+LEFT JOIN (SELECT n.organization_id, n.agency_id, n.kinderconnect_child_id, count(*) AS candidates, max(n.score) AS best_score
+	FROM kinderconnect.match_candidate n GROUP BY n.organization_id, n.agency_id, n.kinderconnect_child_id) n
+	ON k.child_id IS NULL AND (n.organization_id, n.agency_id, n.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id);
+COMMENT ON VIEW kinderconnect.child_match_status IS
+'every KinderConnect child once, with both sides of its link, or why it has none; the sum over status is the number of children';
+COMMENT ON COLUMN kinderconnect.child_match_status.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.child_match_status.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.child_match_status.kinderconnect_child_id IS 'the child at KinderConnect';
+COMMENT ON COLUMN kinderconnect.child_match_status.first_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.child_match_status.last_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.child_match_status.date_of_birth IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.child_match_status.status IS 'linked; flag of child_link; unlinked_because of child; or not_matched_yet';
+COMMENT ON COLUMN kinderconnect.child_match_status.child_id IS 'the child of Manage it is linked to';
+COMMENT ON COLUMN kinderconnect.child_match_status.method IS 'how it was linked';
+COMMENT ON COLUMN kinderconnect.child_match_status.manage_first_name IS 'as Manage had it at the last match';
+COMMENT ON COLUMN kinderconnect.child_match_status.manage_last_name IS 'as Manage had it at the last match';
+COMMENT ON COLUMN kinderconnect.child_match_status.manage_date_of_birth IS 'as Manage had it at the last match';
+COMMENT ON COLUMN kinderconnect.child_match_status.inactive_in_manage IS 'Manage says that the child left';
+COMMENT ON COLUMN kinderconnect.child_match_status.other_organizations IS 'how many more organizations the agency lists this id for';
+COMMENT ON COLUMN kinderconnect.child_match_status.candidates IS 'children of Manage it might be: match_candidate';
+COMMENT ON COLUMN kinderconnect.child_match_status.best_score IS 'score of the likeliest';
+
+-- The rules in force for an agency on a day, as one object: the agency's win
+-- over the state's, the DBA's over the shipped.
+CREATE FUNCTION kinderconnect._rules(agency text, day date) RETURNS jsonb
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT coalesce(jsonb_object_agg(r.rule, r.value) FILTER (WHERE r.enforced), '{}')
+	FROM (SELECT DISTINCT ON (r.rule) r.rule, r.value, r.enforced
+		FROM kinderconnect.agency_rule r
+		LEFT JOIN kinderconnect.agency a ON a.agency_id = agency
+		WHERE (r.agency_id = agency OR r.state = a.state) AND r.valid @> day
+		ORDER BY r.rule, r.agency_id NULLS LAST, r.builtin) r;
+END;
+COMMENT ON FUNCTION kinderconnect._rules(text, date) IS 'the enforced rules of an agency, or its state, for a service date';
+
+-- Whether a service can take a day back, by its dialect.
+CREATE FUNCTION kinderconnect._can_void(organization text) RETURNS boolean
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT EXISTS (SELECT FROM kinderconnect.organization o
+		JOIN kinderconnect.endpoint e ON e.endpoint = o.endpoint
+		JOIN kinderconnect.dialect_field f ON f.dialect = e.dialect AND f.operation = 'submit' AND f.part = 'record'
+		WHERE o.organization_id = organization AND f.column_name = 'kind'
+			AND f.codes ? 'void' AND f.codes -> 'void' <> 'null');
+END;
+COMMENT ON FUNCTION kinderconnect._can_void(text) IS 'whether the organization''s service can take a day back';
+
+-- What an organization's service has no place for, in the words of _rules().
+-- Days for which the dialect has no key must never reach the encoder: it
+-- would refuse the whole batch.
+CREATE FUNCTION kinderconnect._wire_limits(organization text) RETURNS jsonb
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	WITH field AS (
+		SELECT f.column_name, f.element, f.codes
+		FROM kinderconnect.organization o
+		JOIN kinderconnect.endpoint e ON e.endpoint = o.endpoint
+		JOIN kinderconnect.dialect_field f ON f.dialect = e.dialect AND f.operation = 'submit' AND f.part = 'record'
+		WHERE o.organization_id = organization
+	)
+	SELECT jsonb_strip_nulls(jsonb_build_object(
+		'slots', (SELECT (min(n) - 1)::text FROM generate_series(1, 101) n
+			CROSS JOIN (VALUES ('session_in'), ('session_out')) c(column_name)
+			WHERE NOT EXISTS (SELECT FROM field f WHERE f.column_name = c.column_name AND coalesce(f.element, n) = n)),
+		'absences', CASE WHEN NOT EXISTS (SELECT FROM field f
+			WHERE f.column_name = 'kind' AND (f.codes -> 'absence' <> 'null') IS NOT FALSE) THEN 'omit' END,
+		'closures', CASE WHEN NOT EXISTS (SELECT FROM field f
+			WHERE f.column_name = 'kind' AND (f.codes -> 'closure' <> 'null') IS NOT FALSE) THEN 'omit' END,
+		'absence_reasons', CASE WHEN NOT EXISTS (SELECT FROM field f WHERE f.column_name = 'absence_reason') THEN 'omit' END));
+END;
+COMMENT ON FUNCTION kinderconnect._wire_limits(text) IS
+'what the organization''s service cannot be told, by its dialect: slots is how many sessions a day has places for; absences, closures, absence_reasons are omitted. A key is there only where there is a limit';
+
 -- What Manage has for the children of an organization that are linked, a row
 -- for each punch pair, absence or closure, on the location's own clock. Where
 -- a location has several provider IDs, a row for each.
@@ -995,6 +1428,8 @@ CREATE OR REPLACE FUNCTION kinderconnect._attendance(organization text, since da
 	SET plan_cache_mode = auto
 AS $$
 #variable_conflict use_column
+DECLARE
+	in_manage text COLLATE "default" := organization;
 BEGIN
 	RETURN QUERY
 	SELECT m.location_id, m.child_id, m.kind, m.check_in, m.check_out,
@@ -1003,9 +1438,9 @@ BEGIN
 		nullif(btrim(m.reason), ''), coalesce(l.zone, z.zone), m.modified_at
 	FROM kinderconnect.manage_attendance m
 	JOIN kinderconnect._location_zones(organization) z ON z.location_id = m.location_id
-	LEFT JOIN kinderconnect.location_zone l ON (l.organization_id, l.location_id) = (organization, m.location_id)
+	LEFT JOIN kinderconnect.location_zone l ON (l.organization_id, l.location_id) = (organization, m.location_id COLLATE "C")
 		AND l.valid_until < 'infinity' AND l.valid_from <= coalesce(m.check_in, m.check_out) AND l.valid_until > coalesce(m.check_in, m.check_out)
-	WHERE m.organization_id = organization AND z.zone IS NOT NULL
+	WHERE m.organization_id = in_manage AND z.zone IS NOT NULL
 		AND (m.check_in >= since - interval '1 day'
 			OR m.check_in IS NULL AND m.check_out >= since - interval '1 day'
 			OR m.kind IS DISTINCT FROM 'session' AND m.service_date >= since);
@@ -1021,11 +1456,13 @@ CREATE OR REPLACE FUNCTION kinderconnect._location_zones(organization text)
 	SET plan_cache_mode = auto
 AS $$
 #variable_conflict use_column
+DECLARE
+	in_manage text COLLATE "default" := organization;
 BEGIN
 	RETURN QUERY
 	SELECT p.location_id, coalesce(kinderconnect._zone(min(m.time_zone)), CASE WHEN min(m.time_zone) IS NULL THEN min(a.time_zone) END)
 	FROM kinderconnect.provider p
-	LEFT JOIN kinderconnect.manage_location m ON (m.organization_id, m.location_id) = (p.organization_id, p.location_id)
+	LEFT JOIN kinderconnect.manage_location m ON m.organization_id = in_manage AND m.location_id COLLATE "C" = p.location_id
 	LEFT JOIN kinderconnect.agency a ON a.agency_id = p.agency_id
 	WHERE p.organization_id = organization AND p.location_id IS NOT NULL
 	GROUP BY p.location_id;
@@ -1239,7 +1676,7 @@ COMMENT ON FUNCTION kinderconnect._due_at(timestamptz, timestamptz, timestamptz,
 'from when on a run is due that covers a scheduled instant; null: one has. However many instants were missed, one run covers them';
 
 -- Zones and timetables are few: each pair is worked out once.
-CREATE OR REPLACE FUNCTION kinderconnect._due_as_of(at timestamptz, organizations text[] DEFAULT NULL)
+CREATE FUNCTION kinderconnect._due_as_of(at timestamptz, organizations text[] DEFAULT NULL)
 	RETURNS TABLE (organization_id text, agency_id text, provider_id text, cadence text, local_time time, days text[], anchor date, month_days integer[],
 		time_zone text, scheduled_at timestamptz, attempted_at timestamptz, covered_at timestamptz, failures integer, failing_since timestamptz, sqlstate text,
 		due_at timestamptz)
@@ -1281,7 +1718,7 @@ END;
 COMMENT ON FUNCTION kinderconnect._due_as_of(timestamptz, text[]) IS
 'every provider, of all organizations or of these, that takes part, its timetable, what became of it last, and from when on it is due as of an instant; of an organization without one, itself';
 
-CREATE OR REPLACE VIEW kinderconnect.due AS
+CREATE VIEW kinderconnect.due AS
 SELECT d.organization_id, d.agency_id, d.provider_id, d.cadence, d.local_time, d.days, d.anchor, d.month_days, d.time_zone,
 	d.scheduled_at, d.attempted_at, d.covered_at, d.failures, d.failing_since, d.sqlstate, d.due_at, (d.due_at <= now()) IS TRUE AS is_due,
 	kinderconnect._scheduled(d.cadence, d.local_time, d.days, d.anchor, d.month_days, d.time_zone, now(), true) AS next_at
@@ -1308,7 +1745,7 @@ COMMENT ON COLUMN kinderconnect.due.is_due IS 'the next tick runs it, unless a r
 COMMENT ON COLUMN kinderconnect.due.next_at IS 'the next instant of the timetable';
 
 -- Whose run is under way is not due: it would only be told so.
-CREATE OR REPLACE FUNCTION kinderconnect._due_now() RETURNS TABLE (organization_id text, agency_id text, provider_id text)
+CREATE FUNCTION kinderconnect._due_now() RETURNS TABLE (organization_id text, agency_id text, provider_id text)
 	LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
 	SELECT d.organization_id, d.agency_id, d.provider_id FROM kinderconnect._due_as_of(clock_timestamp()) d
@@ -1377,6 +1814,188 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._keep_time(bigint) IS 'notes for each provider of a run that ends whether it was covered, and if not, why';
 
+CREATE OR REPLACE FUNCTION kinderconnect._check_sample(relation text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	keys     text[] := ARRAY(SELECT c.column_name FROM kinderconnect.manage_column c WHERE c.relation = _check_sample.relation AND c.is_key ORDER BY c.position);
+	key_list text := (SELECT string_agg(format('s.%I', k), ', ' ORDER BY n) FROM unnest(keys) WITH ORDINALITY u(k, n));
+	sampled  bigint;
+	found    bigint;
+	bad      text;
+	item     record;
+BEGIN
+	EXECUTE format('SELECT count(*), count(*) FILTER (WHERE num_nulls(%s) > 0) FROM pg_temp.kinderconnect_sample s', key_list) INTO sampled, found;
+	IF found > 0 THEN
+		RAISE EXCEPTION 'query for Manage''s "%" has rows without a key', _check_sample.relation
+			USING ERRCODE = 'not_null_violation',
+				DETAIL = format('In %s of the first %s rows one of %s is null.', found, sampled, array_to_string(keys, ', ')),
+				HINT = 'Leave such rows out with WHERE, or give the column a value.';
+	END IF;
+	IF _check_sample.relation = 'location' THEN
+		EXECUTE 'SELECT string_agg(format(''"%s"'', z.time_zone), '', '' ORDER BY z.time_zone COLLATE "C")
+			FROM (SELECT DISTINCT s.time_zone FROM pg_temp.kinderconnect_sample s) z
+			WHERE z.time_zone IS NOT NULL AND kinderconnect._zone(z.time_zone) IS NULL' INTO bad;
+		IF bad IS NOT NULL THEN
+			RAISE EXCEPTION 'query for Manage''s "location" has unknown time zones'
+				USING ERRCODE = 'invalid_parameter_value',
+					DETAIL = 'Unknown: ' || bad || '.',
+					HINT = 'Zones are IANA names, such as America/Chicago.';
+		END IF;
+	ELSIF _check_sample.relation = 'attendance' THEN
+		EXECUTE 'SELECT string_agg(format(''"%s"'', k.kind), '', '' ORDER BY k.kind COLLATE "C")
+			FROM (SELECT DISTINCT s.kind FROM pg_temp.kinderconnect_sample s) k
+			WHERE k.kind NOT IN (''session'', ''absence'', ''closure'')' INTO bad;
+		IF bad IS NOT NULL THEN
+			RAISE EXCEPTION 'query for Manage''s "attendance" has unknown kinds'
+				USING ERRCODE = 'invalid_parameter_value',
+					DETAIL = 'Unknown: ' || bad || '.',
+					HINT = 'A kind is session, absence or closure: translate Manage''s own words with CASE.';
+		END IF;
+	END IF;
+
+	PERFORM kinderconnect._warn_of_rows(_check_sample.relation, keys,
+		format('(%1$s) IN (SELECT %1$s FROM pg_temp.kinderconnect_sample s GROUP BY %1$s HAVING count(*) > 1)', key_list), 'share their key with another',
+		CASE _check_sample.relation
+			WHEN 'child' THEN 'Such children are never linked by name: several_in_manage.'
+			WHEN 'attendance' THEN 'The same session twice is held as overlapping_sessions.'
+			ELSE 'Which of them counts is not determined.' END);
+	-- what has a letter is a name, folded too
+	FOR item IN
+		SELECT * FROM (VALUES
+			('location', 'coalesce(s.name, '''') !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.name), '''') = ''''', 'have no name',
+				'The location of a provider ID is found by name and ZIP; without a name, add_provider() has to tell it.'),
+			('location', 'nullif(btrim(s.zip), '''') !~ ''^[0-9]{5}(-?[0-9]{4})?$''', 'have a ZIP code that is none',
+				'A number has lost its leading zeros: lpad(zip::text, 5, ''0'').'),
+			('child', 'coalesce(s.first_name, '''') !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.first_name), '''') = ''''
+				OR coalesce(s.last_name, '''') !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.last_name), '''') = ''''',
+				'lack a first or a last name', 'They cannot be matched; link_child() can link them.'),
+			('child', 's.date_of_birth IS NULL', 'have no birth date', 'They cannot be matched; link_child() can link them.'),
+			('child', 's.date_of_birth > current_date + 1 OR s.date_of_birth < current_date - 36525', 'have an impossible birth date',
+				'They are in the future or a hundred years back; correct them in Manage.'),
+			('attendance', 's.kind <> ''closure'' AND s.child_id IS NULL', 'are a session or an absence of nobody',
+				'No night looks at them: only a closure, of the whole location, is without a child.'),
+			('attendance', 's.kind = ''session'' AND s.check_in IS NULL AND s.check_out IS NULL', 'are sessions without check-in and check-out',
+				'No night looks at them.'),
+			('attendance', 's.kind <> ''session'' AND s.service_date IS NULL', 'are an absence or a closure without service_date',
+				'No night looks at them.'),
+			('attendance', 's.kind = ''session'' AND s.check_out < s.check_in', 'are sessions whose check-out is before the check-in',
+				'Their days are held as out_before_in until Manage is corrected. If it is most of them, the columns may be swapped.'),
+			('attendance', 's.kind = ''session'' AND s.check_out > s.check_in + interval ''24 hours''', 'are sessions of more than 24 hours',
+				'Their days are held as too_long until Manage is corrected.'),
+			('attendance', 's.kind = ''session'' AND s.check_in > now() + interval ''1 day''', 'are sessions in the future',
+				'If they are not corrected they wait until their day is over. The times may be of another zone or year.')
+		) AS c (relation, condition, what, hint)
+		WHERE c.relation = _check_sample.relation
+	LOOP
+		PERFORM kinderconnect._warn_of_rows(_check_sample.relation, keys, item.condition, item.what, item.hint);
+	END LOOP;
+
+	IF _check_sample.relation IN ('child', 'attendance') AND kinderconnect._is_bound('location') THEN
+		PERFORM kinderconnect._warn_of_rows(_check_sample.relation, keys,
+			's.location_id IS NOT NULL AND NOT EXISTS (SELECT FROM kinderconnect.manage_location m WHERE (m.organization_id, m.location_id) = (s.organization_id COLLATE "C", s.location_id COLLATE "C"))',
+			'are at a location that manage_location does not have',
+			CASE _check_sample.relation WHEN 'child' THEN 'They are matched within the organization only.' ELSE 'No night looks at them.' END);
+	END IF;
+	IF _check_sample.relation = 'attendance' AND kinderconnect._is_bound('child') THEN
+		PERFORM kinderconnect._warn_of_rows(_check_sample.relation, keys,
+			's.child_id IS NOT NULL AND NOT EXISTS (SELECT FROM kinderconnect.manage_child m WHERE (m.organization_id, m.child_id) = (s.organization_id COLLATE "C", s.child_id COLLATE "C"))',
+			'are of a child that manage_child does not have', 'No night looks at them.');
+	END IF;
+	IF _check_sample.relation = 'child_id' THEN
+		PERFORM kinderconnect._warn_of_rows(_check_sample.relation, keys,
+			'(s.organization_id, s.agency_id, s.kinderconnect_child_id) IN (SELECT d.organization_id, d.agency_id, d.kinderconnect_child_id
+				FROM pg_temp.kinderconnect_sample d GROUP BY 1, 2, 3 HAVING count(DISTINCT d.child_id) > 1)',
+			'give one id of the service to several children', 'Such a child is not linked: several_stored_ids.');
+	ELSIF _check_sample.relation = 'provider_id' THEN
+		PERFORM kinderconnect._warn_of_rows(_check_sample.relation, keys,
+			'(s.organization_id, s.agency_id, s.provider_id) IN (SELECT d.organization_id, d.agency_id, d.provider_id
+				FROM pg_temp.kinderconnect_sample d GROUP BY 1, 2, 3 HAVING count(DISTINCT d.location_id) > 1)',
+			'give one provider ID to several locations', 'Such a provider is held as provider_unmatched until add_provider() tells its location.');
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._check_sample(text) IS
+'what bind_manage() says of the rows of its sample: an error where they cannot be used, else warnings';
+
+-- What the nights so far rest on must be found in the new source. If nothing
+-- of it is, the source is another one, or its ids are: bound all the same, it
+-- would have every day held, or taken back. Who means it drops the view first.
+CREATE OR REPLACE FUNCTION kinderconnect._check_rebind(relation text, source text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	known    bigint;
+	found    bigint;
+	examples text;
+	what     text;
+	hint     text;
+BEGIN
+	CASE _check_rebind.relation
+		WHEN 'location' THEN
+			what := 'locations of providers';
+			hint := 'They are found anew by name, but for those that add_provider() has told.';
+			EXECUTE format('SELECT count(*), count(*) FILTER (WHERE k.found), array_to_string((array_agg(DISTINCT k.key COLLATE "C") FILTER (WHERE NOT k.found))[1:3], '', '')
+				FROM (SELECT DISTINCT concat_ws(''/'', p.organization_id, p.location_id) AS key, m.location_id IS NOT NULL AS found
+					FROM kinderconnect.provider p
+					JOIN kinderconnect.organization o ON o.organization_id = p.organization_id AND o.enabled
+					LEFT JOIN (%s) m ON (m.organization_id COLLATE "C", m.location_id COLLATE "C") = (p.organization_id, p.location_id)
+					WHERE p.enabled AND p.location_id IS NOT NULL) k', source) INTO known, found, examples;
+		WHEN 'child' THEN
+			-- a name written as it was has its key
+			what := 'linked children';
+			hint := 'Their days are held as child_gone or link_disagrees.';
+			EXECUTE format('SELECT count(*), count(*) FILTER (WHERE k.found), array_to_string((array_agg(k.key ORDER BY k.key COLLATE "C") FILTER (WHERE NOT k.found))[1:3], '', '')
+				FROM (SELECT concat_ws(''/'', l.organization_id, l.child_id) AS key,
+						coalesce(bool_or(c.date_of_birth = m.date_of_birth
+							AND (c.first_name = m.first_name OR c.last_name = m.last_name
+								OR kinderconnect._first_key(m.first_name) COLLATE "C" = c.first_key OR kinderconnect._last_key(m.last_name) COLLATE "C" = c.last_key)), false) AS found
+					FROM kinderconnect.child_link l
+					JOIN kinderconnect.organization o ON o.organization_id = l.organization_id AND o.enabled
+					JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (l.organization_id, l.agency_id, l.kinderconnect_child_id)
+					LEFT JOIN (%s) m ON (m.organization_id COLLATE "C", m.child_id COLLATE "C") = (l.organization_id, l.child_id)
+					WHERE l.ended_at IS NULL AND (l.flag IN (''link_disagrees'', ''child_gone'')) IS NOT TRUE
+					GROUP BY l.organization_id, l.child_id) k', source) INTO known, found, examples;
+		WHEN 'attendance' THEN
+			what := 'children with accepted days';
+			hint := 'Their days of the horizon are taken back, or held as source_shrank.';
+			EXECUTE format('SELECT count(*), count(*) FILTER (WHERE k.found), array_to_string((array_agg(k.key ORDER BY k.key COLLATE "C") FILTER (WHERE NOT k.found))[1:3], '', '')
+				FROM (SELECT DISTINCT concat_ws(''/'', d.organization_id, d.child_id) AS key, m.child_id IS NOT NULL AS found
+					FROM kinderconnect.child_day d
+					JOIN kinderconnect.organization o ON o.organization_id = d.organization_id AND o.enabled
+					LEFT JOIN (SELECT DISTINCT q.organization_id, q.child_id FROM (%s) q) m ON (m.organization_id COLLATE "C", m.child_id COLLATE "C") = (d.organization_id, d.child_id)
+					WHERE d.accepted_kind IN (''session'', ''absence'') AND d.child_id IS NOT NULL
+						AND d.service_date >= current_date - kinderconnect.setting(''horizon_days'')::integer) k', source) INTO known, found, examples;
+		ELSE
+			RETURN;
+	END CASE;
+	IF found = known THEN
+		RETURN;
+	END IF;
+	IF found = 0 AND kinderconnect._is_bound(_check_rebind.relation) THEN
+		RAISE EXCEPTION 'query for Manage''s "%" has none of the % % that the binding in force has', _check_rebind.relation, known, what
+			USING ERRCODE = 'KC001', DETAIL = format('Not there, by id: %s.', examples),
+				HINT = format('Its ids are others, or its rows are. If that is meant, DROP VIEW kinderconnect.manage_%s first.', _check_rebind.relation);
+	END IF;
+	RAISE WARNING 'Manage''s "%": % of % % are not in it as they were', _check_rebind.relation, known - found, known, what
+		USING DETAIL = format('By id: %s.', examples), HINT = hint;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._check_rebind(text, text) IS
+'whether a new source of Manage still has the locations, the linked children or the attendance that the nights so far rest on: an error where it has none of them, a warning where it lacks some';
+
+CREATE VIEW kinderconnect.batch_record AS
+SELECT b.organization_id, b.batch_id, r.record_id
+FROM kinderconnect.batch b CROSS JOIN LATERAL unnest(b.record_ids) r(record_id);
+COMMENT ON VIEW kinderconnect.batch_record IS 'which records a batch carried, a row each; a record of a halved batch was in several';
+COMMENT ON COLUMN kinderconnect.batch_record.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.batch_record.batch_id IS 'the batch';
+COMMENT ON COLUMN kinderconnect.batch_record.record_id IS 'the record';
+
 -- Settles what became of records, in the ledger and in their child-days: the
 -- only way out of 'sending' and 'unknown'. A record that is no longer its
 -- day's last one settles in the ledger alone.
@@ -1386,7 +2005,7 @@ COMMENT ON FUNCTION kinderconnect._keep_time(bigint) IS 'notes for each provider
 -- way for each record, for whenever it was counted there was next to nothing;
 -- and by the counts of the others the whole ledger, of which all but nothing was
 -- answered when it was counted.
-CREATE OR REPLACE FUNCTION kinderconnect._settle_each(organizations text[], record_ids text[], outcomes text[], codes text[], messages text[]) RETURNS void
+CREATE FUNCTION kinderconnect._settle_each(organizations text[], record_ids text[], outcomes text[], codes text[], messages text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off
@@ -1459,7 +2078,7 @@ COMMENT ON FUNCTION kinderconnect._new_batch(bigint, text, text, text, text, boo
 -- or was halved again. Small batches are not made smaller for good: that costs
 -- more calls than it saves. In PL/pgSQL, as all that a night asks for each
 -- provider, for it keeps its plan.
-CREATE OR REPLACE FUNCTION kinderconnect._most_records(organization text, agency text, provider text) RETURNS integer
+CREATE FUNCTION kinderconnect._most_records(organization text, agency text, provider text) RETURNS integer
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1483,7 +2102,7 @@ COMMENT ON FUNCTION kinderconnect._most_records(text, text, text) IS
 -- Halves: the first half of what was refused last, down to a single record,
 -- then the largest of what is left. So the search for a culprit soon meets a
 -- batch without one, if there is any.
-CREATE OR REPLACE FUNCTION kinderconnect._next_batches(run bigint, organizations text[], agencies text[], providers text[], from_date date, to_date date)
+CREATE FUNCTION kinderconnect._next_batches(run bigint, organizations text[], agencies text[], providers text[], from_date date, to_date date)
 	RETURNS TABLE (organization_id text, batch_id text)
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -1602,9 +2221,24 @@ $$;
 COMMENT ON FUNCTION kinderconnect._next_batches(bigint, text[], text[], text[], date, date) IS
 'marks the next batch of each of these providers as sending, all of them or, by an error, none; a provider that has none to send now is left out. The caller commits, then calls _dispatch()';
 
+-- A service that tells errors in the body of a success has one word for all
+-- of them. If it knew the provider and the password a moment ago, the word is
+-- about the records.
+CREATE FUNCTION kinderconnect._listed_tonight(run bigint, organization text, agency text, provider text) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT EXISTS (SELECT FROM kinderconnect.list_state l
+		JOIN kinderconnect.run r ON r.run_id = run
+		WHERE l.organization_id = organization AND l.operation = 'children'
+			AND l.agency_id = coalesce(agency, l.agency_id) AND l.provider_id = coalesce(provider, l.provider_id)
+			AND greatest(l.taken_at, l.set_aside_at) >= r.started_at);
+END;
+COMMENT ON FUNCTION kinderconnect._listed_tonight(bigint, text, text, text) IS
+'whether the service listed the children of a provider, or of any of the organization, in this run';
+
 -- The plan left alone what was unknown then. What Manage says of these days
 -- by now is judged before any of it is sent.
-CREATE OR REPLACE FUNCTION kinderconnect._plan_resolved(run bigint, organization text, agency text, provider text) RETURNS void
+CREATE FUNCTION kinderconnect._plan_resolved(run bigint, organization text, agency text, provider text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1622,7 +2256,7 @@ COMMENT ON FUNCTION kinderconnect._plan_resolved(bigint, text, text, text) IS 'p
 -- anything: a record it did not name is unknown, and one it names twice with
 -- different words too. A word that nobody agreed upon is a question where the
 -- service can be asked what it holds, and a refusal where it cannot.
-CREATE OR REPLACE FUNCTION kinderconnect._take_answers(run bigint, outcomes kinderconnect.call_outcome[]) RETURNS void
+CREATE FUNCTION kinderconnect._take_answers(run bigint, outcomes kinderconnect.call_outcome[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1718,7 +2352,7 @@ COMMENT ON FUNCTION kinderconnect._take_answers(bigint, kinderconnect.call_outco
 
 -- Takes in the outcome of a batch that was not answered: what was not sent is
 -- only noted, and what may have arrived is unknown.
-CREATE OR REPLACE FUNCTION kinderconnect._take_failure(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+CREATE FUNCTION kinderconnect._take_failure(run bigint, outcome kinderconnect.call_outcome) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1837,7 +2471,7 @@ COMMENT ON FUNCTION kinderconnect._drop_waiting(text, text, text) IS
 
 -- Days that the service accepted under an id that it has merged into another
 -- since. Without a provider's row or beyond the horizon nothing is asked.
-CREATE OR REPLACE FUNCTION kinderconnect._merged_days(organization text)
+CREATE FUNCTION kinderconnect._merged_days(organization text)
 	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, former_id text)
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -1866,7 +2500,7 @@ END;
 COMMENT ON FUNCTION kinderconnect._merged_days(text) IS
 'days held as merged_child, and the id under which the service accepted them';
 
-CREATE OR REPLACE FUNCTION kinderconnect._providers_to_compare(run bigint, organization text)
+CREATE FUNCTION kinderconnect._providers_to_compare(run bigint, organization text)
 	RETURNS TABLE (agency_id text, provider_id text, from_date date, to_date date)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET jit = off
@@ -1949,6 +2583,24 @@ $$;
 COMMENT ON FUNCTION kinderconnect._take_comparison(bigint, kinderconnect.call_outcome) IS
 'writes down where what the service holds differs from what we say it holds; where it cannot be asked only that';
 
+-- In SQL, so that a LIMIT on it need not read all of them.
+CREATE FUNCTION kinderconnect._old_calls(organization text) RETURNS TABLE (batch_id text, ended_at timestamptz)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT b.batch_id, b.ended_at
+	FROM kinderconnect.batch b
+	WHERE b.organization_id = organization
+		AND b.ended_at < now() - make_interval(days => nullif(kinderconnect.setting('keep_attempts_days')::integer, -1))
+		AND b.state IN ('answered', 'refused', 'lost', 'dropped')
+		AND NOT EXISTS (SELECT FROM kinderconnect.run r WHERE r.run_id = b.run_id AND r.status = 'running')
+		AND NOT EXISTS (SELECT FROM unnest(b.record_ids) r(record_id)
+			JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (b.organization_id, r.record_id)
+			WHERE (l.state IN ('sending', 'unknown', 'not_taken')
+					OR l.service_date >= current_date - kinderconnect.setting('horizon_days')::integer - 1));
+END;
+COMMENT ON FUNCTION kinderconnect._old_calls(text) IS
+'batches older than keep_attempts_days whose records are all settled, and of days that no night looks at any more';
+
 CREATE OR REPLACE FUNCTION kinderconnect._purge_calls(organization text, most integer) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
@@ -2015,12 +2667,12 @@ COMMENT ON FUNCTION kinderconnect._purge_runs(integer) IS 'deletes at most so ma
 
 -- By a digest of the name, so that sessions that begin at different moments
 -- agree without a word whose each is, whatever is enabled meanwhile.
-CREATE OR REPLACE FUNCTION kinderconnect._in_shard(organization text, shard integer, shards integer) RETURNS boolean
+CREATE FUNCTION kinderconnect._in_shard(organization text, shard integer, shards integer) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN shards IS NULL OR mod(hashtextextended(organization, 0) & 9223372036854775807, shards::bigint) = shard;
 COMMENT ON FUNCTION kinderconnect._in_shard(text, integer, integer) IS 'whether an organization is of this one of so many shards; null: there are none';
 
-CREATE OR REPLACE FUNCTION kinderconnect._require_shard(shard integer, shards integer, organization text) RETURNS void
+CREATE FUNCTION kinderconnect._require_shard(shard integer, shards integer, organization text) RETURNS void
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2118,7 +2770,34 @@ $$;
 COMMENT ON FUNCTION kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer) IS
 'checks the scope, writes the run down and takes the lock of each of its organizations; answers its id';
 
-CREATE OR REPLACE FUNCTION kinderconnect._left_under_way(run bigint) RETURNS SETOF text
+CREATE FUNCTION kinderconnect._step(run bigint, step text) RETURNS void
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+	UPDATE kinderconnect.run r SET step = _step.step, step_at = clock_timestamp() WHERE r.run_id = run;
+END;
+COMMENT ON FUNCTION kinderconnect._step(bigint, text) IS 'notes where a run is';
+
+-- Asking and sending stop where an organization is halted; what only this
+-- database does goes on, so that its days have their rows all the same.
+CREATE FUNCTION kinderconnect._locked(run bigint) RETURNS SETOF text
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT o.organization_id FROM kinderconnect.run_organization o
+	WHERE o.run_id = run AND o.locked
+	ORDER BY o.organization_id;
+END;
+COMMENT ON FUNCTION kinderconnect._locked(bigint) IS 'organizations of a run';
+
+CREATE FUNCTION kinderconnect._at_work(run bigint) RETURNS SETOF text
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT o.organization_id FROM kinderconnect.run_organization o
+	WHERE o.run_id = run AND o.locked AND NOT o.halted
+	ORDER BY o.organization_id;
+END;
+COMMENT ON FUNCTION kinderconnect._at_work(bigint) IS 'organizations of a run that are not halted';
+
+CREATE FUNCTION kinderconnect._left_under_way(run bigint) RETURNS SETOF text
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET jit = off
 BEGIN ATOMIC
@@ -2130,7 +2809,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._left_under_way(bigint) IS 'organizations of a run of which a run that died left anything under way';
 
-CREATE OR REPLACE FUNCTION kinderconnect._has_unknown(run bigint) RETURNS boolean
+CREATE FUNCTION kinderconnect._has_unknown(run bigint) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET jit = off
 BEGIN ATOMIC
@@ -2263,7 +2942,7 @@ $$;
 COMMENT ON FUNCTION kinderconnect._guarded(bigint, text, text, text, text, date, date) IS
 'does one step of one organization; an error is noted and halts that organization, but for one of its candidates';
 
-CREATE OR REPLACE FUNCTION kinderconnect._customers_to_ask(run bigint) RETURNS TABLE (organization_id text, customer_id text, operation text)
+CREATE FUNCTION kinderconnect._customers_to_ask(run bigint) RETURNS TABLE (organization_id text, customer_id text, operation text)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET jit = off
 BEGIN ATOMIC
@@ -2277,7 +2956,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._customers_to_ask(bigint) IS 'the lists of agencies and locations to ask for';
 
-CREATE OR REPLACE FUNCTION kinderconnect._months_to_ask(run bigint, agency text, provider text, from_date date, to_date date)
+CREATE FUNCTION kinderconnect._months_to_ask(run bigint, agency text, provider text, from_date date, to_date date)
 	RETURNS TABLE (organization_id text, agency_id text, provider_id text, month date)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET jit = off
@@ -2292,7 +2971,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._months_to_ask(bigint, text, text, date, date) IS 'the lists of children to ask for';
 
-CREATE OR REPLACE FUNCTION kinderconnect._sends(run bigint, organization text) RETURNS boolean
+CREATE FUNCTION kinderconnect._sends(run bigint, organization text) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT o.sends AND NOT r.scope ? 'sends'
@@ -2301,7 +2980,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._sends(bigint, text) IS 'whether a run may send for an organization';
 
-CREATE OR REPLACE FUNCTION kinderconnect._unknown_to_resolve(run bigint)
+CREATE FUNCTION kinderconnect._unknown_to_resolve(run bigint)
 	RETURNS TABLE (organization_id text, agency_id text, provider_id text, from_date date, to_date date, can_ask boolean)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET jit = off
@@ -2327,7 +3006,7 @@ COMMENT ON FUNCTION kinderconnect._unknown_to_resolve(bigint) IS
 'providers with records whose answer was lost, or with days held as merged_child of which the service can be asked, and the dates these span';
 
 -- A provider that is barred is sent nothing new; what waits of it stays.
-CREATE OR REPLACE FUNCTION kinderconnect._providers_to_send(run bigint, agency text, provider text, from_date date, to_date date, together integer)
+CREATE FUNCTION kinderconnect._providers_to_send(run bigint, agency text, provider text, from_date date, to_date date, together integer)
 	RETURNS TABLE (organizations text[], agencies text[], providers text[])
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET jit = off
@@ -2351,7 +3030,7 @@ END;
 COMMENT ON FUNCTION kinderconnect._providers_to_send(bigint, text, text, date, date, integer) IS
 'providers that have something to send, so many in a row at most: their organizations, agencies and ids in three parallel arrays';
 
-CREATE OR REPLACE FUNCTION kinderconnect._has_more(organization text, agency text, provider text) RETURNS boolean
+CREATE FUNCTION kinderconnect._has_more(organization text, agency text, provider text) RETURNS boolean
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2537,7 +3216,7 @@ END;
 $$;
 COMMENT ON PROCEDURE kinderconnect._make_room(bigint, integer) IS 'takes in calls that end, until so many more may be started; commits';
 
-CREATE OR REPLACE PROCEDURE kinderconnect._send_together(run bigint, organizations text[], batches text[])
+CREATE PROCEDURE kinderconnect._send_together(run bigint, organizations text[], batches text[])
 	LANGUAGE plpgsql
 AS $$
 BEGIN
@@ -2716,6 +3395,98 @@ $$;
 COMMENT ON PROCEDURE kinderconnect.nightly(text, text, text, date, date, integer, integer) IS
 'the night: lists, children, match, resolve, plan, transfer, compare, account, for all enabled organizations or for the one, the agency, the provider and the service dates given; or, for sessions side by side, for shard of shards, counted from 0: each organization is of one of them. To be called by itself, not inside a transaction: it commits as it goes. Ends with an error (KC402; KC401 another run is busy; KC104 at its deadline) when a part failed, after everything good is done';
 
+CREATE OR REPLACE FUNCTION kinderconnect._attendance_problems(organization text)
+	RETURNS TABLE (problem text, location_id text, entries bigint, concerning bigint, oldest date, newest date, examples text[])
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+	SET enable_mergejoin = off
+	SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	in_manage text COLLATE "default" := organization;
+	since     date;
+BEGIN
+	SELECT greatest((now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer, o.first_enabled - o.backfill_days) INTO since
+	FROM kinderconnect.organization o WHERE o.organization_id = organization;
+
+	RETURN QUERY
+	WITH site AS (
+		SELECT z.location_id, z.zone, (now() AT TIME ZONE coalesce(z.zone, 'Pacific/Honolulu'))::date AS today,
+			EXISTS (SELECT FROM kinderconnect.provider_standing s
+				WHERE s.organization_id = organization AND s.location_id = z.location_id AND s.barred IS NULL) AS takes_part
+		FROM kinderconnect._location_zones(organization) z
+	), eligible AS (
+		SELECT DISTINCT k.child_id
+		FROM kinderconnect.child_link k
+		JOIN kinderconnect.authorization a ON (a.organization_id, a.agency_id, a.kinderconnect_child_id) = (organization, k.agency_id, k.kinderconnect_child_id)
+		WHERE k.organization_id = organization AND k.ended_at IS NULL AND (a.end_date >= since) IS NOT FALSE AND (a.closed_as = 'changed') IS NOT TRUE
+	), place AS (
+		SELECT l.location_id COLLATE "C" AS location_id, bool_or(l.organization_id = in_manage) AS ours FROM kinderconnect.manage_location l GROUP BY 1
+	), kid AS (
+		SELECT c.child_id COLLATE "C" AS child_id, bool_or(c.organization_id = in_manage) AS ours FROM kinderconnect.manage_child c GROUP BY 1
+	), entry AS MATERIALIZED (
+		SELECT m.attendance_id, m.location_id COLLATE "C" AS location_id, m.child_id COLLATE "C" AS child_id, m.kind, m.check_in, m.check_out, m.service_date
+		FROM kinderconnect.manage_attendance m
+		WHERE m.organization_id = in_manage
+			AND (m.check_in >= since - interval '1 day'
+				OR m.check_in IS NULL AND m.check_out >= since - interval '1 day'
+				OR m.service_date >= since
+				OR num_nonnulls(m.check_in, m.check_out, m.service_date) = 0 AND (m.modified_at >= since) IS NOT FALSE)
+	), judged AS (
+		SELECT e.attendance_id, e.location_id, w.day,
+			CASE
+				WHEN s.location_id IS NULL AND p.ours IS FALSE OR e.child_id IS NOT NULL AND k.ours IS FALSE THEN 'other_organization'
+				WHEN s.location_id IS NULL AND p.ours IS NULL THEN 'unknown_location'
+				WHEN e.child_id IS NULL AND e.kind IS DISTINCT FROM 'closure' THEN 'no_child'
+				WHEN e.child_id IS NOT NULL AND k.ours IS NULL THEN 'unknown_child'
+				WHEN (e.kind IN ('session', 'absence', 'closure')) IS NOT TRUE THEN 'unknown_kind'
+				WHEN e.kind = 'session' AND num_nonnulls(e.check_in, e.check_out) = 0 THEN 'no_times'
+				WHEN e.kind <> 'session' AND e.service_date IS NULL THEN 'no_date'
+				WHEN s.location_id IS NULL AND g.child_id IS NOT NULL THEN 'no_provider'
+				WHEN s.location_id IS NOT NULL AND s.zone IS NULL THEN 'no_time_zone'
+				WHEN e.kind = 'session' AND w.day > s.today THEN 'future_session'
+				WHEN e.kind <> 'session' AND w.day > s.today THEN 'not_yet'
+			END AS problem,
+			CASE WHEN k.ours THEN g.child_id IS NOT NULL ELSE s.takes_part IS TRUE OR g.child_id IS NOT NULL END AS concerning
+		FROM entry e
+		LEFT JOIN site s ON s.location_id = e.location_id
+		LEFT JOIN place p ON p.location_id = e.location_id
+		LEFT JOIN kid k ON k.child_id = e.child_id
+		LEFT JOIN eligible g ON g.child_id = e.child_id
+		CROSS JOIN LATERAL (SELECT CASE WHEN e.kind IN ('absence', 'closure') THEN e.service_date
+			ELSE coalesce((coalesce(e.check_in, e.check_out) AT TIME ZONE coalesce(s.zone, 'UTC'))::date, e.service_date) END AS day) w
+	)
+	SELECT j.problem, j.location_id, count(*), count(*) FILTER (WHERE j.concerning AND j.problem <> 'not_yet'), min(j.day), max(j.day),
+		(array_agg(j.attendance_id ORDER BY j.concerning DESC, j.attendance_id COLLATE "C"))[1:3]
+	FROM judged j
+	WHERE j.problem IS NOT NULL
+	GROUP BY j.problem, j.location_id;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._attendance_problems(text) IS
+'rows of Manage''s attendance of an organization, not older than the horizon, that belong to no child-day, by problem and location; those of unknown_kind hold their day, where they have one';
+
+CREATE VIEW kinderconnect.attendance_problem AS
+SELECT o.organization_id, p.problem, p.location_id, p.entries, p.concerning, p.oldest, p.newest, p.examples, r.meaning, r.what_to_do
+FROM kinderconnect.organization o
+CROSS JOIN LATERAL kinderconnect._attendance_problems(o.organization_id) p
+JOIN kinderconnect.reason r ON r.reason = p.problem
+WHERE o.enabled;
+COMMENT ON VIEW kinderconnect.attendance_problem IS
+'rows of Manage''s attendance that no child-day can say anything of, and why. Reads Manage, so for operators; name the organization';
+COMMENT ON COLUMN kinderconnect.attendance_problem.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.attendance_problem.problem IS 'code: kinderconnect.reason';
+COMMENT ON COLUMN kinderconnect.attendance_problem.location_id IS 'location of the rows';
+COMMENT ON COLUMN kinderconnect.attendance_problem.entries IS 'how many rows';
+COMMENT ON COLUMN kinderconnect.attendance_problem.concerning IS 'of these, how many may be of an authorized child: the row says so, or the child cannot be told and the location has a provider. The others cost no subsidy';
+COMMENT ON COLUMN kinderconnect.attendance_problem.oldest IS 'first date of them; null: they have none';
+COMMENT ON COLUMN kinderconnect.attendance_problem.newest IS 'last date of them';
+COMMENT ON COLUMN kinderconnect.attendance_problem.examples IS 'up to three attendance_id, those that concern first';
+COMMENT ON COLUMN kinderconnect.attendance_problem.meaning IS 'the problem in words';
+COMMENT ON COLUMN kinderconnect.attendance_problem.what_to_do IS 'the cure';
+
 CREATE OR REPLACE FUNCTION kinderconnect._tick(shard integer, shards integer) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -2761,7 +3532,7 @@ $$;
 COMMENT ON PROCEDURE kinderconnect.tick(integer, integer) IS
 'runs the night for the providers that are due by the timetable, if there are any; of all organizations, or of those in shard of shards, as in nightly(). To be called every few minutes, by itself, not inside a transaction. Does nothing on a standby or while sending is stopped';
 
-CREATE OR REPLACE FUNCTION kinderconnect._job_name(shard integer) RETURNS text
+CREATE FUNCTION kinderconnect._job_name(shard integer) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN 'kinderconnect' || CASE WHEN shard > 0 THEN '-' || shard ELSE '' END;
 COMMENT ON FUNCTION kinderconnect._job_name(integer) IS 'the name of the job of pg_cron for a shard';
@@ -2844,7 +3615,7 @@ COMMENT ON FUNCTION kinderconnect.unschedule() IS 'ends the calling role''s jobs
 -- drop only its words tell what is dropped: of a statement that is written out,
 -- and not made by a function. In PL/pgSQL, or a library that is gone would hold
 -- up every DROP SCHEMA.
-CREATE OR REPLACE FUNCTION kinderconnect._before_drop() RETURNS event_trigger
+CREATE FUNCTION kinderconnect._before_drop() RETURNS event_trigger
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2860,6 +3631,58 @@ EXCEPTION WHEN insufficient_privilege THEN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._before_drop() IS 'ends the jobs of pg_cron in this database that call tick(), before DROP EXTENSION kinderconnect and DROP SCHEMA kinderconnect';
+
+CREATE VIEW kinderconnect.progress AS
+SELECT r.run_id, o.organization_id, r.step, r.started_at, r.step_at,
+	least(w.done, w.total) AS done, w.total, t.answered AS days_answered, d.remaining AS days_remaining,
+	round(t.answered * 60 / nullif(extract(epoch FROM now() - t.since), 0), 1) AS days_per_minute,
+	date_trunc('second', (now() - t.since) * (d.remaining / nullif(t.answered, 0)::double precision)) AS remains,
+	(SELECT count(*) FROM kinderconnect.run_provider p WHERE (p.organization_id, p.run_id) = (o.organization_id, o.run_id) AND p.sqlstate IS NOT NULL) AS providers_failed,
+	o.halted
+FROM kinderconnect.run r
+JOIN kinderconnect.run_organization o ON o.run_id = r.run_id AND o.locked
+CROSS JOIN LATERAL (SELECT coalesce(sum(b.records) FILTER (WHERE b.state = 'answered' OR b.state = 'refused' AND b.records = 1), 0) AS answered,
+		min(b.sent_at) AS since
+	FROM kinderconnect.batch b WHERE (b.organization_id, b.run_id) = (o.organization_id, o.run_id)) t
+CROSS JOIN LATERAL (SELECT count(*) AS remaining
+	FROM kinderconnect.provider_clock k
+	JOIN kinderconnect.child_day c ON (c.organization_id, c.agency_id, c.provider_id) = (k.organization_id, k.agency_id, k.provider_id)
+		AND c.state IN ('ready', 'sending', 'unknown')
+	WHERE (k.organization_id, k.run_id) = (o.organization_id, o.run_id) AND r.step IN ('transfer', 'account')) d
+CROSS JOIN LATERAL (SELECT count(*) AS taken FROM kinderconnect.list_state l
+	WHERE l.organization_id = o.organization_id AND greatest(l.taken_at, l.set_aside_at) >= r.started_at
+		AND CASE r.step WHEN 'lists' THEN l.operation IN ('customers', 'agencies', 'locations') WHEN 'children' THEN l.operation = 'children' END) l
+CROSS JOIN LATERAL (SELECT
+	CASE r.step
+		WHEN 'lists' THEN 1 + 2 * (SELECT count(*) FROM kinderconnect.customer c
+			WHERE c.organization_id = o.organization_id AND c.listed AND coalesce(lower(btrim(c.status)), 'active') = 'active')
+		WHEN 'children' THEN (SELECT count(*) FROM kinderconnect.provider_clock k WHERE (k.organization_id, k.run_id) = (o.organization_id, o.run_id) AND k.provider_id <> '')
+			* (SELECT count(*) FROM kinderconnect._months(o.organization_id, (r.scope ->> 'from_date')::date, (r.scope ->> 'to_date')::date))
+		WHEN 'match' THEN 1
+		WHEN 'plan' THEN 1
+		WHEN 'transfer' THEN (t.answered + d.remaining)::bigint
+	END AS total,
+	CASE
+		WHEN r.step IN ('lists', 'children') THEN l.taken
+		WHEN r.step IN ('match', 'plan') THEN (o.step = r.step AND o.step_ended_at >= r.step_at)::integer
+		WHEN r.step = 'transfer' THEN t.answered::bigint
+	END AS done) w
+WHERE r.status = 'running';
+COMMENT ON VIEW kinderconnect.progress IS
+'how far a run under way is, an organization a row; of what is committed, so that any session sees it. A run that died is here until the next one finds it';
+COMMENT ON COLUMN kinderconnect.progress.run_id IS 'the run';
+COMMENT ON COLUMN kinderconnect.progress.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.progress.step IS 'where the run is: lists, children, match, resolve, plan, transfer, account';
+COMMENT ON COLUMN kinderconnect.progress.started_at IS 'when the run began';
+COMMENT ON COLUMN kinderconnect.progress.step_at IS 'when the step began';
+COMMENT ON COLUMN kinderconnect.progress.done IS 'of total: lists taken; organizations matched or planned; child-days answered';
+COMMENT ON COLUMN kinderconnect.progress.total IS 'of the step, as far as is known by now; null: it has no parts';
+COMMENT ON COLUMN kinderconnect.progress.days_answered IS 'child-days the service has answered for in this run';
+COMMENT ON COLUMN kinderconnect.progress.days_remaining IS 'child-days still to be sent or answered for; counted from the transfer on';
+COMMENT ON COLUMN kinderconnect.progress.days_per_minute IS 'since the first call of the transfer';
+COMMENT ON COLUMN kinderconnect.progress.remains IS 'how long the rest takes at that rate; null: not known yet';
+COMMENT ON COLUMN kinderconnect.progress.providers_failed IS 'providers with an error so far';
+COMMENT ON COLUMN kinderconnect.progress.halted IS 'nothing more is asked or sent for it in this run';
 
 -- Others' jobs are not for everybody, and this one's messages neither.
 CREATE OR REPLACE FUNCTION kinderconnect._cron_job(OUT jobs bigint, OUT active boolean, OUT schedule text, OUT status text, OUT ended_at timestamptz)
@@ -2893,7 +3716,7 @@ $$;
 COMMENT ON FUNCTION kinderconnect._cron_job() IS
 'the job of pg_cron that ticks here, and how it last ended; of several for shards, active only if all are, and failed if any did; jobs null: pg_cron is not in this database';
 
-CREATE OR REPLACE VIEW kinderconnect.health AS
+CREATE VIEW kinderconnect.health AS
 WITH due AS MATERIALIZED (
 	SELECT d.organization_id, count(*) FILTER (WHERE d.failures > 0) AS failing, max(d.covered_at) AS covered_at,
 		min(CASE WHEN d.covered_at >= d.scheduled_at THEN NULL WHEN d.covered_at IS NULL THEN d.scheduled_at
@@ -3009,7 +3832,609 @@ COMMENT ON COLUMN kinderconnect.health.unit IS 'of number; level: 0 is well';
 COMMENT ON COLUMN kinderconnect.health.threshold IS 'from when on it warns and is critical: set_threshold()';
 COMMENT ON COLUMN kinderconnect.health.what_to_do IS 'the cure; null where all is well';
 
-CREATE OR REPLACE VIEW kinderconnect.absence_use AS
+CREATE VIEW kinderconnect.health_summary AS
+SELECT CASE WHEN h.critical > 0 THEN 2 WHEN h.warning > 0 THEN 1 ELSE 0 END AS exit_code,
+	concat(CASE WHEN h.critical > 0 THEN 'CRITICAL' WHEN h.warning > 0 THEN 'WARNING' ELSE 'OK' END,
+		format(' - %s critical, %s warning, %s ok', h.critical, h.warning, h.ok), ': ' || h.worst,
+		format(' | critical=%s warning=%s ok=%s', h.critical, h.warning, h.ok)) AS line
+FROM (
+	SELECT count(*) FILTER (WHERE n.status = 'critical') AS critical, count(*) FILTER (WHERE n.status = 'warning') AS warning,
+		count(*) FILTER (WHERE n.status = 'ok') AS ok,
+		string_agg(translate(concat_ws(' ', n.check_name, n.organization_id, '(' || n.value || ')'), E'|\r\n', '/  '), '; '
+			ORDER BY n.place) FILTER (WHERE n.status <> 'ok' AND n.place <= 8) AS worst
+	FROM (SELECT h.*, row_number() OVER (ORDER BY h.status = 'ok', h.status = 'warning', h.check_name, h.organization_id) AS place
+		FROM kinderconnect.health h) n) h;
+COMMENT ON VIEW kinderconnect.health_summary IS 'health in one line, as monitoring plugins print it';
+COMMENT ON COLUMN kinderconnect.health_summary.exit_code IS '0 ok, 1 warning, 2 critical';
+COMMENT ON COLUMN kinderconnect.health_summary.line IS 'how many checks of each, the worst eight, and numbers for a graph';
+
+CREATE VIEW kinderconnect.provider_summary AS
+SELECT s.organization_id, s.agency_id, s.provider_id, s.location_id, s.name, s.barred,
+	coalesce(c.children, 0) AS children, coalesce(c.matched, 0) AS matched,
+	coalesce(d.days, 0) AS days, coalesce(d.accepted, 0) AS accepted, coalesce(d.ready, 0) AS ready,
+	coalesce(d.held, 0) AS held, coalesce(d.rejected, 0) AS rejected, coalesce(d.unknown, 0) AS unknown,
+	coalesce(d.voided, 0) AS voided, coalesce(d.not_due, 0) AS not_due
+FROM kinderconnect.provider_standing s
+LEFT JOIN (SELECT a.organization_id, a.agency_id, a.provider_id,
+		count(DISTINCT a.kinderconnect_child_id) AS children, count(DISTINCT k.kinderconnect_child_id) AS matched
+	FROM kinderconnect.authorization a
+	LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+		AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (a.organization_id, a.agency_id, a.kinderconnect_child_id)
+	WHERE a.known_until = 'infinity'
+	GROUP BY a.organization_id, a.agency_id, a.provider_id) c
+	ON (c.organization_id, c.agency_id, c.provider_id) = (s.organization_id, s.agency_id, s.provider_id)
+LEFT JOIN (SELECT d.organization_id, d.agency_id, d.provider_id, count(*) AS days,
+		count(*) FILTER (WHERE d.state = 'accepted') AS accepted, count(*) FILTER (WHERE d.state = 'ready') AS ready,
+		count(*) FILTER (WHERE d.state = 'held') AS held, count(*) FILTER (WHERE d.state = 'rejected') AS rejected,
+		count(*) FILTER (WHERE d.state IN ('sending', 'unknown')) AS unknown, count(*) FILTER (WHERE d.state = 'voided') AS voided,
+		count(*) FILTER (WHERE d.state = 'not_due') AS not_due
+	FROM kinderconnect.child_day d
+	GROUP BY d.organization_id, d.agency_id, d.provider_id) d
+	ON (d.organization_id, d.agency_id, d.provider_id) = (s.organization_id, s.agency_id, s.provider_id);
+COMMENT ON VIEW kinderconnect.provider_summary IS
+'each provider: its authorized children, how many are matched, and its child-days by state; days is the sum of the states';
+COMMENT ON COLUMN kinderconnect.provider_summary.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.provider_summary.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.provider_summary.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.provider_summary.location_id IS 'Manage''s location, or null';
+COMMENT ON COLUMN kinderconnect.provider_summary.name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.provider_summary.barred IS 'why nothing is asked or sent for it; null: it takes part';
+COMMENT ON COLUMN kinderconnect.provider_summary.children IS 'children with an authorization that still stands';
+COMMENT ON COLUMN kinderconnect.provider_summary.matched IS 'of these, linked to a child of Manage';
+COMMENT ON COLUMN kinderconnect.provider_summary.days IS 'child-days, all';
+COMMENT ON COLUMN kinderconnect.provider_summary.accepted IS 'the service holds what Manage says';
+COMMENT ON COLUMN kinderconnect.provider_summary.ready IS 'to be sent by the next run';
+COMMENT ON COLUMN kinderconnect.provider_summary.held IS 'not sent: held_summary says why';
+COMMENT ON COLUMN kinderconnect.provider_summary.rejected IS 'the service refused it: code and message in child_day';
+COMMENT ON COLUMN kinderconnect.provider_summary.unknown IS 'sent, and the answer is not in yet or was lost';
+COMMENT ON COLUMN kinderconnect.provider_summary.voided IS 'taken back';
+COMMENT ON COLUMN kinderconnect.provider_summary.not_due IS 'nothing to send, explained by its reason';
+
+CREATE VIEW kinderconnect.held_summary AS
+SELECT d.organization_id, d.agency_id, d.provider_id, d.state, d.reason, count(*) AS days,
+	min(d.service_date) AS oldest, max(d.service_date) AS newest, min(d.window_ends) AS first_window_ends, r.meaning, r.what_to_do
+FROM kinderconnect.child_day d
+JOIN kinderconnect.reason r ON r.reason = d.reason
+GROUP BY d.organization_id, d.agency_id, d.provider_id, d.state, d.reason, r.meaning, r.what_to_do;
+COMMENT ON VIEW kinderconnect.held_summary IS 'why child-days are not sent, for each provider and reason, and what to do';
+COMMENT ON COLUMN kinderconnect.held_summary.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.held_summary.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.held_summary.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.held_summary.state IS 'held, or not_due';
+COMMENT ON COLUMN kinderconnect.held_summary.reason IS 'its code';
+COMMENT ON COLUMN kinderconnect.held_summary.days IS 'how many child-days';
+COMMENT ON COLUMN kinderconnect.held_summary.oldest IS 'first service date';
+COMMENT ON COLUMN kinderconnect.held_summary.newest IS 'last service date';
+COMMENT ON COLUMN kinderconnect.held_summary.first_window_ends IS 'when the first of them is lost; null: no enforced window';
+COMMENT ON COLUMN kinderconnect.held_summary.meaning IS 'the reason in words';
+COMMENT ON COLUMN kinderconnect.held_summary.what_to_do IS 'the cure';
+
+CREATE VIEW kinderconnect.unlinked_child AS
+SELECT c.organization_id, c.agency_id, c.kinderconnect_child_id, c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth,
+	c.subsidized, c.unlinked_because, c.first_listed
+FROM kinderconnect.child c
+WHERE NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
+	AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id));
+COMMENT ON VIEW kinderconnect.unlinked_child IS
+'KinderConnect children without a link to a child of Manage, and why: no_birth_date, no_name, not_in_manage, several_in_manage, several_at_service, middle_name_or_suffix, already_linked, id_disagrees, several_stored_ids; parted: a person said that the one who fits is another; merged: the agency gave the child another id, which has its link; not_matched_yet: something changed, and the next match looks; null before the first match';
+COMMENT ON COLUMN kinderconnect.unlinked_child.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.unlinked_child.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.unlinked_child.kinderconnect_child_id IS 'the child';
+COMMENT ON COLUMN kinderconnect.unlinked_child.first_name IS 'as listed';
+COMMENT ON COLUMN kinderconnect.unlinked_child.middle_name IS 'as listed';
+COMMENT ON COLUMN kinderconnect.unlinked_child.last_name IS 'as listed';
+COMMENT ON COLUMN kinderconnect.unlinked_child.suffix IS 'as listed';
+COMMENT ON COLUMN kinderconnect.unlinked_child.date_of_birth IS 'as listed';
+COMMENT ON COLUMN kinderconnect.unlinked_child.subsidized IS 'false: never sent';
+COMMENT ON COLUMN kinderconnect.unlinked_child.unlinked_because IS 'why it has no link';
+COMMENT ON COLUMN kinderconnect.unlinked_child.first_listed IS 'when it was first listed';
+
+CREATE VIEW kinderconnect.provider_review AS
+SELECT s.organization_id, s.agency_id, s.provider_id, s.name, l.city, l.zip,
+	ARRAY(SELECT DISTINCT c.location_id FROM kinderconnect._location_candidates(s.organization_id) c
+		WHERE (c.agency_id, c.provider_id) = (s.agency_id, s.provider_id) ORDER BY c.location_id) AS candidates
+FROM kinderconnect.provider_standing s
+LEFT JOIN kinderconnect.listed_location l ON (l.organization_id, l.agency_id, l.provider_id) = (s.organization_id, s.agency_id, s.provider_id)
+WHERE s.location_id IS NULL AND s.barred IS NULL;
+COMMENT ON VIEW kinderconnect.provider_review IS
+'providers without a location of Manage, with the candidates, if any; decide with add_provider(). Reads Manage, so for operators';
+COMMENT ON COLUMN kinderconnect.provider_review.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.provider_review.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.provider_review.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.provider_review.name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.provider_review.city IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.provider_review.zip IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.provider_review.candidates IS 'Manage locations that fit by id, or by name and ZIP; empty: none does';
+
+CREATE VIEW kinderconnect.authorized_child AS
+SELECT a.organization_id, a.agency_id, g.name AS agency, g.state, a.provider_id, p.name AS provider, p.location_id, p.barred,
+	a.kinderconnect_child_id, c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized,
+	k.child_id, k.method AS matched_by, coalesce(k.flag, CASE WHEN k.child_id IS NULL THEN coalesce(c.unlinked_because, 'not_matched_yet') END) AS review,
+	a.authorization_id, a.begin_date, a.end_date, a.units_of_care, a.days, a.known_from,
+	a.begin_date <= t.today AND (a.days IS NULL OR t.weekday = ANY (a.days)) AS authorized_today
+FROM kinderconnect.authorization a
+JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (a.organization_id, a.agency_id, a.kinderconnect_child_id)
+LEFT JOIN kinderconnect.provider_standing p ON (p.organization_id, p.agency_id, p.provider_id) = (a.organization_id, a.agency_id, a.provider_id)
+LEFT JOIN kinderconnect.agency g ON g.agency_id = a.agency_id
+LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+	AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (a.organization_id, a.agency_id, a.kinderconnect_child_id)
+CROSS JOIN LATERAL (SELECT d.today, (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d.today)::integer] AS weekday
+	FROM (SELECT (now() AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date AS today) d) t
+WHERE a.known_until = 'infinity' AND (a.end_date IS NULL OR a.end_date >= t.today);
+COMMENT ON VIEW kinderconnect.authorized_child IS
+'every authorization that stands and has not ended, with its child, its match in Manage, its location and its agency; a child with two has two rows';
+COMMENT ON COLUMN kinderconnect.authorized_child.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.authorized_child.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.authorized_child.agency IS 'its name, as listed';
+COMMENT ON COLUMN kinderconnect.authorized_child.state IS 'its state, two-letter code';
+COMMENT ON COLUMN kinderconnect.authorized_child.provider_id IS 'the provider ID the authorization is for';
+COMMENT ON COLUMN kinderconnect.authorized_child.provider IS 'name of the site as the service lists it, else the provider ID';
+COMMENT ON COLUMN kinderconnect.authorized_child.location_id IS 'Manage''s location; null: not found yet, see provider_review';
+COMMENT ON COLUMN kinderconnect.authorized_child.barred IS 'why nothing is sent for the provider; null: it takes part';
+COMMENT ON COLUMN kinderconnect.authorized_child.kinderconnect_child_id IS 'the child at KinderConnect';
+COMMENT ON COLUMN kinderconnect.authorized_child.first_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.authorized_child.middle_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.authorized_child.last_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.authorized_child.suffix IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.authorized_child.date_of_birth IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.authorized_child.subsidized IS 'false: listed, never sent';
+COMMENT ON COLUMN kinderconnect.authorized_child.child_id IS 'the child in Manage; null: not matched';
+COMMENT ON COLUMN kinderconnect.authorized_child.matched_by IS 'how it was matched: method of child_link';
+COMMENT ON COLUMN kinderconnect.authorized_child.review IS 'why a person should look at the match: unlinked_because of child, flag of child_link, or not_matched_yet; null: it stands';
+COMMENT ON COLUMN kinderconnect.authorized_child.authorization_id IS 'the service''s id, or begin date and units where its dialect has none';
+COMMENT ON COLUMN kinderconnect.authorized_child.begin_date IS 'first day of care, inclusive; may lie ahead';
+COMMENT ON COLUMN kinderconnect.authorized_child.end_date IS 'last day of care, inclusive; null: open';
+COMMENT ON COLUMN kinderconnect.authorized_child.units_of_care IS 'units authorized, as listed';
+COMMENT ON COLUMN kinderconnect.authorized_child.days IS 'weekdays of care, MO to SU; null: every day';
+COMMENT ON COLUMN kinderconnect.authorized_child.known_from IS 'since when the service says exactly this';
+COMMENT ON COLUMN kinderconnect.authorized_child.authorized_today IS 'whether it covers today, by its dates and its weekdays';
+
+CREATE FUNCTION kinderconnect.authorizations_ending(days integer) RETURNS SETOF kinderconnect.authorized_child
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT a.* FROM kinderconnect.authorized_child a
+	LEFT JOIN kinderconnect.agency g ON g.agency_id = a.agency_id
+	WHERE a.end_date <= (now() AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date + authorizations_ending.days
+		AND NOT EXISTS (SELECT FROM kinderconnect.authorization n
+			WHERE (n.organization_id, n.agency_id, n.provider_id, n.kinderconnect_child_id)
+				= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id)
+				AND n.known_until = 'infinity' AND n.begin_date <= a.end_date + 1 AND (n.end_date IS NULL OR n.end_date > a.end_date));
+END;
+COMMENT ON FUNCTION kinderconnect.authorizations_ending(integer) IS
+'rows of authorized_child whose last day is today or one of the next days, and that no other authorization of the child at the provider takes up the day after';
+
+CREATE FUNCTION kinderconnect.newly_authorized(since date)
+	RETURNS TABLE (organization_id text, agency_id text, provider_id text, location_id text, kinderconnect_child_id text,
+		first_name text, last_name text, child_id text, authorization_id text, begin_date date, end_date date, units_of_care text,
+		listed_at timestamptz, new_child boolean)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT a.organization_id, a.agency_id, a.provider_id, p.location_id, a.kinderconnect_child_id, c.first_name, c.last_name, k.child_id,
+		a.authorization_id, a.begin_date, a.end_date, a.units_of_care, f.first_known,
+		NOT EXISTS (SELECT FROM kinderconnect.authorization o
+			WHERE (o.organization_id, o.agency_id, o.provider_id, o.kinderconnect_child_id)
+				= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id) AND o.known_from < f.first_known)
+	FROM kinderconnect.authorization a
+	JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (a.organization_id, a.agency_id, a.kinderconnect_child_id)
+	LEFT JOIN kinderconnect.agency g ON g.agency_id = a.agency_id
+	LEFT JOIN kinderconnect.provider p ON (p.organization_id, p.agency_id, p.provider_id) = (a.organization_id, a.agency_id, a.provider_id)
+	LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+		AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (a.organization_id, a.agency_id, a.kinderconnect_child_id)
+	CROSS JOIN LATERAL (SELECT min(o.known_from) AS first_known FROM kinderconnect.authorization o
+		WHERE (o.organization_id, o.agency_id, o.provider_id, o.kinderconnect_child_id, o.authorization_id)
+			= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)) f
+	WHERE a.known_until = 'infinity' AND (f.first_known AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date >= since;
+END;
+COMMENT ON FUNCTION kinderconnect.newly_authorized(date) IS
+'authorizations that stand and were first listed on this date or later, also those for days gone by; new_child: the child had none at the provider before. One that vanished and came back is not new';
+
+-- One row an event. A change of several things is several rows of one moment.
+CREATE VIEW kinderconnect.authorization_history AS
+SELECT h.organization_id, h.agency_id, h.provider_id, h.kinderconnect_child_id, h.authorization_id,
+	coalesce(e.on_date, (e.at AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date) AS day,
+	e.event, e.was, e.became, e.at AS seen_at
+FROM (SELECT a.*,
+		concat_ws(', ', to_char(a.begin_date, 'YYYY-MM-DD') || ' to ' || coalesce(to_char(a.end_date, 'YYYY-MM-DD'), 'open'), a.units_of_care,
+			array_to_string(a.days, ' ')) AS terms,
+		lag(a.closed_as) OVER w AS before, lag(a.begin_date) OVER w AS begin_before, lag(a.end_date) OVER w AS end_before,
+		lag(a.units_of_care) OVER w AS units_before, lag(a.days) OVER w AS days_before, lead(a.known_from) OVER w IS NULL AS is_last
+	FROM kinderconnect.authorization a
+	WINDOW w AS (PARTITION BY a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id ORDER BY a.known_from)) h
+LEFT JOIN kinderconnect.agency g ON g.agency_id = h.agency_id
+CROSS JOIN LATERAL (
+	SELECT h.known_from AS at, NULL::date AS on_date, 'listed' AS event, NULL AS was, h.terms AS became WHERE h.before IS NULL
+	UNION ALL SELECT h.known_from, NULL, 'came_back', NULL, h.terms WHERE h.before = 'vanished'
+	UNION ALL SELECT h.known_from, NULL, 'begin_changed', to_char(h.begin_before, 'YYYY-MM-DD'), to_char(h.begin_date, 'YYYY-MM-DD') WHERE h.before IS NOT NULL AND h.begin_before <> h.begin_date
+	UNION ALL SELECT h.known_from, NULL, 'end_changed', coalesce(to_char(h.end_before, 'YYYY-MM-DD'), 'open'), coalesce(to_char(h.end_date, 'YYYY-MM-DD'), 'open')
+		WHERE h.before IS NOT NULL AND h.end_before IS DISTINCT FROM h.end_date
+	UNION ALL SELECT h.known_from, NULL, 'units_changed', h.units_before, h.units_of_care WHERE h.before IS NOT NULL AND h.units_before IS DISTINCT FROM h.units_of_care
+	UNION ALL SELECT h.known_from, NULL, 'days_changed', coalesce(array_to_string(h.days_before, ' '), 'every day'), coalesce(array_to_string(h.days, ' '), 'every day')
+		WHERE h.before IS NOT NULL AND h.days_before IS DISTINCT FROM h.days
+	UNION ALL SELECT h.known_until, NULL, 'vanished', h.terms, NULL WHERE h.closed_as = 'vanished'
+	UNION ALL SELECT NULL, h.begin_date, 'begins', NULL, NULL WHERE h.is_last AND h.closed_as IS NULL
+	UNION ALL SELECT NULL, h.end_date, 'ends', NULL, NULL WHERE h.is_last AND h.closed_as IS NULL AND h.end_date IS NOT NULL) e;
+COMMENT ON VIEW kinderconnect.authorization_history IS
+'what happened to each authorization: listed, begin_changed, end_changed, units_changed, days_changed, vanished, came_back, and of one that stands the days it begins and ends, also ahead. Order by day, seen_at';
+COMMENT ON COLUMN kinderconnect.authorization_history.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.authorization_history.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.authorization_history.provider_id IS 'the provider ID it is for';
+COMMENT ON COLUMN kinderconnect.authorization_history.kinderconnect_child_id IS 'the child';
+COMMENT ON COLUMN kinderconnect.authorization_history.authorization_id IS 'the authorization';
+COMMENT ON COLUMN kinderconnect.authorization_history.day IS 'when: of begins and ends that date, else the agency''s date on which it was first seen';
+COMMENT ON COLUMN kinderconnect.authorization_history.event IS 'what';
+COMMENT ON COLUMN kinderconnect.authorization_history.was IS 'of a change and of vanished: what the service said before';
+COMMENT ON COLUMN kinderconnect.authorization_history.became IS 'of listed, came_back and a change: what it says from then on';
+COMMENT ON COLUMN kinderconnect.authorization_history.seen_at IS 'the moment it was first seen; null: begins and ends';
+
+CREATE VIEW kinderconnect.unmatched_summary AS
+SELECT u.organization_id, u.agency_id, u.reason, count(*) AS children, count(*) FILTER (WHERE u.authorized) AS authorized,
+	count(*) FILTER (WHERE u.first_listed > now() - interval '7 days') AS this_week,
+	count(*) FILTER (WHERE u.first_listed <= now() - interval '7 days' AND u.first_listed > now() - interval '30 days') AS this_month,
+	count(*) FILTER (WHERE u.first_listed <= now() - interval '30 days') AS older,
+	min(u.first_listed) AS oldest, coalesce(sum(d.days), 0)::bigint AS days_held, min(d.oldest_day) AS oldest_day, min(d.first_window_ends) AS first_window_ends
+FROM (SELECT c.organization_id, c.agency_id, c.kinderconnect_child_id, c.first_listed,
+		coalesce(k.flag, c.unlinked_because, 'not_matched_yet') AS reason,
+		EXISTS (SELECT FROM kinderconnect.authorization a WHERE a.known_until = 'infinity'
+			AND (a.organization_id, a.agency_id, a.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id)) AS authorized
+	FROM kinderconnect.child c
+	LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+		AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+	WHERE k.child_id IS NULL OR k.flag IS NOT NULL) u
+LEFT JOIN (SELECT d.organization_id, d.agency_id, d.kinderconnect_child_id, count(*) AS days, min(d.service_date) AS oldest_day, min(d.window_ends) AS first_window_ends
+	FROM kinderconnect.child_day d
+	WHERE d.reason IN ('unmatched', 'link_disagrees', 'child_gone')
+	GROUP BY d.organization_id, d.agency_id, d.kinderconnect_child_id) d
+	ON (d.organization_id, d.agency_id, d.kinderconnect_child_id) = (u.organization_id, u.agency_id, u.kinderconnect_child_id)
+GROUP BY u.organization_id, u.agency_id, u.reason;
+COMMENT ON VIEW kinderconnect.unmatched_summary IS
+'KinderConnect children without a link to a child of Manage, or with one that is flagged, by reason and age; together with the links that stand they are all children listed';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.reason IS 'unlinked_because of child, flag of child_link, or not_matched_yet';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.children IS 'how many; the sum of the three ages';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.authorized IS 'of these, with an authorization that stands';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.this_week IS 'first listed less than 7 days ago';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.this_month IS 'first listed 7 to 30 days ago';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.older IS 'first listed more than 30 days ago';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.oldest IS 'when the first of them was first listed';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.days_held IS 'child-days that wait for the match';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.oldest_day IS 'the first of these days';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.first_window_ends IS 'when the first of these days is lost; null: no enforced window';
+
+CREATE VIEW kinderconnect.unclaimed_day AS
+SELECT d.organization_id, d.agency_id, d.provider_id, d.location_id, d.kinderconnect_child_id, d.child_id, c.first_name, c.last_name,
+	d.service_date, (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d.service_date)::integer] AS weekday,
+	d.window_ends, (d.window_ends > now()) IS NOT FALSE AS is_open
+FROM kinderconnect.child_day d
+JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+WHERE d.reason = 'nothing_recorded' AND d.authorized;
+COMMENT ON VIEW kinderconnect.unclaimed_day IS
+'money nobody asked for: authorized, finished days of matched children for which Manage has neither attendance nor absence nor closure. Days of unmatched children are in unmatched_summary';
+COMMENT ON COLUMN kinderconnect.unclaimed_day.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.unclaimed_day.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.unclaimed_day.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.unclaimed_day.location_id IS 'Manage''s location';
+COMMENT ON COLUMN kinderconnect.unclaimed_day.kinderconnect_child_id IS 'the child at KinderConnect';
+COMMENT ON COLUMN kinderconnect.unclaimed_day.child_id IS 'the child in Manage';
+COMMENT ON COLUMN kinderconnect.unclaimed_day.first_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.unclaimed_day.last_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.unclaimed_day.service_date IS 'local date at the location';
+COMMENT ON COLUMN kinderconnect.unclaimed_day.weekday IS 'MO to SU: an authorization that names no weekdays covers the weekend too';
+COMMENT ON COLUMN kinderconnect.unclaimed_day.window_ends IS 'when the agency stops taking it; null: no enforced window';
+COMMENT ON COLUMN kinderconnect.unclaimed_day.is_open IS 'true: recorded in Manage today, it is still sent';
+
+-- Two ways of counting the same child-days: what Manage says of them, and
+-- what became of them. A day whose record cannot be sent as it is counts as
+-- attended or absent all the same.
+CREATE VIEW kinderconnect.provider_month AS
+SELECT d.organization_id, d.agency_id, d.provider_id, date_trunc('month', d.service_date::timestamp)::date AS month,
+	count(*) AS days,
+	count(*) FILTER (WHERE d.authorized) AS authorized,
+	count(*) FILTER (WHERE d.kind = 'session' OR d.reason IN ('missing_check_out', 'missing_check_in', 'out_before_in', 'too_short', 'too_long',
+		'overlapping_sessions', 'over_midnight', 'clock_change', 'too_many_sessions')) AS attended,
+	count(*) FILTER (WHERE d.kind = 'absence' OR d.reason = 'absence_reason') AS absent,
+	count(*) FILTER (WHERE d.kind = 'closure') AS closed,
+	count(*) FILTER (WHERE d.reason = 'nothing_recorded' AND d.authorized) AS unclaimed,
+	count(*) FILTER (WHERE d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown', 'rejected', 'voided')) AS sent,
+	count(*) FILTER (WHERE d.state = 'accepted') AS accepted,
+	count(*) FILTER (WHERE d.state = 'ready') AS ready,
+	count(*) FILTER (WHERE d.state = 'held') AS held,
+	count(*) FILTER (WHERE d.state = 'rejected') AS rejected,
+	count(*) FILTER (WHERE d.state IN ('sending', 'unknown')) AS unknown,
+	count(*) FILTER (WHERE d.state = 'voided') AS voided,
+	count(*) FILTER (WHERE d.state = 'not_due') AS not_due
+FROM kinderconnect.child_day d
+GROUP BY d.organization_id, d.agency_id, d.provider_id, date_trunc('month', d.service_date::timestamp)::date;
+COMMENT ON VIEW kinderconnect.provider_month IS
+'each provider and month in child-days: what Manage says of them (attended, absent, closed, unclaimed) and what became of them; accepted, ready, held, rejected, unknown, voided and not_due add up to days';
+COMMENT ON COLUMN kinderconnect.provider_month.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.provider_month.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.provider_month.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.provider_month.month IS 'first day of the month';
+COMMENT ON COLUMN kinderconnect.provider_month.days IS 'child-days, all: authorized, and attendance without an authorization';
+COMMENT ON COLUMN kinderconnect.provider_month.authorized IS 'an authorization covers the day';
+COMMENT ON COLUMN kinderconnect.provider_month.attended IS 'Manage has sessions, complete or not';
+COMMENT ON COLUMN kinderconnect.provider_month.absent IS 'Manage has an absence';
+COMMENT ON COLUMN kinderconnect.provider_month.closed IS 'Manage has a closure';
+COMMENT ON COLUMN kinderconnect.provider_month.unclaimed IS 'authorized, and Manage has nothing: unclaimed_day lists them. They are held';
+COMMENT ON COLUMN kinderconnect.provider_month.sent IS 'ever sent: accepted or rejected, taken back, or without an answer yet';
+COMMENT ON COLUMN kinderconnect.provider_month.accepted IS 'the service holds what Manage says';
+COMMENT ON COLUMN kinderconnect.provider_month.ready IS 'to be sent by the next run';
+COMMENT ON COLUMN kinderconnect.provider_month.held IS 'not sent: held_summary says why';
+COMMENT ON COLUMN kinderconnect.provider_month.rejected IS 'the service refused it';
+COMMENT ON COLUMN kinderconnect.provider_month.unknown IS 'sent, and the answer is not in yet or was lost';
+COMMENT ON COLUMN kinderconnect.provider_month.voided IS 'taken back';
+COMMENT ON COLUMN kinderconnect.provider_month.not_due IS 'nothing to send, explained by its reason';
+
+-- Rules of an agency with the dates on which each is the one that counts: its
+-- own dates less those of whatever wins over it, in the order of _rules(). They
+-- are few: MATERIALIZED has the dates computed once, not for each child-day.
+CREATE VIEW kinderconnect.entry_window AS
+WITH w AS MATERIALIZED (
+	SELECT a.agency_id, r.rule, r.value::integer AS days, r.enforced,
+		datemultirange(r.valid) - coalesce((SELECT range_agg(o.valid) FROM kinderconnect.agency_rule o
+			WHERE o.rule = r.rule AND (o.agency_id = a.agency_id OR o.state = a.state)
+				AND (o.agency_id IS NULL, o.builtin) < (r.agency_id IS NULL, r.builtin)), '{}') AS valid,
+		r.source
+	FROM kinderconnect.agency a
+	JOIN kinderconnect.agency_rule r ON (r.agency_id = a.agency_id OR r.state = a.state)
+	WHERE r.rule IN ('entry_window_days', 'correction_window_days')
+)
+SELECT * FROM w
+WHERE NOT isempty(w.valid);
+COMMENT ON VIEW kinderconnect.entry_window IS 'how many days back each agency takes entries and corrections, enforced or only believed, and for which service dates';
+COMMENT ON COLUMN kinderconnect.entry_window.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.entry_window.rule IS 'entry_window_days or correction_window_days';
+COMMENT ON COLUMN kinderconnect.entry_window.days IS 'its value';
+COMMENT ON COLUMN kinderconnect.entry_window.enforced IS 'false: believed, nothing is held back for it';
+COMMENT ON COLUMN kinderconnect.entry_window.valid IS 'service dates for which it is the one that counts';
+COMMENT ON COLUMN kinderconnect.entry_window.source IS 'where it is written';
+
+CREATE VIEW kinderconnect.absence_limit_in_force AS
+WITH l AS MATERIALIZED (
+	SELECT a.agency_id, a.state, r.limit_name, r.counts, r.uncounted_reasons, r.counts_unrecorded, r.period_months, r.period_begins,
+		r.at_most, r.needs_attended, r.enforced,
+		datemultirange(r.valid) - coalesce((SELECT range_agg(o.valid) FROM kinderconnect.absence_limit o
+			WHERE o.limit_name = r.limit_name AND (o.agency_id = a.agency_id OR o.state = a.state)
+				AND (o.agency_id IS NULL, o.builtin) < (r.agency_id IS NULL, r.builtin)), '{}') AS valid,
+		r.source, r.note
+	FROM kinderconnect.agency a
+	JOIN kinderconnect.absence_limit r ON (r.agency_id = a.agency_id OR r.state = a.state)
+)
+SELECT * FROM l
+WHERE NOT isempty(l.valid) AND num_nonnulls(l.at_most, l.needs_attended) > 0;
+COMMENT ON VIEW kinderconnect.absence_limit_in_force IS 'the absence limits of each agency, its own or its state''s';
+COMMENT ON COLUMN kinderconnect.absence_limit_in_force.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.absence_limit_in_force.state IS 'its state';
+COMMENT ON COLUMN kinderconnect.absence_limit_in_force.limit_name IS 'which';
+COMMENT ON COLUMN kinderconnect.absence_limit_in_force.counts IS 'absence or closure';
+COMMENT ON COLUMN kinderconnect.absence_limit_in_force.uncounted_reasons IS 'absences that do not count';
+COMMENT ON COLUMN kinderconnect.absence_limit_in_force.counts_unrecorded IS 'whether a day with nothing recorded counts for the agency';
+COMMENT ON COLUMN kinderconnect.absence_limit_in_force.period_months IS 'length of the period';
+COMMENT ON COLUMN kinderconnect.absence_limit_in_force.period_begins IS 'month in which it begins; null: the last months up to today';
+COMMENT ON COLUMN kinderconnect.absence_limit_in_force.at_most IS 'so many in a period';
+COMMENT ON COLUMN kinderconnect.absence_limit_in_force.needs_attended IS 'attended days needed in the period';
+COMMENT ON COLUMN kinderconnect.absence_limit_in_force.enforced IS 'whether the law or the agency says so today';
+COMMENT ON COLUMN kinderconnect.absence_limit_in_force.valid IS 'dates for which it is the one that counts';
+COMMENT ON COLUMN kinderconnect.absence_limit_in_force.source IS 'where it is written';
+COMMENT ON COLUMN kinderconnect.absence_limit_in_force.note IS 'what else is known';
+
+CREATE VIEW kinderconnect.unit_band_in_force AS
+WITH b AS MATERIALIZED (
+	SELECT a.agency_id, a.state, r.unit, r.minutes, r.enforced,
+		datemultirange(r.valid) - coalesce((SELECT range_agg(o.valid) FROM kinderconnect.unit_band o
+			WHERE (o.agency_id = a.agency_id OR o.state = a.state)
+				AND ((o.agency_id IS NULL, o.shipped IS NOT NULL) < (r.agency_id IS NULL, r.shipped IS NOT NULL)
+					-- one that was edited stands in the place of its like alone
+					OR o.shipped IS NOT NULL AND NOT o.builtin AND r.builtin AND o.minutes && r.minutes)), '{}') AS valid,
+		r.source, r.note
+	FROM kinderconnect.agency a
+	JOIN kinderconnect.unit_band r ON (r.agency_id = a.agency_id OR r.state = a.state)
+)
+SELECT * FROM b
+WHERE NOT isempty(b.valid);
+COMMENT ON VIEW kinderconnect.unit_band_in_force IS 'the unit bands of each agency, its own or its state''s';
+COMMENT ON COLUMN kinderconnect.unit_band_in_force.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.unit_band_in_force.state IS 'its state';
+COMMENT ON COLUMN kinderconnect.unit_band_in_force.unit IS 'name of the unit';
+COMMENT ON COLUMN kinderconnect.unit_band_in_force.minutes IS 'minutes of care on a day that make it';
+COMMENT ON COLUMN kinderconnect.unit_band_in_force.enforced IS 'whether the law or the agency says so';
+COMMENT ON COLUMN kinderconnect.unit_band_in_force.valid IS 'service dates for which it is the one that counts';
+COMMENT ON COLUMN kinderconnect.unit_band_in_force.source IS 'where it is written';
+COMMENT ON COLUMN kinderconnect.unit_band_in_force.note IS 'what else is known';
+
+-- The agency's midnight and the location's may be hours apart, never twelve:
+-- so the date on which an enforced window closes is the same for both.
+--
+-- Whatever the agency takes, a day older than the horizon is no longer looked
+-- at; its setting is read as it stands, and is 45 where the library is not
+-- loaded and no file says otherwise.
+CREATE VIEW kinderconnect.unsettled_day AS
+SELECT d.organization_id, d.agency_id, d.provider_id, d.location_id, d.kinderconnect_child_id, d.child_id, c.first_name, c.last_name,
+	d.service_date, (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d.service_date)::integer] AS weekday,
+	d.authorized, d.state, d.reason, d.detail, d.content, d.accepted_content,
+	t.today - d.service_date AS age,
+	CASE WHEN w.last_day <= h.last_day AND (w.enforced OR w.last_day >= t.today) THEN CASE WHEN w.enforced THEN 'enforced' ELSE 'believed' END
+		ELSE 'horizon' END AS closes_by,
+	CASE WHEN w.last_day <= h.last_day AND (w.enforced OR w.last_day >= t.today) THEN w.last_day ELSE h.last_day END AS last_day,
+	CASE WHEN w.last_day <= h.last_day AND (w.enforced OR w.last_day >= t.today) THEN w.last_day ELSE h.last_day END - t.today AS days_left,
+	(NOT w.enforced AND w.last_day < t.today) IS TRUE AS believed_closed,
+	coalesce(r.what_to_do, CASE d.state
+		WHEN 'rejected' THEN 'See code and message of child_day: correct it in Manage, or call retry().'
+		WHEN 'ready' THEN 'Nothing: the next run sends it.'
+		ELSE 'Nothing: the next run asks what became of it.' END) AS what_to_do
+FROM kinderconnect.child_day d
+JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+LEFT JOIN kinderconnect.agency g ON g.agency_id = d.agency_id
+LEFT JOIN kinderconnect.reason r ON r.reason = d.reason
+LEFT JOIN kinderconnect.entry_window e ON e.agency_id = d.agency_id AND e.rule = 'entry_window_days' AND e.valid @> d.service_date
+LEFT JOIN kinderconnect.entry_window o ON o.agency_id = d.agency_id AND o.rule = 'correction_window_days' AND o.valid @> d.service_date
+	AND d.accepted_content IS NOT NULL
+CROSS JOIN LATERAL (SELECT coalesce(g.time_zone, 'Pacific/Honolulu') AS zone, (now() AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date AS today) t
+CROSS JOIN LATERAL (SELECT
+	coalesce((d.window_ends AT TIME ZONE t.zone + interval '12 hours')::date - 1, d.service_date + coalesce(o.days, e.days)) AS last_day,
+	d.window_ends IS NOT NULL OR coalesce(o.enforced, e.enforced, false) AS enforced) w
+CROSS JOIN LATERAL (SELECT d.service_date + coalesce(nullif(current_setting('kinderconnect.horizon_days', true), ''), '45')::integer AS last_day) h
+WHERE d.state IN ('held', 'ready', 'sending', 'unknown', 'rejected');
+COMMENT ON VIEW kinderconnect.unsettled_day IS
+'every child-day that the service does not hold as Manage has it, and that something could still be done about: how old it is, and until when';
+COMMENT ON COLUMN kinderconnect.unsettled_day.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.unsettled_day.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.unsettled_day.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.unsettled_day.location_id IS 'Manage''s location';
+COMMENT ON COLUMN kinderconnect.unsettled_day.kinderconnect_child_id IS 'the child at KinderConnect';
+COMMENT ON COLUMN kinderconnect.unsettled_day.child_id IS 'the child in Manage; null while unmatched';
+COMMENT ON COLUMN kinderconnect.unsettled_day.first_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.unsettled_day.last_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.unsettled_day.service_date IS 'local date at the location';
+COMMENT ON COLUMN kinderconnect.unsettled_day.weekday IS 'MO to SU: an authorization that names no weekdays covers the weekend too';
+COMMENT ON COLUMN kinderconnect.unsettled_day.authorized IS 'an authorization covers the day';
+COMMENT ON COLUMN kinderconnect.unsettled_day.state IS 'held, ready, sending, unknown or rejected';
+COMMENT ON COLUMN kinderconnect.unsettled_day.reason IS 'of held: its code';
+COMMENT ON COLUMN kinderconnect.unsettled_day.detail IS 'the facts behind the reason';
+COMMENT ON COLUMN kinderconnect.unsettled_day.content IS 'what Manage says, if it can be sent';
+COMMENT ON COLUMN kinderconnect.unsettled_day.accepted_content IS 'what the service holds; not null: a correction waits';
+COMMENT ON COLUMN kinderconnect.unsettled_day.age IS 'days since the service date';
+COMMENT ON COLUMN kinderconnect.unsettled_day.closes_by IS 'what closes first: enforced, the agency''s window; believed, one that is not enforced, for it is known from a secondary source only; horizon, the setting horizon_days, after which Manage is no longer asked';
+COMMENT ON COLUMN kinderconnect.unsettled_day.last_day IS 'last date on which the day can be sent, by closes_by';
+COMMENT ON COLUMN kinderconnect.unsettled_day.days_left IS 'days until then; 0: today is the last; negative: lost';
+COMMENT ON COLUMN kinderconnect.unsettled_day.believed_closed IS 'the believed window is over: it is sent all the same, and may be refused';
+COMMENT ON COLUMN kinderconnect.unsettled_day.what_to_do IS 'the cure';
+
+CREATE VIEW kinderconnect.about_to_be_lost AS
+SELECT u.organization_id, u.agency_id, u.provider_id, u.location_id, u.kinderconnect_child_id, u.child_id, u.first_name, u.last_name,
+	u.service_date, u.weekday, u.authorized, u.state, u.reason, u.detail, u.days_left, u.last_day, u.closes_by, u.what_to_do
+FROM kinderconnect.unsettled_day u
+WHERE u.days_left >= 0 AND (u.reason NOT IN ('window_closed', 'horizon_passed', 'authorization_lost', 'merged_child', 'cannot_void', 'source_shrank')) IS NOT FALSE
+ORDER BY u.days_left, u.closes_by = 'horizon', u.closes_by = 'believed', u.service_date, u.organization_id, u.agency_id, u.provider_id, u.kinderconnect_child_id;
+COMMENT ON VIEW kinderconnect.about_to_be_lost IS
+'days that are not accepted and soon cannot be, most urgent first: on the same day left, enforced windows before believed ones before the horizon. What is lost already, and what only a person can take back, is not here';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.location_id IS 'Manage''s location';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.kinderconnect_child_id IS 'the child at KinderConnect';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.child_id IS 'the child in Manage; null while unmatched';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.first_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.last_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.service_date IS 'local date at the location';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.weekday IS 'MO to SU';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.authorized IS 'an authorization covers the day';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.state IS 'held, ready, sending, unknown or rejected';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.reason IS 'of held: its code';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.detail IS 'the facts behind the reason';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.days_left IS '0: today is the last day';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.last_day IS 'last date on which the day can be sent';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.closes_by IS 'enforced, believed or horizon: see unsettled_day';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.what_to_do IS 'the cure';
+
+CREATE VIEW kinderconnect.held_ageing AS
+SELECT u.organization_id, u.agency_id, u.provider_id, u.state, u.reason, count(*) AS days,
+	count(*) FILTER (WHERE u.age < 7) AS this_week, count(*) FILTER (WHERE u.age BETWEEN 7 AND 29) AS this_month, count(*) FILTER (WHERE u.age >= 30) AS older,
+	count(*) FILTER (WHERE u.lost) AS lost, count(*) FILTER (WHERE NOT u.lost AND u.days_left <= 1) AS left_to_tomorrow,
+	count(*) FILTER (WHERE NOT u.lost AND u.days_left BETWEEN 2 AND 6) AS left_under_a_week, count(*) FILTER (WHERE NOT u.lost AND u.days_left >= 7) AS left_longer,
+	count(*) FILTER (WHERE u.believed_closed) AS believed_closed, min(u.service_date) AS oldest, min(u.last_day) FILTER (WHERE NOT u.lost) AS next_last_day
+FROM (SELECT s.*, s.days_left < 0 OR (s.reason IN ('window_closed', 'horizon_passed')) IS TRUE AS lost FROM kinderconnect.unsettled_day s) u
+GROUP BY u.organization_id, u.agency_id, u.provider_id, u.state, u.reason;
+COMMENT ON VIEW kinderconnect.held_ageing IS
+'unsettled days of each provider by state and reason, once by age and once by the days left; each way adds up to days';
+COMMENT ON COLUMN kinderconnect.held_ageing.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.held_ageing.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.held_ageing.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.held_ageing.state IS 'held, ready, sending, unknown or rejected';
+COMMENT ON COLUMN kinderconnect.held_ageing.reason IS 'of held: its code';
+COMMENT ON COLUMN kinderconnect.held_ageing.days IS 'how many';
+COMMENT ON COLUMN kinderconnect.held_ageing.this_week IS 'by age: less than 7 days old';
+COMMENT ON COLUMN kinderconnect.held_ageing.this_month IS 'by age: 7 to 29 days old';
+COMMENT ON COLUMN kinderconnect.held_ageing.older IS 'by age: 30 days and more';
+COMMENT ON COLUMN kinderconnect.held_ageing.lost IS 'by days left: the enforced window or the horizon is over';
+COMMENT ON COLUMN kinderconnect.held_ageing.left_to_tomorrow IS 'by days left: today or tomorrow is the last';
+COMMENT ON COLUMN kinderconnect.held_ageing.left_under_a_week IS 'by days left: 2 to 6';
+COMMENT ON COLUMN kinderconnect.held_ageing.left_longer IS 'by days left: 7 and more';
+COMMENT ON COLUMN kinderconnect.held_ageing.believed_closed IS 'of all of these, those whose believed window is over';
+COMMENT ON COLUMN kinderconnect.held_ageing.oldest IS 'first service date';
+COMMENT ON COLUMN kinderconnect.held_ageing.next_last_day IS 'when the next of them is lost';
+
+CREATE VIEW kinderconnect.child_day_history AS
+SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
+	a.known_from AS at, 'authorized'::text AS event, NULL::text AS content, NULL::text AS was, NULL::text AS state,
+	concat_ws(', ', a.authorization_id, to_char(a.begin_date, 'YYYY-MM-DD') || ' to ' || coalesce(to_char(a.end_date, 'YYYY-MM-DD'), 'open'), a.units_of_care) AS said,
+	NULL::text AS record_id, NULL::bigint AS run_id
+FROM kinderconnect.child_day d
+JOIN kinderconnect.authorization a ON (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id)
+	= (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id)
+	AND a.begin_date <= d.service_date AND (a.end_date >= d.service_date) IS NOT FALSE
+UNION ALL
+SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
+	k.linked_at, 'linked', NULL, NULL, NULL, concat_ws(', ', k.child_id, k.method, k.linked_by), NULL, NULL
+FROM kinderconnect.child_day d
+JOIN kinderconnect.child_link k ON (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+UNION ALL
+-- the first plan: what the first step says was before it, else what still is
+SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
+	e.at, e.event, f.content, NULL, e.state, e.said, NULL, NULL
+FROM kinderconnect.child_day d
+LEFT JOIN LATERAL (SELECT s.* FROM kinderconnect.child_day_step s
+	WHERE (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.service_date)
+		= (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+	ORDER BY s.at LIMIT 1) s ON true
+CROSS JOIN LATERAL (SELECT
+	CASE WHEN s.at IS NULL THEN d.reason ELSE s.was_reason END AS reason, CASE WHEN s.at IS NULL THEN d.detail ELSE s.was_detail END AS detail,
+	CASE WHEN s.at IS NULL THEN d.content ELSE s.was_content END AS content, CASE WHEN s.at IS NULL THEN d.modified_at ELSE s.was_modified_at END AS modified_at,
+	CASE WHEN coalesce(s.was_state, d.state) IN ('held', 'not_due') THEN coalesce(s.was_state, d.state) ELSE 'ready' END AS state) f
+CROSS JOIN LATERAL (VALUES (f.modified_at, 'edited', NULL, NULL), (d.planned_at, 'planned', f.state, nullif(concat_ws(': ', f.reason, f.detail), ''))) e(at, event, state, said)
+WHERE e.at IS NOT NULL
+UNION ALL
+SELECT s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.service_date,
+	e.at, e.event, s.content, e.was, e.state, e.said, NULL, e.run_id
+FROM kinderconnect.child_day_step s
+CROSS JOIN LATERAL (VALUES
+	(CASE WHEN s.modified_at IS DISTINCT FROM s.was_modified_at THEN s.modified_at END, 'edited', NULL, NULL, NULL, NULL),
+	(s.at, 'planned', s.was_content, s.state, nullif(concat_ws(': ', s.reason, s.detail), ''), s.run_id)) e(at, event, was, state, said, run_id)
+WHERE e.at IS NOT NULL
+UNION ALL
+SELECT l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date,
+	l.created_at, 'made', l.content,
+	(SELECT b.content FROM kinderconnect.ledger b
+		WHERE (b.organization_id, b.agency_id, b.provider_id, b.kinderconnect_child_id, b.service_date)
+			= (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date) AND b.created_at < l.created_at
+		ORDER BY b.created_at DESC LIMIT 1),
+	NULL, NULL, l.record_id, l.run_id
+FROM kinderconnect.ledger l
+UNION ALL
+SELECT l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date,
+	b.sent_at, 'sent', l.content, NULL, b.state, concat_ws(', ', 'batch ' || b.batch_id, 'HTTP ' || b.http_status, b.code, b.message), l.record_id, b.run_id
+FROM kinderconnect.ledger l
+JOIN kinderconnect.batch b ON (b.organization_id, b.agency_id, b.provider_id) = (l.organization_id, l.agency_id, l.provider_id)
+	AND b.created_at BETWEEN l.created_at AND coalesce(l.answered_at, 'infinity') AND l.record_id = ANY (b.record_ids)
+WHERE b.sent_at IS NOT NULL
+UNION ALL
+SELECT l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.service_date,
+	l.answered_at, 'answered', l.content, NULL, l.state, nullif(concat_ws(': ', l.code, l.message), ''), l.record_id, l.run_id
+FROM kinderconnect.ledger l
+WHERE l.answered_at IS NOT NULL
+UNION ALL
+SELECT d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
+	d.changed_at, 'now', d.content, d.accepted_content, d.state, nullif(concat_ws(': ', coalesce(d.reason, d.code), coalesce(d.detail, d.message)), ''),
+	d.record_id, NULL
+FROM kinderconnect.child_day d;
+COMMENT ON VIEW kinderconnect.child_day_history IS
+'the story of a child-day: authorized, linked, edited in Manage, planned, then each record made of what Manage said, when it was sent (again) and answered, and now, where it stands. Name the whole key of a day, and order by event = ''now'', at';
+COMMENT ON COLUMN kinderconnect.child_day_history.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.child_day_history.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.child_day_history.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.child_day_history.kinderconnect_child_id IS 'the child';
+COMMENT ON COLUMN kinderconnect.child_day_history.service_date IS 'local date at the location';
+COMMENT ON COLUMN kinderconnect.child_day_history.at IS 'when; of now, when the day last changed';
+COMMENT ON COLUMN kinderconnect.child_day_history.event IS 'authorized, linked; edited: Manage''s modified_at, where it tells; planned: the first plan, and each that judged otherwise; made, sent, answered: a record; now';
+COMMENT ON COLUMN kinderconnect.child_day_history.content IS 'of made, sent, answered: what the record says; of edited, planned, now: what Manage says; null: nothing that can be sent';
+COMMENT ON COLUMN kinderconnect.child_day_history.was IS 'of made: what the record before it said, so that a correction shows; of planned: what Manage said before; of now: what the service holds';
+COMMENT ON COLUMN kinderconnect.child_day_history.state IS 'of planned and now: of the day; of sent: of the batch; of answered: of the record in ledger';
+COMMENT ON COLUMN kinderconnect.child_day_history.said IS 'the authorization, the link, the call, the service''s code and words, or why the day is held';
+COMMENT ON COLUMN kinderconnect.child_day_history.record_id IS 'the record';
+COMMENT ON COLUMN kinderconnect.child_day_history.run_id IS 'the run';
+
+CREATE VIEW kinderconnect.absence_use AS
 -- What does not depend on the day is told once, and joined last: of days there
 -- are many.
 WITH lim AS MATERIALIZED (
@@ -3080,92 +4505,260 @@ COMMENT ON COLUMN kinderconnect.absence_use.note IS 'what else is known';
 COMMENT ON COLUMN kinderconnect.absence_use.remaining IS 'at_most less used; negative: exceeded';
 COMMENT ON COLUMN kinderconnect.absence_use.warning IS 'exceeded; reached; near: four fifths are used; unrecorded: exceeded if all unrecorded days count; not_attended: absences, and fewer attended days than needed; null: none';
 
-ALTER EXTENSION kinderconnect DROP TABLE kinderconnect.batch_record;
-DROP TABLE kinderconnect.batch_record;
-CREATE OR REPLACE VIEW kinderconnect.batch_record AS
-SELECT b.organization_id, b.batch_id, r.record_id
-FROM kinderconnect.batch b CROSS JOIN LATERAL unnest(b.record_ids) r(record_id);
-COMMENT ON VIEW kinderconnect.batch_record IS 'which records a batch carried, a row each; a record of a halved batch was in several';
-COMMENT ON COLUMN kinderconnect.batch_record.organization_id IS 'the organization';
-COMMENT ON COLUMN kinderconnect.batch_record.batch_id IS 'the batch';
-COMMENT ON COLUMN kinderconnect.batch_record.record_id IS 'the record';
+-- Wall times are read as the plan reads them, an hour that comes twice as its
+-- first coming, so that a day on which the clocks change has its real length.
+CREATE VIEW kinderconnect.unit_use AS
+SELECT m.organization_id, m.agency_id, m.state, m.provider_id, m.kinderconnect_child_id, c.first_name, c.last_name, m.month,
+	m.days_authorized, m.days_attended, m.days_absent, m.minutes, coalesce(m.units, '{}') AS units, m.units_used, m.outside_bands, m.not_measured,
+	a.units_of_care,
+	CASE WHEN a.alike AND a.units_of_care ~ '^[0-9]{1,9}([.][0-9]{1,4})?$' THEN a.units_of_care::numeric END AS units_authorized,
+	CASE WHEN a.alike AND a.units_of_care ~ '^[0-9]{1,9}([.][0-9]{1,4})?$' THEN a.units_of_care::numeric - m.units_used END AS left_if_of_month,
+	CASE WHEN a.alike AND a.units_of_care ~ '^[0-9]{1,9}([.][0-9]{1,4})?$' THEN a.units_of_care::numeric * m.days_authorized - m.units_used END AS left_if_of_day,
+	CASE
+		WHEN a.units_of_care IS NULL THEN 'none_listed'
+		WHEN NOT a.alike THEN 'several'
+		WHEN a.units_of_care !~ '^[0-9]{1,9}([.][0-9]{1,4})?$' THEN 'not_a_number'
+		WHEN NOT m.has_bands THEN 'no_bands'
+	END AS not_compared
+FROM (
+	SELECT u.organization_id, u.agency_id, u.state, u.provider_id, u.kinderconnect_child_id, u.month,
+		sum(u.days_authorized)::bigint AS days_authorized, sum(u.days_attended)::bigint AS days_attended, sum(u.days_absent)::bigint AS days_absent,
+		sum(u.minutes)::bigint AS minutes, jsonb_object_agg(u.unit, u.measured) FILTER (WHERE u.unit IS NOT NULL) AS units,
+		coalesce(sum(u.measured) FILTER (WHERE u.unit IS NOT NULL), 0)::bigint AS units_used,
+		coalesce(sum(u.measured) FILTER (WHERE u.unit IS NULL), 0)::bigint AS outside_bands,
+		sum(u.days_attended - u.measured)::bigint AS not_measured,
+		EXISTS (SELECT FROM kinderconnect.unit_band_in_force b WHERE b.agency_id = u.agency_id) AS has_bands
+	FROM (
+		SELECT d.organization_id, d.agency_id, g.state, d.provider_id, d.kinderconnect_child_id, date_trunc('month', d.service_date::timestamp)::date AS month, b.unit,
+			count(*) FILTER (WHERE d.authorized) AS days_authorized, count(*) FILTER (WHERE s.said = 'session') AS days_attended,
+			count(*) FILTER (WHERE s.said = 'absence') AS days_absent, coalesce(sum(t.minutes), 0) AS minutes, count(t.minutes) AS measured
+		FROM kinderconnect.child_day d
+		LEFT JOIN kinderconnect.agency g ON g.agency_id = d.agency_id
+		CROSS JOIN LATERAL (SELECT coalesce(d.kind, CASE
+			WHEN d.reason IN ('missing_check_out', 'missing_check_in', 'out_before_in', 'too_short', 'too_long',
+				'overlapping_sessions', 'over_midnight', 'clock_change', 'too_many_sessions') THEN 'session'
+			WHEN d.reason = 'absence_reason' THEN 'absence' END, d.accepted_kind) AS said) s
+		CROSS JOIN LATERAL (SELECT coalesce(g.time_zone, 'UTC') AS zone,
+			(d.service_date + 2)::timestamp AT TIME ZONE coalesce(g.time_zone, 'UTC')
+				- d.service_date::timestamp AT TIME ZONE coalesce(g.time_zone, 'UTC') <> interval '48 hours' AS clocks_change) z
+		CROSS JOIN LATERAL (SELECT CASE WHEN count(*) = count(x.length) THEN (sum(extract(epoch FROM x.length)) / 60)::integer END AS minutes
+			FROM (SELECT CASE WHEN z.clocks_change
+					THEN CASE WHEN (w.wall_out AT TIME ZONE z.zone - interval '1 hour') AT TIME ZONE z.zone = w.wall_out
+							THEN w.wall_out AT TIME ZONE z.zone - interval '1 hour' ELSE w.wall_out AT TIME ZONE z.zone END
+						- CASE WHEN (w.wall_in AT TIME ZONE z.zone - interval '1 hour') AT TIME ZONE z.zone = w.wall_in
+							THEN w.wall_in AT TIME ZONE z.zone - interval '1 hour' ELSE w.wall_in AT TIME ZONE z.zone END
+					ELSE w.wall_out - w.wall_in END AS length
+				FROM (SELECT d.service_date + r.i AS wall_in, d.service_date + (r.o <= r.i)::integer + r.o AS wall_out
+					FROM unnest(CASE WHEN d.kind IS NULL THEN d.accepted_in ELSE d.session_in END,
+						CASE WHEN d.kind IS NULL THEN d.accepted_out ELSE d.session_out END) r (i, o)
+					WHERE s.said = 'session') w) x) t
+		LEFT JOIN kinderconnect.unit_band_in_force b ON b.agency_id = d.agency_id AND b.valid @> d.service_date AND b.minutes @> t.minutes
+		GROUP BY d.organization_id, d.agency_id, g.state, d.provider_id, d.kinderconnect_child_id, date_trunc('month', d.service_date::timestamp)::date, b.unit) u
+	GROUP BY u.organization_id, u.agency_id, u.state, u.provider_id, u.kinderconnect_child_id, u.month) m
+JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (m.organization_id, m.agency_id, m.kinderconnect_child_id)
+CROSS JOIN LATERAL (SELECT string_agg(DISTINCT btrim(a.units_of_care), ', ') AS units_of_care,
+		count(DISTINCT btrim(a.units_of_care)) = 1 AND count(*) = count(a.units_of_care) AS alike
+	FROM kinderconnect.authorization a
+	WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id) = (m.organization_id, m.agency_id, m.provider_id, m.kinderconnect_child_id)
+		AND a.known_until = 'infinity' AND a.begin_date < m.month + interval '1 month' AND (a.end_date >= m.month) IS NOT FALSE) a;
+COMMENT ON VIEW kinderconnect.unit_use IS
+'care of each child, provider and month in minutes and units, next to the units authorized. By what Manage says, else what the service holds; only finished days. The agency computes for itself: this is for finding what is far apart';
+COMMENT ON COLUMN kinderconnect.unit_use.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.unit_use.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.unit_use.state IS 'its state';
+COMMENT ON COLUMN kinderconnect.unit_use.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.unit_use.kinderconnect_child_id IS 'the child';
+COMMENT ON COLUMN kinderconnect.unit_use.first_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.unit_use.last_name IS 'as the service lists it';
+COMMENT ON COLUMN kinderconnect.unit_use.month IS 'first day of the month';
+COMMENT ON COLUMN kinderconnect.unit_use.days_authorized IS 'finished days that an authorization covers';
+COMMENT ON COLUMN kinderconnect.unit_use.days_attended IS 'days with sessions, complete or not';
+COMMENT ON COLUMN kinderconnect.unit_use.days_absent IS 'days with an absence';
+COMMENT ON COLUMN kinderconnect.unit_use.minutes IS 'minutes of care on the days that can be measured';
+COMMENT ON COLUMN kinderconnect.unit_use.units IS 'days by unit, after unit_band: {"full": 12, "part": 3}';
+COMMENT ON COLUMN kinderconnect.unit_use.units_used IS 'their sum';
+COMMENT ON COLUMN kinderconnect.unit_use.outside_bands IS 'days measured that are in no band';
+COMMENT ON COLUMN kinderconnect.unit_use.not_measured IS 'days attended without both times of every session, or held for their times';
+COMMENT ON COLUMN kinderconnect.unit_use.units_of_care IS 'as listed, of the authorizations that stand and touch the month';
+COMMENT ON COLUMN kinderconnect.unit_use.units_authorized IS 'the same as a number; null: see not_compared';
+COMMENT ON COLUMN kinderconnect.unit_use.left_if_of_month IS 'what is left if units_authorized is meant for the month: that is not publicly known';
+COMMENT ON COLUMN kinderconnect.unit_use.left_if_of_day IS 'what is left if it is meant for each authorized day';
+COMMENT ON COLUMN kinderconnect.unit_use.not_compared IS 'why units are not compared: none_listed, several that differ, not_a_number, no_bands known for the agency; null: they are';
 
-DROP FUNCTION kinderconnect._due_as_of_1_0(timestamptz);
+-- Both the role in force and the one that has logged in count, so that SET
+-- ROLE is no way out. A superuser is a member of every role, and restricted by
+-- none.
+CREATE FUNCTION kinderconnect._is_restricted(role name) RETURNS boolean
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT EXISTS (
+		SELECT FROM pg_catalog.pg_roles u JOIN kinderconnect.restricted_analyst r ON pg_has_role(u.oid, r.analyst, 'MEMBER')
+		WHERE u.rolname IN (role, session_user) AND NOT u.rolsuper);
+END;
+COMMENT ON FUNCTION kinderconnect._is_restricted(name) IS
+'whether an analyst who is, by SET ROLE or by login, this role sees some organizations only';
+
+CREATE FUNCTION kinderconnect._visible_organizations(role name) RETURNS SETOF text
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER ROWS 10
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT o.organization_id
+	FROM kinderconnect.organization o
+	WHERE NOT EXISTS (
+		SELECT FROM pg_catalog.pg_roles u
+		WHERE u.rolname IN (role, session_user) AND NOT u.rolsuper
+			AND EXISTS (SELECT FROM kinderconnect.restricted_analyst r WHERE pg_has_role(u.oid, r.analyst, 'MEMBER'))
+			AND NOT EXISTS (SELECT FROM kinderconnect.restricted_analyst r
+				WHERE pg_has_role(u.oid, r.analyst, 'MEMBER') AND o.organization_id = ANY (r.organization_ids)));
+END;
+COMMENT ON FUNCTION kinderconnect._visible_organizations(name) IS
+'the organizations that an analyst sees who is, by SET ROLE or by login, this role';
 
 CREATE EVENT TRIGGER kinderconnect_before_drop ON ddl_command_start
 	WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA')
 	EXECUTE FUNCTION kinderconnect._before_drop();
 COMMENT ON EVENT TRIGGER kinderconnect_before_drop IS 'DROP EXTENSION kinderconnect leaves no job of pg_cron behind';
 
+DO $$
+DECLARE
+	item record;
+BEGIN
+	FOR item IN
+		SELECT c.oid::regclass AS relation, EXISTS (SELECT FROM pg_catalog.pg_attribute a
+			WHERE a.attrelid = c.oid AND a.attname = 'organization_id' AND NOT a.attisdropped) AS of_organizations
+		FROM pg_catalog.pg_class c
+		WHERE c.relnamespace = 'kinderconnect'::regnamespace AND c.relkind IN ('r', 'p')
+		ORDER BY c.relname
+	LOOP
+		CONTINUE WHEN NOT item.of_organizations AND item.relation <> 'kinderconnect.run'::regclass;
+		EXECUTE format('CREATE POLICY analyst ON %s FOR SELECT TO kinderconnect_analyst
+			USING (NOT (SELECT kinderconnect._is_restricted(current_user)) OR %s)', item.relation,
+			CASE WHEN item.of_organizations THEN 'organization_id IN (SELECT kinderconnect._visible_organizations(current_user))'
+				ELSE 'run_id IN (SELECT o.run_id FROM kinderconnect.run_organization o)' END);
+		EXECUTE format('CREATE POLICY operator ON %s TO kinderconnect_operator, kinderconnect_admin USING (true)', item.relation);
+		EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', item.relation);
+	END LOOP;
+END
+$$;
+
+ALTER VIEW kinderconnect.about_to_be_lost SET (security_invoker = true);
+ALTER VIEW kinderconnect.absence_limit_in_force SET (security_invoker = true);
 ALTER VIEW kinderconnect.absence_use SET (security_invoker = true);
+ALTER VIEW kinderconnect.attendance_problem SET (security_invoker = true);
+ALTER VIEW kinderconnect.authorization_history SET (security_invoker = true);
+ALTER VIEW kinderconnect.authorized_child SET (security_invoker = true);
 ALTER VIEW kinderconnect.batch_record SET (security_invoker = true);
 ALTER VIEW kinderconnect.child_day_history SET (security_invoker = true);
+ALTER VIEW kinderconnect.child_match_status SET (security_invoker = true);
 ALTER VIEW kinderconnect.due SET (security_invoker = true);
+ALTER VIEW kinderconnect.entry_window SET (security_invoker = true);
 ALTER VIEW kinderconnect.health SET (security_invoker = true);
-GRANT SELECT ON kinderconnect.batch_record TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
+ALTER VIEW kinderconnect.health_summary SET (security_invoker = true);
+ALTER VIEW kinderconnect.held_ageing SET (security_invoker = true);
+ALTER VIEW kinderconnect.held_summary SET (security_invoker = true);
+ALTER VIEW kinderconnect.parted_pair SET (security_invoker = true);
+ALTER VIEW kinderconnect.progress SET (security_invoker = true);
+ALTER VIEW kinderconnect.provider_month SET (security_invoker = true);
+ALTER VIEW kinderconnect.provider_review SET (security_invoker = true);
+ALTER VIEW kinderconnect.provider_standing SET (security_invoker = true);
+ALTER VIEW kinderconnect.provider_summary SET (security_invoker = true);
+ALTER VIEW kinderconnect.same_name SET (security_invoker = true);
+ALTER VIEW kinderconnect.unclaimed_day SET (security_invoker = true);
+ALTER VIEW kinderconnect.unit_band_in_force SET (security_invoker = true);
+ALTER VIEW kinderconnect.unit_use SET (security_invoker = true);
+ALTER VIEW kinderconnect.unlinked_child SET (security_invoker = true);
+ALTER VIEW kinderconnect.unmatched_summary SET (security_invoker = true);
+ALTER VIEW kinderconnect.unsettled_day SET (security_invoker = true);
 REVOKE ALL ON FUNCTION
-	kinderconnect._sends(bigint, text),
-	kinderconnect._left_under_way(bigint),
-	kinderconnect._are_few(text, bigint),
-	kinderconnect._in_shard(text, integer, integer),
-	kinderconnect._require_shard(integer, integer, text),
-	kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer),
-	kinderconnect._dispatch(bigint, text[], text[]),
-	kinderconnect._take(bigint),
-	kinderconnect._has_more(text, text, text),
-	kinderconnect._tick(integer, integer),
-	kinderconnect._take_part(bigint),
-	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]),
-	kinderconnect._settle_each(text[], text[], text[], text[], text[]),
-	kinderconnect._next_batches(bigint, text[], text[], text[], date, date),
-	kinderconnect._plan_resolved(bigint, text, text, text),
-	kinderconnect._take_answers(bigint, kinderconnect.call_outcome[]),
-	kinderconnect._take_failure(bigint, kinderconnect.call_outcome),
-	kinderconnect._prepare(bigint, text[], text[], text[], date, date),
-	kinderconnect._providers_to_send(bigint, text, text, date, date, integer),
-	kinderconnect._job_name(integer),
-	kinderconnect.schedule(text, integer),
-	kinderconnect._before_drop(),
-	kinderconnect._due_as_of(timestamptz, text[]),
-	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean)
+	kinderconnect.authorizations_ending(integer), kinderconnect.newly_authorized(date), kinderconnect._is_restricted(name),
+	kinderconnect._visible_organizations(name), kinderconnect._job_name(integer), kinderconnect.schedule(text, integer),
+	kinderconnect._speaks(text, text), kinderconnect._fail_organization(bigint, text, boolean, text, text, text),
+	kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text),
+	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]), kinderconnect._differing(kinderconnect.child, date, text, text, text, text),
+	kinderconnect._are_few(text, bigint), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
+	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text),
+	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),
+	kinderconnect._providers_to_compare(bigint, text), kinderconnect._most_records(text, text, text),
+	kinderconnect._next_batches(bigint, text[], text[], text[], date, date), kinderconnect._listed_tonight(bigint, text, text, text),
+	kinderconnect._plan_resolved(bigint, text, text, text), kinderconnect._take_answers(bigint, kinderconnect.call_outcome[]),
+	kinderconnect._take_failure(bigint, kinderconnect.call_outcome), kinderconnect._in_shard(text, integer, integer),
+	kinderconnect._require_shard(integer, integer, text), kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer),
+	kinderconnect._step(bigint, text), kinderconnect._locked(bigint), kinderconnect._at_work(bigint), kinderconnect._left_under_way(bigint),
+	kinderconnect._has_unknown(bigint), kinderconnect._dispatch(bigint, text[], text[]),
+	kinderconnect._prepare(bigint, text[], text[], text[], date, date), kinderconnect._customers_to_ask(bigint),
+	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
+	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text),
+	kinderconnect._old_calls(text), kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean),
+	kinderconnect._due_as_of(timestamptz, text[]), kinderconnect._stopped_because(), kinderconnect._due_now(), kinderconnect._tick(integer, integer),
+	kinderconnect._take_part(bigint), kinderconnect._before_drop()
 	FROM PUBLIC;
 REVOKE ALL ON PROCEDURE
-	kinderconnect._make_room(bigint, integer),
-	kinderconnect._send_together(bigint, text[], text[]),
-	kinderconnect._night(text, text, text, date, date, boolean, integer, integer),
+	kinderconnect._make_room(bigint, integer), kinderconnect._send_together(bigint, text[], text[]),
 	kinderconnect.nightly(text, text, text, date, date, integer, integer),
-	kinderconnect.tick(integer, integer)
+	kinderconnect._night(text, text, text, date, date, boolean, integer, integer), kinderconnect.tick(integer, integer)
 	FROM PUBLIC;
+GRANT SELECT ON
+	kinderconnect.same_name, kinderconnect.parted_pair, kinderconnect.child_match_status, kinderconnect.batch_record, kinderconnect.provider_standing,
+	kinderconnect.provider_summary, kinderconnect.held_summary, kinderconnect.unlinked_child, kinderconnect.authorized_child,
+	kinderconnect.authorization_history, kinderconnect.unmatched_summary, kinderconnect.unclaimed_day, kinderconnect.provider_month,
+	kinderconnect.entry_window, kinderconnect.absence_limit_in_force, kinderconnect.unit_band_in_force, kinderconnect.unsettled_day,
+	kinderconnect.about_to_be_lost, kinderconnect.held_ageing, kinderconnect.child_day_history, kinderconnect.absence_use, kinderconnect.unit_use
+	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
-	kinderconnect._sends(bigint, text),
-	kinderconnect._left_under_way(bigint),
-	kinderconnect._are_few(text, bigint),
-	kinderconnect._in_shard(text, integer, integer),
-	kinderconnect._require_shard(integer, integer, text),
-	kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer),
-	kinderconnect._dispatch(bigint, text[], text[]),
-	kinderconnect._take(bigint),
-	kinderconnect._has_more(text, text, text),
-	kinderconnect._tick(integer, integer),
-	kinderconnect._take_part(bigint),
-	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]),
-	kinderconnect._settle_each(text[], text[], text[], text[], text[]),
-	kinderconnect._next_batches(bigint, text[], text[], text[], date, date),
-	kinderconnect._plan_resolved(bigint, text, text, text),
-	kinderconnect._take_answers(bigint, kinderconnect.call_outcome[]),
-	kinderconnect._take_failure(bigint, kinderconnect.call_outcome),
-	kinderconnect._prepare(bigint, text[], text[], text[], date, date),
-	kinderconnect._providers_to_send(bigint, text, text, date, date, integer),
-	kinderconnect._job_name(integer),
-	kinderconnect.schedule(text, integer)
+	kinderconnect.authorizations_ending(integer), kinderconnect.newly_authorized(date), kinderconnect._is_restricted(name),
+	kinderconnect._visible_organizations(name)
+	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
+GRANT SELECT ON
+	kinderconnect.provider_review, kinderconnect.attendance_problem
+	TO kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect._job_name(integer), kinderconnect.schedule(text, integer), kinderconnect._speaks(text, text),
+	kinderconnect._fail_organization(bigint, text, boolean, text, text, text),
+	kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text),
+	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]), kinderconnect._differing(kinderconnect.child, date, text, text, text, text),
+	kinderconnect._are_few(text, bigint), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
+	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text),
+	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),
+	kinderconnect._providers_to_compare(bigint, text), kinderconnect._most_records(text, text, text),
+	kinderconnect._next_batches(bigint, text[], text[], text[], date, date), kinderconnect._listed_tonight(bigint, text, text, text),
+	kinderconnect._plan_resolved(bigint, text, text, text), kinderconnect._take_answers(bigint, kinderconnect.call_outcome[]),
+	kinderconnect._take_failure(bigint, kinderconnect.call_outcome), kinderconnect._in_shard(text, integer, integer),
+	kinderconnect._require_shard(integer, integer, text), kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer),
+	kinderconnect._step(bigint, text), kinderconnect._locked(bigint), kinderconnect._at_work(bigint), kinderconnect._left_under_way(bigint),
+	kinderconnect._has_unknown(bigint), kinderconnect._dispatch(bigint, text[], text[]),
+	kinderconnect._prepare(bigint, text[], text[], text[], date, date), kinderconnect._customers_to_ask(bigint),
+	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
+	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text)
 	TO kinderconnect_operator;
 GRANT EXECUTE ON PROCEDURE
-	kinderconnect._make_room(bigint, integer),
-	kinderconnect._send_together(bigint, text[], text[]),
-	kinderconnect._night(text, text, text, date, date, boolean, integer, integer),
-	kinderconnect.nightly(text, text, text, date, date, integer, integer),
-	kinderconnect.tick(integer, integer)
+	kinderconnect._make_room(bigint, integer), kinderconnect._send_together(bigint, text[], text[]),
+	kinderconnect.nightly(text, text, text, date, date, integer, integer)
 	TO kinderconnect_operator;
-GRANT SELECT, UPDATE ON SEQUENCE kinderconnect.next_look TO kinderconnect_operator, kinderconnect_admin;
-GRANT EXECUTE ON FUNCTION kinderconnect._due_as_of(timestamptz, text[]) TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
-GRANT EXECUTE ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean) TO kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect._old_calls(text)
+	TO kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean), kinderconnect._speaks(text, text)
+	TO kinderconnect_admin;
+GRANT SELECT ON
+	kinderconnect.due
+	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect._due_as_of(timestamptz, text[])
+	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect._stopped_because()
+	TO kinderconnect_operator, kinderconnect_admin;
+GRANT SELECT, UPDATE ON SEQUENCE
+	kinderconnect.next_look
+	TO kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect._due_now(), kinderconnect._tick(integer, integer), kinderconnect._take_part(bigint)
+	TO kinderconnect_operator;
+GRANT EXECUTE ON PROCEDURE
+	kinderconnect._night(text, text, text, date, date, boolean, integer, integer), kinderconnect.tick(integer, integer)
+	TO kinderconnect_operator;
+GRANT SELECT ON
+	kinderconnect.health, kinderconnect.health_summary, kinderconnect.progress
+	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;

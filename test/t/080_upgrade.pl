@@ -142,6 +142,37 @@ in_database('carried', 'ALTER EXTENSION kinderconnect UPDATE');
 is(in_database('carried', $carried), $had, 'batches of 1.0.0 keep their records');
 is(in_database('carried', q{SELECT batch_id, records, record_ids FROM kinderconnect.batch ORDER BY 1}), "b1|3|{r1,r2,r5}\nb2|2|{r3,r4}", 'in themselves');
 
+# what others built on 1.0.0 is not taken away, and what they gave is told
+$node->safe_psql('postgres', 'CREATE DATABASE theirs');
+in_database('theirs', q{CREATE EXTENSION kinderconnect VERSION '1.0.0' CASCADE},
+	'CREATE ROLE auditor',
+	'CREATE VIEW public.late AS SELECT * FROM kinderconnect.about_to_be_lost',
+	'CREATE POLICY mine ON kinderconnect.child TO auditor USING (true)',
+	'GRANT SELECT ON kinderconnect.child, kinderconnect.health TO auditor',
+	'GRANT SELECT (cadence) ON kinderconnect.due TO auditor',
+	'REVOKE SELECT ON kinderconnect.health_summary FROM kinderconnect_analyst',
+	'GRANT EXECUTE ON FUNCTION kinderconnect.authorizations_ending(integer) TO auditor WITH GRANT OPTION');
+my $privileges = q{SELECT c.oid::regclass || ' ' || x.grantee::regrole || ' ' || x.privilege_type || x.is_grantable
+	FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attacl IS NOT NULL
+	CROSS JOIN LATERAL aclexplode(coalesce(a.attacl, c.relacl)) x
+	WHERE c.relname IN ('health', 'due', 'health_summary') AND c.relnamespace = 'kinderconnect'::regnamespace
+	UNION ALL
+	SELECT p.oid::regprocedure || ' ' || x.grantee::regrole || x.is_grantable FROM pg_proc p CROSS JOIN LATERAL aclexplode(p.proacl) x
+	WHERE p.proname = 'authorizations_ending'
+	ORDER BY 1};
+my $given = in_database('theirs', $privileges);
+my $as_was = in_database('theirs', $catalog);
+my ($status, $out, $err) = $node->psql('theirs', "\\set VERBOSITY verbose\nALTER EXTENSION kinderconnect UPDATE");
+like($err, qr/ERROR:  2BP01: .*These do: policy mine on kinderconnect\.child, view public\.late\.\n/s, 'an update names what others built on the tables');
+is(in_database('theirs', $catalog), $as_was, 'and changes nothing');
+in_database('theirs', 'DROP VIEW public.late', 'DROP POLICY mine ON kinderconnect.child');
+($status, $out, $err) = $node->psql('theirs', 'ALTER EXTENSION kinderconnect UPDATE');
+is($status, 0, 'without it, it updates');
+my ($again) = $err =~ /^DETAIL:  (.*)$/m;
+isnt(in_database('theirs', $privileges), $given, 'privileges are as shipped');
+in_database('theirs', $again // '');
+is(in_database('theirs', $privileges), $given, 'the update told what makes them what they were');
+
 my $upgraded = made('whole', '0.9.9', $version);
 is(apart($fresh, $upgraded), '', 'what the upgrade of a version made up lacks');
 is(apart($upgraded, $fresh), '', 'and has too much');

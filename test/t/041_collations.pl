@@ -1,0 +1,69 @@
+# Ids and keys are compared as bytes: no index rests on how a library sorts,
+# which an upgrade of the system may change under it, and what collation Manage
+# gives to its own is nothing to us.
+use strict;
+use warnings;
+
+use KinderConnect;
+use Test::More;
+
+my $night = ready_night('collations', seed => made_seed(providers => 2), days => 3);
+
+is($night->sql(
+		q{SELECT i.indexrelid::regclass, pg_get_indexdef(i.indexrelid, k::integer, true), c.id::regcollation
+		FROM pg_index i
+		JOIN pg_class t ON t.oid = i.indrelid AND t.relnamespace = 'kinderconnect'::regnamespace
+		CROSS JOIN LATERAL unnest(i.indcollation) WITH ORDINALITY c(id, k)
+		WHERE c.id NOT IN (0, 'pg_catalog."C"'::regcollation)}),
+	'', 'no index depends on a collation of a library');
+
+# An index of Manage's serves, where it is of the database's collation
+$night->sql(q{CREATE INDEX visit_by_organization ON manage.visit (organization); ALTER DATABASE postgres SET enable_seqscan = off});
+is($night->night->{state}, '', 'a night that finds what it asks Manage for');
+isnt($night->sql(q{SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelid = 'manage.visit_by_organization'::regclass}), 0, 'by an index');
+$night->sql(q{ALTER DATABASE postgres RESET enable_seqscan; UPDATE manage.visit SET departed = departed + interval '1 minute'});
+
+# Manage's own, another one in each relation
+sub bind_all
+{
+	$night->sql(
+		q{SELECT kinderconnect.bind_manage('organization', 'SELECT DISTINCT organization COLLATE "POSIX" AS organization_id, organization AS name FROM manage.site');
+		SELECT kinderconnect.bind_manage('location', 'SELECT organization COLLATE "POSIX" AS organization_id, site COLLATE "POSIX" AS location_id,
+			name COLLATE "POSIX" AS name, zip COLLATE "POSIX" AS zip, zone COLLATE "POSIX" AS time_zone FROM manage.site');
+		SELECT kinderconnect.bind_manage('child', 'SELECT organization COLLATE "ucs_basic" AS organization_id, site COLLATE "ucs_basic" AS location_id,
+			student COLLATE "ucs_basic" AS child_id, first_name COLLATE "ucs_basic" AS first_name, middle_name COLLATE "ucs_basic" AS middle_name,
+			last_name COLLATE "ucs_basic" AS last_name, suffix COLLATE "ucs_basic" AS suffix, born AS date_of_birth, true AS active FROM manage.student');
+		SELECT kinderconnect.bind_manage('attendance', 'SELECT organization COLLATE "C" AS organization_id, site COLLATE "POSIX" AS location_id,
+			student COLLATE "POSIX" AS child_id, ''V'' || visit AS attendance_id, ''session'' COLLATE "POSIX" AS kind, arrived AS check_in, departed AS check_out,
+			NULL::date AS service_date, NULL COLLATE "POSIX" AS reason, NULL::timestamptz AS modified_at FROM manage.visit
+			UNION ALL SELECT organization, site, student, ''A'' || absence, ''absence'', NULL, NULL, day, reason, NULL FROM manage.absence');
+		SELECT kinderconnect.bind_manage('child_id', 'SELECT organization COLLATE "POSIX" AS organization_id, student COLLATE "ucs_basic" AS child_id,
+			agency COLLATE "POSIX" AS agency_id, child COLLATE "POSIX" AS kinderconnect_child_id FROM manage.student WHERE student LIKE ''%1''');
+		SELECT kinderconnect.bind_manage('provider_id', 'SELECT organization COLLATE "POSIX" AS organization_id, site COLLATE "ucs_basic" AS location_id,
+			agency COLLATE "POSIX" AS agency_id, provider COLLATE "POSIX" AS provider_id FROM manage.site')});
+	return;
+}
+
+my $bound = 'kinderconnect.manage_organization, kinderconnect.manage_location, kinderconnect.manage_child, kinderconnect.manage_attendance';
+$night->sql("DROP VIEW $bound");
+bind_all();
+is($night->night->{state}, '', 'a night');
+$night->agrees('with collations of Manage that differ from ours');
+isnt($night->sql(q{SELECT count(*) FROM kinderconnect.child_day WHERE state = 'accepted'}), 0, 'days were accepted');
+bind_all();
+isnt($night->sql('SELECT count(*) FROM kinderconnect.preview()'), 0, 'a preview');
+is($night->sql('SELECT count(*) FROM kinderconnect.attendance_problem'), 0, 'no problem is seen where there is none');
+
+# what is looked for one by one, and changes
+$night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute';
+	UPDATE manage.student SET first_name = first_name || 'a' WHERE student = (SELECT min(student) FROM manage.student)});
+is($night->night->{state}, '', 'a night of changes');
+$night->agrees('and the changes');
+my ($organization, $agency, $child, $kid) = split /\|/, $night->sql(
+	q{SELECT organization_id, agency_id, kinderconnect_child_id, child_id FROM kinderconnect.child_link WHERE ended_at IS NULL ORDER BY 1, 2, 3 LIMIT 1});
+$night->sql(qq{SET ROLE kinderconnect_operator; SELECT kinderconnect.unlink_child('$organization', '$agency', '$child', 'by test')});
+$night->sql(qq{SET ROLE kinderconnect_operator; SELECT kinderconnect.link_child('$organization', '$agency', '$child', '$kid', 'by test')});
+is($night->night->{state}, '', 'a night of another link');
+$night->agrees('and the link');
+
+done_testing;

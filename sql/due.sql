@@ -127,7 +127,7 @@ BEGIN
 		set_schedule.local_time, weekdays, set_schedule.anchor, set_schedule.month_days)
 	ON CONFLICT (organization_id, agency_id, provider_id) DO UPDATE
 	SET cadence = excluded.cadence, local_time = excluded.local_time, days = excluded.days, anchor = excluded.anchor, month_days = excluded.month_days;
-	PERFORM setval('kinderconnect.next_look', 0);
+	PERFORM kinderconnect._look_again();
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.set_schedule(text, text, time, text[], date, integer[], text, text) IS
@@ -144,7 +144,7 @@ BEGIN
 	WHERE (t.organization_id, t.agency_id, t.provider_id)
 		= (clear_schedule.organization_id, coalesce(clear_schedule.agency_id, ''), coalesce(clear_schedule.provider_id, ''));
 	IF FOUND THEN
-		PERFORM setval('kinderconnect.next_look', 0);
+		PERFORM kinderconnect._look_again();
 		RETURN true;
 	END IF;
 	RETURN false;
@@ -356,7 +356,7 @@ BEGIN
 		failing_since = coalesce(c.failing_since, excluded.failing_since),
 		sqlstate = CASE WHEN excluded.attempted_at IS NULL THEN c.sqlstate END
 	WHERE c.run_id <> run;
-	PERFORM setval('kinderconnect.next_look', 0);
+	PERFORM kinderconnect._look_again();
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._take_part(bigint) IS
@@ -397,7 +397,7 @@ BEGIN
 			= (k.organization_id, r.run_id, k.agency_id, k.provider_id)
 		WHERE r.run_id = run) e
 	WHERE (c.organization_id, c.agency_id, c.provider_id) = (e.organization_id, e.agency_id, e.provider_id);
-	PERFORM setval('kinderconnect.next_look', 0);
+	PERFORM kinderconnect._look_again();
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._keep_time(bigint) IS 'notes for each provider of a run that ends whether it was covered, and if not, why';

@@ -176,6 +176,7 @@ GRANT EXECUTE ON FUNCTION kinderconnect.stop(text), kinderconnect.resume(), kind
 GRANT INSERT, UPDATE ON kinderconnect.provider_clock TO kinderconnect_operator;
 GRANT UPDATE ON SEQUENCE kinderconnect.last_tick TO kinderconnect_operator;
 GRANT SELECT, UPDATE ON SEQUENCE kinderconnect.next_look TO kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION kinderconnect._look_again() TO kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect._require_not_stopped(), kinderconnect._goes_on(bigint), kinderconnect._due_now(), kinderconnect._tick(integer, integer),
 	kinderconnect._take_part(bigint), kinderconnect._set_clocks(text), kinderconnect._keep_time(bigint),

@@ -35,8 +35,7 @@ COMMENT ON COLUMN kinderconnect.child_link.end_reason IS 'why';
 
 CREATE UNIQUE INDEX child_link_in_force ON kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id) WHERE ended_at IS NULL;
 CREATE INDEX child_link_new ON kinderconnect.child_link (organization_id) WHERE ended_at IS NULL AND differing IS NULL;
-CREATE UNIQUE INDEX child_link_in_force_in_manage ON kinderconnect.child_link (organization_id, agency_id, child_id) WHERE ended_at IS NULL;
-CREATE INDEX child_link_by_manage ON kinderconnect.child_link (organization_id, child_id) WHERE ended_at IS NULL;
+CREATE UNIQUE INDEX child_link_in_force_in_manage ON kinderconnect.child_link (organization_id, child_id, agency_id) WHERE ended_at IS NULL;
 CREATE INDEX child_link_ended ON kinderconnect.child_link (organization_id, kinderconnect_child_id) WHERE ended_at IS NOT NULL;
 CREATE INDEX listed_authorization_by_child ON kinderconnect.listed_authorization (organization_id, kinderconnect_child_id);
 

@@ -5,6 +5,21 @@ CREATE UNLOGGED SEQUENCE kinderconnect.next_look MINVALUE 0 START 0;
 COMMENT ON SEQUENCE kinderconnect.next_look IS
 'no tick looks who is due before this, in seconds since 1970: nobody will be. At most an hour ahead, and 0 whenever a run begins or ends or a function changes a timetable, an organization or a provider; after you have edited one of these tables yourself, SELECT setval(''kinderconnect.next_look'', 0) has the next tick look';
 
+-- A sequence knows no transactions, and what changes a timetable is seen when
+-- it commits. A tick that looks meanwhile must not say when to look again: so
+-- until the end of its transaction whoever changes something shares this lock,
+-- which a tick has to have for itself before it looks how long it may wait.
+CREATE FUNCTION kinderconnect._look_again() RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM pg_advisory_xact_lock_shared(hashtextextended('kinderconnect.next_look', 0));
+	PERFORM setval('kinderconnect.next_look', 0);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._look_again() IS 'the next tick looks who is due, whatever one that is looking now finds';
+
 CREATE TABLE kinderconnect.provider (
 	organization_id        text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
 	agency_id              text COLLATE "C" NOT NULL CHECK (agency_id <> ''),
@@ -101,7 +116,7 @@ BEGIN
 			WHEN excluded.sends AND NOT o.sends AND NOT EXISTS (SELECT FROM kinderconnect.ledger l WHERE l.organization_id = o.organization_id)
 				THEN excluded.first_enabled
 			ELSE o.first_enabled END;
-	PERFORM setval('kinderconnect.next_look', 0);
+	PERFORM kinderconnect._look_again();
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean) IS
@@ -142,7 +157,7 @@ BEGIN
 	VALUES (add_provider.organization_id, add_provider.agency_id, add_provider.provider_id, true, add_provider.location_id)
 	ON CONFLICT (organization_id, agency_id, provider_id) DO UPDATE
 	SET configured = true, enabled = true, configured_location_id = excluded.configured_location_id;
-	PERFORM setval('kinderconnect.next_look', 0);
+	PERFORM kinderconnect._look_again();
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.add_provider(text, text, text, text) IS

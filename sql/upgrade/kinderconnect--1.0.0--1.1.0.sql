@@ -121,6 +121,11 @@ ALTER TABLE kinderconnect.listed_authorization DROP CONSTRAINT listed_authorizat
 
 UPDATE kinderconnect.health_check SET meaning = 'of ledger and batch with their indexes' WHERE check_name = 'ledger_size';
 
+-- One index of both.
+
+DROP INDEX kinderconnect.child_link_by_manage, kinderconnect.child_link_in_force_in_manage;
+CREATE UNIQUE INDEX child_link_in_force_in_manage ON kinderconnect.child_link (organization_id, child_id, agency_id) WHERE ended_at IS NULL;
+
 -- Ids and keys are compared as bytes. The rows stay as they are; the indexes
 -- are built anew.
 
@@ -253,6 +258,18 @@ ALTER TABLE kinderconnect.unit_band
 	ADD CONSTRAINT unit_band_one_for_a_length EXCLUDE USING gist ((coalesce(agency_id, '')) WITH =, (coalesce(state, '')) WITH =, (builtin::integer) WITH =, valid WITH &&, minutes WITH &&);
 COMMENT ON COLUMN kinderconnect.unit_band.builtin IS 'true: as shipped, replaced by an upgrade. Your own row beside it wins; one that you edit is your own from then on: an upgrade leaves it, and pg_dump keeps it';
 
+-- What was counted of a column goes with its collation.
+ANALYZE
+	kinderconnect.absence_limit, kinderconnect.absence_reason, kinderconnect.agency, kinderconnect.agency_rule, kinderconnect.arming,
+	kinderconnect.authorization, kinderconnect.batch, kinderconnect.child, kinderconnect.child_day, kinderconnect.child_day_step,
+	kinderconnect.child_decision, kinderconnect.child_link, kinderconnect.comparison, kinderconnect.comparison_difference, kinderconnect.customer,
+	kinderconnect.dialect, kinderconnect.dialect_field, kinderconnect.dialect_operation, kinderconnect.endpoint, kinderconnect.health_check,
+	kinderconnect.health_threshold, kinderconnect.known_child, kinderconnect.ledger, kinderconnect.list_problem, kinderconnect.list_state,
+	kinderconnect.listed_authorization, kinderconnect.listed_location, kinderconnect.location_zone, kinderconnect.manage_column,
+	kinderconnect.match_candidate, kinderconnect.match_state, kinderconnect.nickname, kinderconnect.organization, kinderconnect.organization_agency,
+	kinderconnect.provider, kinderconnect.provider_clock, kinderconnect.reason, kinderconnect.rule, kinderconnect.run_organization,
+	kinderconnect.run_provider, kinderconnect.score_state, kinderconnect.scored_child, kinderconnect.timetable, kinderconnect.unit_band;
+
 -- What is called otherwise now, or no more: batches of many providers are
 -- committed together, and sessions side by side share the organizations.
 
@@ -319,6 +336,21 @@ CREATE OR REPLACE FUNCTION kinderconnect._last_key(last_name text) RETURNS text
 		WHEN last_name IS NOT NULL THEN coalesce(kinderconnect._sorted(regexp_replace(kinderconnect._words(last_name), '( (jr|sr|ii|iii|iv))+$', '')), '') END;
 COMMENT ON FUNCTION kinderconnect._last_key(text) IS 'the words of the last name but for a suffix, folded, in the order of the alphabet; empty where there is none';
 
+-- A sequence knows no transactions, and what changes a timetable is seen when
+-- it commits. A tick that looks meanwhile must not say when to look again: so
+-- until the end of its transaction whoever changes something shares this lock,
+-- which a tick has to have for itself before it looks how long it may wait.
+CREATE FUNCTION kinderconnect._look_again() RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM pg_advisory_xact_lock_shared(hashtextextended('kinderconnect.next_look', 0));
+	PERFORM setval('kinderconnect.next_look', 0);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._look_again() IS 'the next tick looks who is due, whatever one that is looking now finds';
+
 -- The password's name is checked against the secrets file, and never repeated
 -- in an error: somebody may have passed the password itself.
 CREATE OR REPLACE FUNCTION kinderconnect.enable_integration(organization_id text, group_id text,
@@ -372,7 +404,7 @@ BEGIN
 			WHEN excluded.sends AND NOT o.sends AND NOT EXISTS (SELECT FROM kinderconnect.ledger l WHERE l.organization_id = o.organization_id)
 				THEN excluded.first_enabled
 			ELSE o.first_enabled END;
-	PERFORM setval('kinderconnect.next_look', 0);
+	PERFORM kinderconnect._look_again();
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean) IS
@@ -400,7 +432,7 @@ BEGIN
 	VALUES (add_provider.organization_id, add_provider.agency_id, add_provider.provider_id, true, add_provider.location_id)
 	ON CONFLICT (organization_id, agency_id, provider_id) DO UPDATE
 	SET configured = true, enabled = true, configured_location_id = excluded.configured_location_id;
-	PERFORM setval('kinderconnect.next_look', 0);
+	PERFORM kinderconnect._look_again();
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.add_provider(text, text, text, text) IS
@@ -1471,6 +1503,415 @@ $$;
 COMMENT ON FUNCTION kinderconnect._location_zones(text) IS
 'the zone of each location that has a provider: Manage''s, else the agency''s; null where it is not known';
 
+-- The whole judgement, read-only: _plan() writes it down, preview() shows it,
+-- and with it tonight's links and today, as it stands.
+--
+-- Which days: those an authorization covers, those of a linked child with
+-- attendance all the same, and those already in child_day. What is said of
+-- each is decided in one place, "judged" below, first reason that holds.
+--
+-- What is older than the horizon is not read, but for days that a person wants
+-- taken back: a night costs what is in the window, not what is in the history.
+--
+-- Every step joins whole sets of one organization whose sizes the planner
+-- cannot know, so it is kept from the plans that are quadratic: nested loops,
+-- and merges by the provider alone that filter all its days for each day. The
+-- cost it then reckons with would set off JIT, which takes longer than the
+-- query.
+CREATE OR REPLACE FUNCTION kinderconnect._planned(organization text, agency text, provider text, from_date date, to_date date, foresee boolean, at timestamptz DEFAULT now())
+	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, authorized boolean,
+		location_id text, child_id text, state text, reason text, detail text,
+		kind text, session_in time[], session_out time[], absence_reason text, content text, window_ends timestamptz, basis text,
+		modified_at timestamptz, finished boolean)
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+	SET enable_mergejoin = off
+	SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	can_void     boolean := kinderconnect._can_void(organization);
+	wire_limits  jsonb := kinderconnect._wire_limits(organization);
+	shrink_floor integer := kinderconnect.setting('shrink_floor');
+	shrink_ratio integer := kinderconnect.setting('shrink_percent');
+	horizon      integer := kinderconnect.setting('horizon_days');
+	since        date;
+BEGIN
+	SELECT greatest((at AT TIME ZONE 'Pacific/Honolulu')::date - horizon, o.first_enabled - o.backfill_days) INTO since
+	FROM kinderconnect.organization o WHERE o.organization_id = organization;
+
+	RETURN QUERY
+	WITH site AS MATERIALIZED (
+		-- the last zone of the country where nothing better is known, so that
+		-- no day counts as finished too early
+		SELECT s.agency_id, s.provider_id, s.location_id, z.zone, t.today,
+			greatest(t.today - horizon, since) AS first_day, t.today - (NOT foresee)::integer AS last_day,
+			coalesce(s.barred, CASE WHEN s.location_id IS NULL THEN 'provider_unmatched' WHEN z.zone IS NULL THEN 'no_time_zone' END) AS barred,
+			v.accept_shrink IS TRUE AS void_anyway
+		FROM kinderconnect.provider_standing s
+		LEFT JOIN kinderconnect.list_state v ON (v.organization_id, v.operation, v.agency_id, v.provider_id)
+			= (organization, 'attendance', s.agency_id, s.provider_id)
+		LEFT JOIN kinderconnect._location_zones(organization) z ON z.location_id = s.location_id
+		LEFT JOIN kinderconnect.agency a ON a.agency_id = s.agency_id
+		CROSS JOIN LATERAL (SELECT (at AT TIME ZONE coalesce(z.zone, a.time_zone, 'Pacific/Honolulu'))::date AS today) t
+		WHERE s.organization_id = organization
+	), rules AS MATERIALIZED (
+		-- from the day before on, for the care that goes past its midnight
+		SELECT d.agency_id, d.day, kinderconnect._rules(d.agency_id, d.day) || wire_limits AS r
+		FROM (SELECT s.agency_id, d::date AS day
+			FROM site s CROSS JOIN LATERAL generate_series((s.first_day - 1)::timestamp, s.last_day::timestamp, interval '1 day') d
+			UNION
+			SELECT d.agency_id, d.service_date FROM kinderconnect.child_day d WHERE d.organization_id = organization AND d.void_wanted) d
+	), link AS MATERIALIZED (
+		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.flag, NULL AS unlinked_because, NULL AS formerly
+		FROM kinderconnect.child_link k
+		WHERE k.organization_id = organization AND k.ended_at IS NULL AND NOT foresee
+		UNION ALL
+		SELECT n.* FROM kinderconnect._links(organization) n WHERE foresee
+	), merged AS (
+		-- accepted under the id that this one took the place of
+		SELECT k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date AS day,
+			string_agg(DISTINCT format('as %s: %s, accepted %s', d.kinderconnect_child_id, d.accepted_content,
+				to_char(d.accepted_at AT TIME ZONE coalesce(s.zone, 'Pacific/Honolulu'), 'YYYY-MM-DD')), '; ') AS facts
+		FROM (SELECT k.agency_id, k.kinderconnect_child_id, o.kinderconnect_child_id AS formerly
+			FROM link k
+			JOIN kinderconnect.child_link o ON (o.organization_id, o.agency_id, o.child_id) = (organization, k.agency_id, k.child_id)
+				AND o.end_reason = 'merged into ' || k.kinderconnect_child_id
+			UNION ALL
+			SELECT k.agency_id, k.kinderconnect_child_id, k.formerly FROM link k WHERE k.formerly IS NOT NULL) k
+		JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+			= (organization, k.agency_id, k.formerly) AND d.service_date >= since AND d.accepted_content IS NOT NULL
+		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
+		GROUP BY k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date
+	), said AS MATERIALIZED (
+		-- what stands now, and what vanished and has not come back, up to the
+		-- day it vanished
+		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id, a.begin_date, a.days, e.end_date,
+			concat_ws('/', a.authorization_id, to_char(a.begin_date, 'YYYY-MM-DD'), to_char(e.end_date, 'YYYY-MM-DD'), array_to_string(a.days, '+')) AS words
+		FROM kinderconnect.authorization a
+		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+			= (a.organization_id, a.agency_id, a.kinderconnect_child_id) AND c.subsidized
+		CROSS JOIN LATERAL (SELECT CASE WHEN a.closed_as = 'vanished' THEN least(a.end_date, (a.known_until AT TIME ZONE coalesce(s.zone, 'Pacific/Honolulu'))::date - 1)
+			ELSE a.end_date END AS end_date) e
+		WHERE a.organization_id = organization
+			AND (a.closed_as IS NULL OR a.closed_as = 'vanished' AND NOT EXISTS (SELECT FROM kinderconnect.authorization n
+				WHERE (n.organization_id, n.agency_id, n.provider_id, n.kinderconnect_child_id, n.authorization_id)
+					= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
+					AND n.known_from > a.known_from))
+	), covered AS MATERIALIZED (
+		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, d::date AS day,
+			bool_or(a.days IS NULL OR (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d)::integer] = ANY (a.days)) AS authorized,
+			string_agg(a.words, ' ' ORDER BY a.authorization_id) AS by
+		FROM said a
+		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
+		CROSS JOIN LATERAL generate_series(greatest(a.begin_date, s.first_day)::timestamp,
+			least(a.end_date, s.last_day)::timestamp, interval '1 day') d
+		GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id, d
+	), lapsed AS (
+		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, max(coalesce(a.end_date, 'infinity')) AS ended
+		FROM said a GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id
+	), seen AS MATERIALIZED (
+		SELECT t.* FROM kinderconnect._attendance(organization, since) t
+	), placed AS MATERIALIZED (
+		SELECT k.agency_id, s.provider_id, k.kinderconnect_child_id, s.first_day, s.last_day, t.*,
+			CASE WHEN r.r ->> 'overnight' = 'split' AND t.kind = 'session' AND t.check_out > t.check_in AND t.check_out - t.check_in <= interval '24 hours'
+				AND (t.check_out AT TIME ZONE t.zone)::date > t.day THEN (t.day + 1)::timestamp AT TIME ZONE t.zone END AS midnight
+		FROM seen t
+		JOIN site s ON s.location_id = t.location_id
+		JOIN link k ON k.agency_id = s.agency_id AND k.child_id = t.child_id
+		LEFT JOIN rules r ON (r.agency_id, r.day) = (s.agency_id, t.day)
+	), punch AS MATERIALIZED (
+		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.location_id, p.child_id, p.kind, p.check_in,
+			coalesce(p.midnight, p.check_out) AS check_out, p.day, p.reason, p.zone, p.modified_at
+		FROM placed p WHERE p.day BETWEEN p.first_day AND p.last_day
+		UNION ALL
+		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.location_id, p.child_id, p.kind, p.midnight,
+			p.check_out, p.day + 1, p.reason, p.zone, p.modified_at
+		FROM placed p WHERE date_trunc('minute', p.check_out) > p.midnight AND p.day + 1 BETWEEN p.first_day AND p.last_day
+	), closure AS (
+		SELECT DISTINCT s.agency_id, s.provider_id, t.day
+		FROM seen t
+		JOIN site s ON s.location_id = t.location_id
+		WHERE t.child_id IS NULL AND t.kind = 'closure'
+	), abroad AS (
+		-- sessions of the children that were at more than one site: nobody is
+		-- at two at a time, whoever pays. One that is impossible by itself
+		-- says nothing about another
+		SELECT t.child_id, t.location_id, t.day, t.zone, t.check_in, t.check_out, m.began, m.ended, u AS bucket
+		FROM seen t
+		JOIN (SELECT t.child_id FROM seen t WHERE t.kind = 'session' GROUP BY t.child_id HAVING min(t.location_id) <> max(t.location_id)) c ON c.child_id = t.child_id
+		CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(t.check_in, t.check_out)) AS began, date_trunc('minute', coalesce(t.check_out, t.check_in)) AS ended) m
+		CROSS JOIN LATERAL generate_series(date_trunc('day', m.began AT TIME ZONE 'UTC'), m.ended AT TIME ZONE 'UTC', interval '1 day') u
+		WHERE t.kind = 'session' AND m.ended - m.began BETWEEN interval '0' AND interval '24 hours'
+	), crossing AS (
+		SELECT a.child_id, a.location_id, a.day, string_agg(DISTINCT concat('at ', b.location_id, ' ', to_char(b.check_in AT TIME ZONE b.zone, 'HH24:MI'), '-',
+			to_char(b.check_out AT TIME ZONE b.zone, 'HH24:MI'), ' ' || nullif(b.zone, a.zone)), ', ') AS facts
+		FROM abroad a
+		JOIN abroad b ON (b.child_id, b.bucket) = (a.child_id, a.bucket) AND b.location_id <> a.location_id AND a.began < b.ended AND b.began < a.ended
+		GROUP BY a.child_id, a.location_id, a.day
+	), attended AS MATERIALIZED (
+		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.location_id, bool_or(p.kind = 'session') AS came,
+			bool_or(p.kind = 'absence') AS absent, bool_or(p.kind = 'closure') AS closed
+		FROM punch p GROUP BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.location_id
+	), company AS MATERIALIZED (
+		-- which other providers authorize the child on that day: at the same
+		-- location, with sessions elsewhere, and with an absence or a closure
+		-- elsewhere that the agency takes
+		SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day,
+			count(*) FILTER (WHERE v.authorized AND v.barred IS NULL) OVER here - (v.authorized AND v.barred IS NULL)::integer AS rivals,
+			count(*) FILTER (WHERE v.authorized AND v.came) OVER that_day - count(*) FILTER (WHERE v.authorized AND v.came) OVER here AS came_elsewhere,
+			count(*) FILTER (WHERE v.authorized AND v.noted) OVER that_day - count(*) FILTER (WHERE v.authorized AND v.noted) OVER here AS noted_elsewhere,
+			count(*) FILTER (WHERE v.authorized AND v.known) OVER that_day - count(*) FILTER (WHERE v.authorized AND v.known) OVER here AS known_elsewhere,
+			string_agg(v.provider_id, ', ') FILTER (WHERE v.authorized AND v.known) OVER others AS others
+		FROM (SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day, v.authorized, s.location_id, s.barred, t.came IS TRUE AS came,
+				n.noted AND t.came IS NOT TRUE AS noted, n.noted OR t.day IS NOT NULL AS known
+			FROM covered v
+			JOIN (SELECT v.agency_id, v.kinderconnect_child_id, v.day FROM covered v
+				GROUP BY v.agency_id, v.kinderconnect_child_id, v.day HAVING count(*) > 1) m
+				ON (m.agency_id, m.kinderconnect_child_id, m.day) = (v.agency_id, v.kinderconnect_child_id, v.day)
+			JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
+			JOIN rules r ON (r.agency_id, r.day) = (v.agency_id, v.day)
+			LEFT JOIN attended t ON (t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day)
+				= (v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day)
+			LEFT JOIN closure z ON (z.agency_id, z.provider_id, z.day) = (v.agency_id, v.provider_id, v.day)
+			CROSS JOIN LATERAL (SELECT t.absent IS TRUE AND r.r ->> 'absences' IS DISTINCT FROM 'omit'
+				OR (t.closed IS TRUE OR z.day IS NOT NULL) AND r.r ->> 'closures' IS DISTINCT FROM 'omit' AS noted) n) v
+		WINDOW that_day AS (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day),
+			here AS (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day, v.location_id),
+			others AS (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day ORDER BY v.provider_id
+				ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING EXCLUDE CURRENT ROW)
+	), stray AS (
+		-- attendance that no authorization covers, under one provider ID of
+		-- its location: one that takes part, and lists the child, else the first
+		SELECT DISTINCT ON (t.agency_id, t.location_id, t.kinderconnect_child_id, t.day) t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day
+		FROM attended t
+		JOIN site s ON (s.agency_id, s.provider_id) = (t.agency_id, t.provider_id)
+		LEFT JOIN kinderconnect.listed_authorization l
+			ON (l.organization_id, l.agency_id, l.provider_id, l.month, l.kinderconnect_child_id)
+				= (organization, t.agency_id, t.provider_id, date_trunc('month', t.day)::date, t.kinderconnect_child_id)
+			AND l.month >= date_trunc('month', since::timestamp)
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+			= (organization, t.agency_id, t.kinderconnect_child_id) AND c.subsidized
+		WHERE NOT EXISTS (SELECT FROM covered v JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
+			WHERE v.agency_id = t.agency_id AND s.location_id = t.location_id
+				AND v.kinderconnect_child_id = t.kinderconnect_child_id AND v.day = t.day)
+		ORDER BY t.agency_id, t.location_id, t.kinderconnect_child_id, t.day, s.barred IS NOT NULL, l.provider_id IS NULL, t.provider_id
+	), day AS (
+		SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day FROM covered v WHERE v.authorized
+		UNION
+		SELECT t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day
+		FROM attended t
+		JOIN covered v ON (v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day) = (t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day)
+		LEFT JOIN company w ON (w.agency_id, w.provider_id, w.kinderconnect_child_id, w.day) = (t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day)
+		WHERE NOT v.authorized AND coalesce(w.rivals, 0) = 0
+		UNION
+		SELECT t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day FROM stray t
+		UNION
+		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date
+		FROM kinderconnect.child_day d JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
+		WHERE d.organization_id = organization AND (d.service_date >= since OR d.void_wanted) AND (d.service_date >= s.first_day OR d.void_wanted)
+	), session AS (
+		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.check_in, p.check_out,
+			date_trunc('minute', p.check_in) AS minute_in, date_trunc('minute', p.check_out) AS minute_out,
+			date_trunc('minute', p.check_in AT TIME ZONE p.zone) AS wall_in, date_trunc('minute', p.check_out AT TIME ZONE p.zone) AS wall_out, p.zone, p.modified_at,
+			date_trunc('minute', max(coalesce(p.check_out, p.check_in)) OVER before) AS busy_until
+		FROM punch p WHERE p.kind = 'session' AND num_nonnulls(p.check_in, p.check_out) > 0
+		WINDOW before AS (PARTITION BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day
+			ORDER BY coalesce(p.check_in, p.check_out), p.check_out ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+	), sessions AS (
+		SELECT s.agency_id, s.provider_id, s.kinderconnect_child_id, s.day, count(*) AS n,
+			array_agg(s.wall_in::time ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS session_in,
+			array_agg(s.wall_out::time ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS session_out,
+			string_agg(concat(to_char(s.wall_in, 'HH24:MI'), '-', to_char(s.wall_out, 'HH24:MI'),
+				' (+' || nullif(s.wall_out::date - s.day, 0) || ')'), ' ' ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS facts,
+			string_agg(concat(to_char(s.wall_in, 'HH24:MI'), '-', to_char(s.wall_out, 'HH24:MI')), ' ' ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS said,
+			bool_or(s.check_in IS NULL) AS missing_in,
+			bool_or(s.check_out IS NULL) AS missing_out,
+			bool_or(s.check_out < s.check_in) AS out_before_in,
+			bool_or(s.minute_out = s.minute_in) AS too_short,
+			bool_or(s.check_out - s.check_in > interval '24 hours'
+				OR s.wall_out - s.wall_in > interval '24 hours') AS too_long,
+			bool_or(coalesce(s.minute_in, s.minute_out) < s.busy_until
+				OR num_nulls(s.check_in, s.check_out) = 1 AND coalesce(s.minute_in, s.minute_out) = s.busy_until) AS overlapping,
+			bool_or(s.wall_out::date > s.day) AS over_midnight,
+			bool_or(s.minute_in <> kinderconnect._first_reading(s.wall_in, s.zone)
+				OR s.minute_out <> kinderconnect._first_reading(s.wall_out, s.zone)) AS ambiguous,
+			max(s.modified_at) AS modified_at
+		FROM session s
+		GROUP BY s.agency_id, s.provider_id, s.kinderconnect_child_id, s.day
+	), absence AS (
+		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day,
+			count(*) FILTER (WHERE p.kind = 'absence') AS absences,
+			count(DISTINCT coalesce(kinderconnect.fold(p.reason), '')) FILTER (WHERE p.kind = 'absence') AS reasons,
+			min(p.reason) FILTER (WHERE p.kind = 'absence') AS reason,
+			count(*) FILTER (WHERE p.kind = 'closure') AS closures,
+			string_agg(DISTINCT coalesce(p.kind, 'null'), ', ') FILTER (WHERE (p.kind IN ('absence', 'closure')) IS NOT TRUE) AS unknown,
+			max(p.modified_at) AS modified_at
+		FROM punch p WHERE p.kind IS DISTINCT FROM 'session'
+		GROUP BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day
+	), facts AS (
+		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day, s.location_id, s.zone, s.barred, s.void_anyway, d.day < s.today AS finished,
+			coalesce(v.authorized, false) AS authorized, v.day IS NOT NULL AS covered, p.ended, k.child_id, k.flag,
+			CASE WHEN foresee THEN k.unlinked_because ELSE c.unlinked_because END AS unlinked_because,
+			r.r AS rules, n.n AS sessions, n.session_in, n.session_out, n.facts, n.said, n.missing_in, n.missing_out, n.out_before_in,
+			n.too_short, n.too_long, n.overlapping, n.over_midnight, n.ambiguous, y.facts AS crossing,
+			coalesce(a.absences, 0) AS absences, coalesce(a.reasons, 0) AS reasons, a.reason AS manage_reason,
+			coalesce(a.closures, 0) + (z.day IS NOT NULL)::integer AS closures,
+			m.code AS reason_code,
+			EXISTS (SELECT FROM kinderconnect.absence_reason l WHERE l.agency_id = d.agency_id) AS reasons_listed,
+			CASE WHEN e.accepted_content IS NULL THEN x.facts END AS merged,
+			w.rivals > 0 AS rival_here, w.came_elsewhere > 0 AS came_elsewhere, w.noted_elsewhere > 0 AS noted_elsewhere,
+			w.known_elsewhere > 0 AS known_elsewhere, w.others, greatest(n.modified_at, a.modified_at) AS modified_at,
+			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AND a.unknown IS NULL AS silent, a.unknown,
+			md5(concat_ws('|', k.child_id, k.flag, s.location_id, v.by, r.r)) AS basis,
+			e.state AS was, e.content AS was_content, e.accepted_kind, e.accepted_content, e.sent_content, e.sent_basis,
+			coalesce(e.void_wanted AND e.accepted_content IS NOT NULL, false) AS void_wanted
+		FROM day d
+		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, d.agency_id, d.kinderconnect_child_id)
+		JOIN rules r ON (r.agency_id, r.day) = (d.agency_id, d.day)
+		LEFT JOIN covered v ON (v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN company w ON (w.agency_id, w.provider_id, w.kinderconnect_child_id, w.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN lapsed p ON (p.agency_id, p.provider_id, p.kinderconnect_child_id) = (d.agency_id, d.provider_id, d.kinderconnect_child_id)
+		LEFT JOIN link k ON (k.agency_id, k.kinderconnect_child_id) = (d.agency_id, d.kinderconnect_child_id)
+		LEFT JOIN crossing y ON (y.child_id, y.location_id, y.day) = (k.child_id, s.location_id, d.day)
+		LEFT JOIN merged x ON (x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN sessions n ON (n.agency_id, n.provider_id, n.kinderconnect_child_id, n.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN absence a ON (a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN closure z ON (z.agency_id, z.provider_id, z.day) = (d.agency_id, d.provider_id, d.day)
+		LEFT JOIN kinderconnect.absence_reason m ON m.agency_id = d.agency_id AND kinderconnect.fold(m.reason) = kinderconnect.fold(a.reason)
+		LEFT JOIN kinderconnect.child_day e ON (e.organization_id, e.agency_id, e.provider_id, e.kinderconnect_child_id, e.service_date)
+			= (organization, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+			AND (e.service_date >= since OR e.void_wanted)
+		WHERE (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider) AND d.day <= s.last_day
+	), spoken AS (
+		SELECT f.*, k.said_kind,
+			-- who the day belongs to
+			CASE
+				WHEN f.barred IS NOT NULL THEN f.barred
+				WHEN f.child_id IS NULL THEN 'unmatched'
+				WHEN f.flag <> 'name_changed' THEN f.flag
+				WHEN f.merged IS NOT NULL THEN 'merged_child'
+				WHEN NOT f.covered AND f.ended < f.day THEN 'authorization_ended'
+				WHEN NOT f.covered THEN 'not_authorized'
+				WHEN NOT f.authorized THEN 'not_authorized_weekday'
+				WHEN f.rival_here AND f.sessions > 0 THEN 'two_providers'
+				WHEN (f.rival_here OR f.noted_elsewhere)
+					AND (k.said_kind = 'absence' AND f.rules ->> 'absences' IS DISTINCT FROM 'omit'
+						OR k.said_kind = 'closure' AND f.rules ->> 'closures' IS DISTINCT FROM 'omit') THEN 'two_providers'
+			END AS stranger,
+			-- whether what Manage says can be said to the service
+			CASE
+				WHEN f.unknown IS NOT NULL THEN 'unknown_kind'
+				WHEN f.sessions IS NULL AND (f.came_elsewhere OR f.absences = 0 AND f.closures = 0) THEN NULL
+				WHEN f.sessions > 0 AND f.absences + f.closures > 0 OR f.absences > 0 AND f.closures > 0 OR f.reasons > 1 THEN 'conflict'
+				WHEN f.out_before_in THEN 'out_before_in'
+				WHEN f.too_long THEN 'too_long'
+				WHEN f.too_short THEN 'too_short'
+				WHEN f.overlapping OR f.crossing IS NOT NULL THEN 'overlapping_sessions'
+				WHEN f.missing_out AND f.rules ->> 'lone_punch' IS DISTINCT FROM 'send' THEN 'missing_check_out'
+				WHEN f.missing_in AND f.rules ->> 'lone_punch' IS DISTINCT FROM 'send' THEN 'missing_check_in'
+				WHEN f.over_midnight AND f.rules ->> 'overnight' IS NULL THEN 'over_midnight'
+				WHEN f.ambiguous THEN 'clock_change'
+				WHEN f.sessions > least((f.rules ->> 'sessions_per_day')::integer, (f.rules ->> 'slots')::integer) THEN 'too_many_sessions'
+				WHEN f.absences > 0 AND f.rules ->> 'absence_reasons' IS NULL AND f.reasons_listed AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL THEN 'absence_reason'
+			END AS unsayable
+		FROM facts f
+		-- A child that came to another of its providers was there: that an
+		-- absence or a closure is noted here too claims nothing. What the
+		-- agency takes none of leaves nothing to say in place of what it holds
+		CROSS JOIN LATERAL (SELECT CASE
+				WHEN f.sessions > 0 THEN 'session'
+				WHEN f.came_elsewhere THEN NULL
+				WHEN f.absences > 0 THEN CASE WHEN (f.rules ->> 'absences' = 'omit' AND f.accepted_kind <> 'absence') IS NOT TRUE THEN 'absence' END
+				WHEN f.closures > 0 THEN CASE WHEN (f.rules ->> 'closures' = 'omit' AND f.accepted_kind <> 'closure') IS NOT TRUE THEN 'closure' END
+			END AS said_kind) k
+		OFFSET 0		-- or each use below has it computed again
+	), said_of AS (
+		SELECT s.*,
+			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted THEN s.said_kind END AS kind,
+			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted AND s.said_kind = 'session' THEN s.session_in END AS sayable_in,
+			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted AND s.said_kind = 'session' THEN s.session_out END AS sayable_out,
+			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted AND s.said_kind = 'absence' AND s.rules ->> 'absence_reasons' IS NULL
+				THEN coalesce(s.reason_code, s.manage_reason) END AS absence_reason,
+			((s.day + 1 + coalesce(CASE WHEN s.accepted_content IS NOT NULL THEN s.rules ->> 'correction_window_days' END,
+				s.rules ->> 'entry_window_days')::integer)::timestamp AT TIME ZONE s.zone) AS window_ends
+		FROM spoken s
+	), weighed AS (
+		-- a call of content() for each day takes longer than all of this
+		SELECT s.*, CASE s.kind WHEN 'session' THEN s.said WHEN 'absence' THEN concat_ws(' ', 'absence', s.absence_reason) ELSE s.kind END AS content,
+			s.said_kind IS NULL AND s.unsayable IS NULL AND s.accepted_content IS NOT NULL AND s.stranger IS NULL AND s.was NOT IN ('sending', 'unknown') AS to_void
+		FROM said_of s
+	), counted AS (
+		-- over all days of the provider: a night limited to one must see it too;
+		-- and over all providers, for many small ones may lose all they have,
+		-- and even one day must not go because Manage is empty
+		SELECT w.*,
+			count(*) FILTER (WHERE w.to_void) OVER p AS voids,
+			count(*) FILTER (WHERE w.accepted_content IS NOT NULL) OVER p AS held_there,
+			count(*) FILTER (WHERE w.to_void AND NOT w.void_anyway) OVER () AS all_voids,
+			count(*) FILTER (WHERE w.accepted_content IS NOT NULL AND NOT w.void_anyway) OVER () AS all_held_there,
+			NOT EXISTS (SELECT FROM punch) AS nothing_left
+		FROM weighed w
+		WINDOW p AS (PARTITION BY w.agency_id, w.provider_id)
+	), judged AS (
+		-- '!' marks a state with a reason; the first that holds
+		SELECT c.*,
+			CASE
+				WHEN c.was IN ('sending', 'unknown') THEN c.was
+				WHEN c.void_wanted THEN CASE WHEN c.sent_content = 'void' AND c.was = 'rejected' AND c.sent_basis = c.basis THEN 'rejected' ELSE 'ready' END
+				WHEN c.accepted_content IS NOT NULL AND c.stranger IN ('unmatched', 'not_authorized', 'authorization_ended', 'not_authorized_weekday') THEN '!authorization_lost'
+				WHEN c.accepted_content IS NOT NULL AND c.content = c.accepted_content THEN 'accepted'
+				WHEN c.silent AND c.accepted_content IS NULL AND c.stranger IN ('not_authorized', 'authorization_ended', 'not_authorized_weekday') THEN '!not_authorized_any_more'
+				WHEN c.stranger IS NOT NULL THEN '!' || c.stranger
+				WHEN c.unsayable IS NOT NULL THEN '!' || c.unsayable
+				WHEN c.content IS NULL AND c.accepted_content IS NULL AND c.was = 'voided' THEN 'voided'
+				WHEN c.content IS NULL AND c.accepted_content IS NULL AND (c.came_elsewhere OR c.known_elsewhere) THEN '!other_provider'
+				WHEN c.content IS NULL AND c.accepted_content IS NULL THEN '!nothing_recorded'
+				WHEN c.kind = 'closure' AND c.rules ->> 'closures' = 'omit' AND c.accepted_content IS NULL THEN '!closure_not_taken'
+				WHEN c.kind = 'absence' AND c.rules ->> 'absences' = 'omit' AND c.accepted_content IS NULL THEN '!absence_not_taken'
+				WHEN c.window_ends <= at THEN '!window_closed'
+				WHEN c.to_void AND NOT can_void THEN '!cannot_void'
+				WHEN c.to_void AND NOT c.void_anyway AND NOT (c.was = 'ready' AND c.was_content IS NULL)
+					AND (c.voids >= shrink_floor AND c.voids * 100 > c.held_there * (100 - shrink_ratio)
+						OR c.all_voids >= shrink_floor AND c.all_voids * 100 > c.all_held_there * (100 - shrink_ratio)
+						OR c.nothing_left) THEN '!source_shrank'
+				WHEN c.was = 'rejected' AND c.sent_content = coalesce(c.content, 'void') AND c.sent_basis = c.basis THEN 'rejected'
+				WHEN NOT c.finished THEN '!unfinished_day'
+				ELSE 'ready'
+			END AS verdict
+		FROM counted c
+	)
+	SELECT j.agency_id, j.provider_id, j.kinderconnect_child_id, j.day, j.authorized, j.location_id, j.child_id,
+		CASE WHEN j.verdict NOT LIKE '!%' THEN j.verdict
+			WHEN j.verdict IN ('!other_provider', '!closure_not_taken', '!absence_not_taken', '!not_authorized_any_more') THEN 'not_due'
+			ELSE 'held' END,
+		CASE WHEN j.verdict LIKE '!%' THEN substr(j.verdict, 2) END,
+		CASE
+			WHEN j.verdict LIKE '!%' THEN nullif(concat_ws(', ',
+				CASE
+					WHEN j.verdict = '!unmatched' OR j.verdict = '!authorization_lost' AND j.stranger = 'unmatched' THEN j.unlinked_because
+					WHEN j.verdict = '!authorization_lost' THEN j.stranger
+					WHEN j.verdict = '!authorization_ended' THEN 'ended ' || to_char(j.ended, 'YYYY-MM-DD')
+					WHEN j.verdict = '!window_closed' THEN 'closed ' || to_char(j.window_ends AT TIME ZONE j.zone, 'YYYY-MM-DD')
+					WHEN j.verdict = '!absence_reason' THEN j.manage_reason
+					WHEN j.verdict = '!unknown_kind' THEN j.unknown
+					WHEN j.verdict IN ('!two_providers', '!other_provider') THEN 'provider ' || j.others
+					WHEN j.verdict = '!merged_child' THEN j.merged
+					WHEN j.verdict = '!source_shrank' THEN format('%s of %s accepted days', j.voids, j.held_there)
+				END,
+				j.facts, CASE WHEN j.verdict <> '!absence_reason' THEN nullif(j.absences, 0) || ' absence(s)' END, nullif(j.closures, 0) || ' closure(s)', j.crossing), '')
+		END,
+		j.kind, j.sayable_in, j.sayable_out, j.absence_reason, j.content, j.window_ends, j.basis, j.modified_at, j.finished
+	FROM judged j
+	WHERE j.day BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity');
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._planned(text, text, text, date, date, boolean, timestamptz) IS
+'what is to be done with every child-day of an organization in the horizon, as of a moment; foresee: by the links that tonight would make, and today''s days too. Changes nothing. The columns are those of child_day; finished is false for today''s';
+
 -- To plan the judgement takes as long as to judge 300 days. Of many organizations
 -- each is a small part of every table, and one plan is right for all; of a few
 -- the dates decide whether an index is used.
@@ -1637,7 +2078,7 @@ BEGIN
 		set_schedule.local_time, weekdays, set_schedule.anchor, set_schedule.month_days)
 	ON CONFLICT (organization_id, agency_id, provider_id) DO UPDATE
 	SET cadence = excluded.cadence, local_time = excluded.local_time, days = excluded.days, anchor = excluded.anchor, month_days = excluded.month_days;
-	PERFORM setval('kinderconnect.next_look', 0);
+	PERFORM kinderconnect._look_again();
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.set_schedule(text, text, time, text[], date, integer[], text, text) IS
@@ -1654,7 +2095,7 @@ BEGIN
 	WHERE (t.organization_id, t.agency_id, t.provider_id)
 		= (clear_schedule.organization_id, coalesce(clear_schedule.agency_id, ''), coalesce(clear_schedule.provider_id, ''));
 	IF FOUND THEN
-		PERFORM setval('kinderconnect.next_look', 0);
+		PERFORM kinderconnect._look_again();
 		RETURN true;
 	END IF;
 	RETURN false;
@@ -1783,7 +2224,7 @@ BEGIN
 		failing_since = coalesce(c.failing_since, excluded.failing_since),
 		sqlstate = CASE WHEN excluded.attempted_at IS NULL THEN c.sqlstate END
 	WHERE c.run_id <> run;
-	PERFORM setval('kinderconnect.next_look', 0);
+	PERFORM kinderconnect._look_again();
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._take_part(bigint) IS
@@ -1809,7 +2250,7 @@ BEGIN
 			= (k.organization_id, r.run_id, k.agency_id, k.provider_id)
 		WHERE r.run_id = run) e
 	WHERE (c.organization_id, c.agency_id, c.provider_id) = (e.organization_id, e.agency_id, e.provider_id);
-	PERFORM setval('kinderconnect.next_look', 0);
+	PERFORM kinderconnect._look_again();
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._keep_time(bigint) IS 'notes for each provider of a run that ends whether it was covered, and if not, why';
@@ -3507,6 +3948,8 @@ BEGIN
 		RETURN false;
 	ELSIF EXISTS (SELECT FROM kinderconnect._due_now() d WHERE kinderconnect._in_shard(d.organization_id, shard, shards)) THEN
 		RETURN true;
+	ELSIF NOT pg_try_advisory_xact_lock(hashtextextended('kinderconnect.next_look', 0)) THEN
+		RETURN false;		-- see _look_again()
 	END IF;
 	SELECT min(CASE WHEN t.due_at IS NULL THEN kinderconnect._scheduled(t.cadence, t.local_time, t.days, t.anchor, t.month_days, t.time_zone, at, true)
 		ELSE t.due_at END)
@@ -4690,8 +5133,8 @@ REVOKE ALL ON FUNCTION
 	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
 	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text),
 	kinderconnect._old_calls(text), kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean),
-	kinderconnect._due_as_of(timestamptz, text[]), kinderconnect._stopped_because(), kinderconnect._due_now(), kinderconnect._tick(integer, integer),
-	kinderconnect._take_part(bigint), kinderconnect._before_drop()
+	kinderconnect._due_as_of(timestamptz, text[]), kinderconnect._stopped_because(), kinderconnect._look_again(), kinderconnect._due_now(),
+	kinderconnect._tick(integer, integer), kinderconnect._take_part(bigint), kinderconnect._before_drop()
 	FROM PUBLIC;
 REVOKE ALL ON PROCEDURE
 	kinderconnect._make_room(bigint, integer), kinderconnect._send_together(bigint, text[], text[]),
@@ -4752,6 +5195,9 @@ GRANT EXECUTE ON FUNCTION
 	TO kinderconnect_operator, kinderconnect_admin;
 GRANT SELECT, UPDATE ON SEQUENCE
 	kinderconnect.next_look
+	TO kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect._look_again()
 	TO kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect._due_now(), kinderconnect._tick(integer, integer), kinderconnect._take_part(bigint)

@@ -9,7 +9,7 @@ use Test::More;
 my $night = ready_night('clock',
 	seed => made_seed(groups => 2, providers => 2, children => 2),
 	days => 3,
-	conf => "autovacuum = off\nlog_checkpoints = off\ncheckpoint_timeout = '1d'");
+	conf => "max_prepared_transactions = 1\nautovacuum = off\nlog_checkpoints = off\ncheckpoint_timeout = '1d'");
 my $seen = 0;
 
 # A tick, as an operator: { status, stdout, stderr, state }, and how many runs it made
@@ -94,6 +94,15 @@ foreach my $change (q{set_schedule('g-1')}, q{clear_schedule('g-1')}, q{add_prov
 	$night->sql("SELECT kinderconnect.$change");
 	is($night->sql($look), 'at once', "$change: the next one does");
 }
+# nor may a change that a tick cannot see yet be forgotten
+$night->sql(q{UPDATE kinderconnect.provider_clock SET covered_at = now(), attempted_at = now(), ended_at = now()});
+$night->sql(q{BEGIN; SELECT kinderconnect.set_schedule('g-1'); PREPARE TRANSACTION 'a change'});
+is($night->try_sql($unlooked)->{status}, 0, 'a tick while a timetable is changed');
+is($night->sql($look), 'at once', 'leaves it to the next one to look');
+$night->sql(q{COMMIT PREPARED 'a change'});
+is($night->try_sql($unlooked)->{status}, 0, 'that one');
+is($night->sql($look), 'later', 'sees it, and says when to look again');
+$night->sql(q{UPDATE kinderconnect.provider_clock SET covered_at = covered_at - interval '25 hours', attempted_at = attempted_at - interval '25 hours', ended_at = ended_at - interval '25 hours'});
 $night->sql(q{SELECT setval('kinderconnect.next_look', extract(epoch FROM now() - interval '1 second')::bigint)});
 $night->try_sql($unlooked);
 is(runs(), $before + 1, 'and when that time has come');

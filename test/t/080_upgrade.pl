@@ -135,12 +135,21 @@ in_database('carried', q{CREATE EXTENSION kinderconnect VERSION '1.0.0' CASCADE}
 	q{INSERT INTO kinderconnect.ledger (organization_id, record_id, agency_id, provider_id, kinderconnect_child_id, service_date, child_id, kind, content, state, run_id)
 		SELECT 'o', 'r' || n, 'A', 'P', 'k' || n, '2026-01-05', 'c' || n, 'closure', 'closure', 'accepted', 1 FROM generate_series(1, 5) n},
 	q{INSERT INTO kinderconnect.batch (organization_id, batch_id, agency_id, provider_id, run_id, records, state) VALUES ('o', 'b1', 'A', 'P', 1, 3, 'refused'), ('o', 'b2', 'A', 'P', 1, 2, 'answered')},
-	q{INSERT INTO kinderconnect.batch_record VALUES ('o', 'b1', 'r1'), ('o', 'b1', 'r2'), ('o', 'b1', 'r5'), ('o', 'b2', 'r3'), ('o', 'b2', 'r4')});
+	q{INSERT INTO kinderconnect.batch_record VALUES ('o', 'b1', 'r1'), ('o', 'b1', 'r2'), ('o', 'b1', 'r5'), ('o', 'b2', 'r3'), ('o', 'b2', 'r4')},
+	q{INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, first_name, last_name, subsidized)
+		SELECT 'o', 'A', k, 'Ana', k || ' Ödön', true FROM unnest('{a,B,_,ä,Z,z,-1}'::text[]) k});
+my $keys = q{SELECT string_agg(kinderconnect_child_id || ':' || last_key, ' ' ORDER BY kinderconnect_child_id COLLATE "C") FROM kinderconnect.child};
+my $keys_were = in_database('carried', $keys);
 my $carried = q{SELECT batch_id, record_id FROM kinderconnect.batch_record WHERE organization_id = 'o' ORDER BY 1, 2};
 my $had = in_database('carried', $carried);
 in_database('carried', 'ALTER EXTENSION kinderconnect UPDATE');
 is(in_database('carried', $carried), $had, 'batches of 1.0.0 keep their records');
 is(in_database('carried', q{SELECT batch_id, records, record_ids FROM kinderconnect.batch ORDER BY 1}), "b1|3|{r1,r2,r5}\nb2|2|{r3,r4}", 'in themselves');
+is(in_database('carried', $keys), $keys_were, 'the keys of names are what they were');
+in_database('carried', 'CREATE EXTENSION amcheck SCHEMA public');
+is(in_database('carried', q{SELECT count(public.bt_index_check(i.indexrelid, true)) > 50 FROM pg_index i
+		JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam AND a.amname = 'btree'
+		WHERE c.relnamespace = 'kinderconnect'::regnamespace}), 't', 'and every index has its rows in their order');
 
 # what others built on 1.0.0 is not taken away, and what they gave is told
 $node->safe_psql('postgres', 'CREATE DATABASE theirs');

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "format.h"
+#include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
 
@@ -202,7 +203,7 @@ read_parts(const KcFormat *format, const char *text, KcParts parts)
 }
 
 static bool
-make_date(int year, int month, int day, DateADT *date)
+compose_date(int year, int month, int day, DateADT *date)
 {
 	if (year < 1 || month < 1 || month > MONTHS_PER_YEAR ||
 		day < 1 || day > day_tab[isleap(year)][month - 1])
@@ -212,7 +213,7 @@ make_date(int year, int month, int day, DateADT *date)
 }
 
 static bool
-make_time(int hour, int minute, int second, TimeADT *time)
+compose_time(int hour, int minute, int second, TimeADT *time)
 {
 	if (hour >= HOURS_PER_DAY || minute >= MINS_PER_HOUR || second >= SECS_PER_MINUTE)
 		return false;
@@ -226,7 +227,7 @@ kc_format_read_date(const KcFormat *format, const char *text, DateADT *date)
 	KcParts		parts;
 
 	return read_parts(format, text, parts) &&
-		make_date(parts[KC_YEAR], parts[KC_MONTH], parts[KC_DAY], date);
+		compose_date(parts[KC_YEAR], parts[KC_MONTH], parts[KC_DAY], date);
 }
 
 bool
@@ -246,7 +247,7 @@ kc_format_read_time(const KcFormat *format, const char *text, TimeADT *time)
 			return false;
 		hour = hour % 12 + (parts[KC_MERIDIAN] ? 12 : 0);
 	}
-	return make_time(hour, parts[KC_MINUTE], parts[KC_SECOND], time);
+	return compose_time(hour, parts[KC_MINUTE], parts[KC_SECOND], time);
 }
 
 static void
@@ -257,9 +258,12 @@ write_parts(const KcFormat *format, const KcParts parts, char *out)
 		const KcItem *item = &format->items[i];
 
 		if (item->digits > 0)
-			out += sprintf(out, "%0*d", item->fill ? item->digits : 1, parts[item->kind]);
+			out = pg_ultostr_zeropad(out, parts[item->kind], item->fill ? item->digits : 1);
 		else if (item->kind == KC_MERIDIAN)
-			out += sprintf(out, "%s", parts[KC_MERIDIAN] ? "PM" : "AM");
+		{
+			memcpy(out, parts[KC_MERIDIAN] ? "PM" : "AM", 2);
+			out += 2;
+		}
 		else
 			*out++ = item->literal;
 	}
@@ -354,9 +358,9 @@ kc_read_timestamptz(const char *text, TimestampTz *instant)
 		if (*s == 'd' ? (c < '0' || c > '9') : c != *s)
 			return false;
 	}
-	if (!make_date(two_digits(text) * 100 + two_digits(text + 2),
+	if (!compose_date(two_digits(text) * 100 + two_digits(text + 2),
 				   two_digits(text + 5), two_digits(text + 8), &date) ||
-		!make_time(two_digits(text + 11), two_digits(text + 14), two_digits(text + 17), &time))
+		!compose_time(two_digits(text + 11), two_digits(text + 14), two_digits(text + 17), &time))
 		return false;
 
 	text += sizeof(shape) - 1;

@@ -4,16 +4,15 @@
 -- unaccent() is bound here, at creation, to the extension that the control
 -- file requires, wherever its schema is. Declared immutable although a
 -- superuser may edit unaccent's rules: then the keys are made again by the
--- next sync. An accent alone is a space to NFKC, and a hyphen that is not seen
--- is one to unaccent(): these two go first. Which letters are capitals the
--- database says, whatever the collation of the name.
+-- next sync. An accent alone is a space to NFKC, and a hyphen that is
+-- not seen is one to unaccent(): these two go first.
 CREATE FUNCTION kinderconnect.fold(name text) RETURNS text
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
 	-- plain letters and spaces, most names, need no more than lower()
 	SELECT CASE WHEN name ~ '^[A-Za-z]+( [A-Za-z]+)*$' THEN lower(name) ELSE btrim(regexp_replace(
 		translate(
-			regexp_replace(lower(unaccent(normalize(translate(name, U&'\00B4\0384\1FBD\1FBF\1FFD\00AD', ''''''''''''), NFKC)) COLLATE "default"), U&'[\0300-\036F\00AD\200B-\200F\2060\FEFF]', '', 'g'),
+			regexp_replace(lower(unaccent(normalize(translate(name, U&'\00B4\0384\1FBD\1FBF\1FFD\00AD', ''''''''''''), NFKC))), U&'[\0300-\036F\00AD\200B-\200F\2060\FEFF]', '', 'g'),
 			U&'-\2010\2011\2012\2013\2014\2015\2212\FE63\FF0D\2043\058A\05BE\1400\1806\2E17\2E1A\2E3A\2E3B\2E40\2E5D\301C\3030\30A0\+010EAD\00A0\2007\202F'
 				|| U&'''\2018\2019\201B\02BB\02BC\02BE\02BF\02B9\02CA\02EE\2032\2035\00B4`\FF07\055A\05F3\07F4\07F5\275B\275C\A78B\A78C',
 			repeat(' ', 28)),

@@ -63,7 +63,10 @@ $night->agrees('and the changes');
 my ($organization, $agency, $child, $kid) = split /\|/, $night->sql(
 	q{SELECT organization_id, agency_id, kinderconnect_child_id, child_id FROM kinderconnect.child_link WHERE ended_at IS NULL ORDER BY 1, 2, 3 LIMIT 1});
 $night->sql(qq{SET ROLE kinderconnect_operator; SELECT kinderconnect.unlink_child('$organization', '$agency', '$child', 'by test')});
-$night->sql(qq{SET ROLE kinderconnect_operator; SELECT kinderconnect.link_child('$organization', '$agency', '$child', '$kid', 'by test')});
+# called with columns of ours, functions have their collation
+$night->sql(qq{SET ROLE kinderconnect_operator; SELECT kinderconnect.link_child(c.organization_id, c.agency_id, c.kinderconnect_child_id, '$kid', 'by test')
+	FROM kinderconnect.child c WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id) = ('$organization', '$agency', '$child')});
+$night->sql(q{SET ROLE kinderconnect_admin; SELECT kinderconnect.add_provider(p.organization_id, p.agency_id, p.provider_id, p.location_id) FROM kinderconnect.provider p});
 is($night->night->{state}, '', 'a night of another link');
 $night->agrees('and the link');
 

@@ -103,6 +103,24 @@ get_argument(const KcEncoder *encoder, KcArgument which, const char **text, Date
 	return *text != NULL;
 }
 
+/* Of what is sent hardly anything has to be escaped, which goes by the character */
+static void
+write_string(StringInfo out, const char *text)
+{
+	const unsigned char *p = (const unsigned char *) text;
+
+	while (*p >= ' ' && *p != '"' && *p != '\\')
+		p++;
+	if (*p != '\0')
+	{
+		escape_json(out, text);
+		return;
+	}
+	appendStringInfoChar(out, '"');
+	appendBinaryStringInfo(out, text, (const char *) p - text);
+	appendStringInfoChar(out, '"');
+}
+
 static void
 write_date(StringInfo out, const KcField *field, DateADT date)
 {
@@ -113,7 +131,7 @@ write_date(StringInfo out, const KcField *field, DateADT date)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" is a date that cannot be sent", field->column->name),
 				 errdetail("Dates on the wire are of the years 1 to 9999.")));
-	escape_json(out, text);
+	write_string(out, text);
 }
 
 static void
@@ -126,7 +144,7 @@ write_time(KcEncoder *encoder, const KcField *field, TimeADT time)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("record \"%s\" cannot be sent", record_name(encoder)),
 				 errdetail("\"%s\" holds 24:00, which a clock does not show.", field->column->name)));
-	escape_json(encoder->out, text);
+	write_string(encoder->out, text);
 }
 
 /* False for a code that leaves the key out; is_object where {} was the code */
@@ -146,7 +164,7 @@ write_text(KcEncoder *encoder, const KcField *field, const char *text, bool *is_
 			return true;
 		}
 	}
-	escape_json(encoder->out, text);
+	write_string(encoder->out, text);
 	return true;
 }
 
@@ -484,7 +502,10 @@ write_node(KcEncoder *encoder, const KcNode *node, int index)
 
 	if (out->data[start - 1] != '{')
 		appendStringInfoChar(out, ',');
-	escape_json(out, node->key);
+	if (node->quoted != NULL)
+		appendBinaryStringInfo(out, node->quoted, node->quoted_len);
+	else
+		escape_json(out, node->key);
 	appendStringInfoChar(out, ':');
 
 	if (node->is_records)

@@ -258,7 +258,8 @@ DECLARE
 	in_manage text COLLATE "default" := organization;
 BEGIN
 	RETURN QUERY
-	SELECT p.location_id, coalesce(kinderconnect._zone(min(m.time_zone)), CASE WHEN min(m.time_zone) IS NULL THEN min(a.time_zone) END)
+	SELECT p.location_id, coalesce(kinderconnect._zone(min(m.time_zone)),
+		CASE WHEN min(m.time_zone) IS NULL AND count(m.location_id) > 0 THEN min(a.time_zone) END)
 	FROM kinderconnect.provider p
 	LEFT JOIN kinderconnect.manage_location m ON m.organization_id = in_manage AND m.location_id COLLATE "C" = p.location_id
 	LEFT JOIN kinderconnect.agency a ON a.agency_id = p.agency_id
@@ -267,7 +268,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._location_zones(text) IS
-'the zone of each location that has a provider: Manage''s, else the agency''s; null where it is not known';
+'the zone of each location that has a provider: Manage''s, or where Manage has the location without one, the agency''s; null where it is not known';
 
 -- A zone that is new holds from the first day on that is not planned yet.
 CREATE FUNCTION kinderconnect._note_zones(organization text) RETURNS void
@@ -365,18 +366,18 @@ BEGIN
 		UNION ALL
 		SELECT n.* FROM kinderconnect._links(organization) n WHERE foresee
 	), merged AS (
-		-- accepted under the id that this one took the place of
+		-- sent under an id that this one took the place of, at whatever remove
 		SELECT k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date AS day,
-			string_agg(DISTINCT format('as %s: %s, accepted %s', d.kinderconnect_child_id, d.accepted_content,
-				to_char(d.accepted_at AT TIME ZONE coalesce(s.zone, 'Pacific/Honolulu'), 'YYYY-MM-DD')), '; ') AS facts
+			string_agg(DISTINCT format('as %s: %s, %s', d.kinderconnect_child_id, coalesce(d.accepted_content, d.sent_content),
+				coalesce('accepted ' || to_char(d.accepted_at AT TIME ZONE coalesce(s.zone, 'Pacific/Honolulu'), 'YYYY-MM-DD'), 'its answer was lost')), '; ') AS facts
 		FROM (SELECT k.agency_id, k.kinderconnect_child_id, o.kinderconnect_child_id AS formerly
 			FROM link k
 			JOIN kinderconnect.child_link o ON (o.organization_id, o.agency_id, o.child_id) = (organization, k.agency_id, k.child_id)
-				AND o.end_reason = 'merged into ' || k.kinderconnect_child_id
+				AND o.end_reason LIKE 'merged into %' AND o.kinderconnect_child_id <> k.kinderconnect_child_id
 			UNION ALL
 			SELECT k.agency_id, k.kinderconnect_child_id, k.formerly FROM link k WHERE k.formerly IS NOT NULL) k
 		JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.kinderconnect_child_id)
-			= (organization, k.agency_id, k.formerly) AND d.service_date >= since AND d.accepted_content IS NOT NULL
+			= (organization, k.agency_id, k.formerly) AND d.service_date >= since AND (d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))
 		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
 		GROUP BY k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date
 	), said AS MATERIALIZED (
@@ -477,6 +478,21 @@ BEGIN
 			here AS (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day, v.location_id),
 			others AS (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day ORDER BY v.provider_id
 				ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING EXCLUDE CURRENT ROW)
+	), neighbour AS MATERIALIZED (
+		-- hardly ever any: then the days below are not read
+		SELECT s.agency_id, s.provider_id, o.provider_id AS other_id
+		FROM site s JOIN site o ON (o.agency_id, o.location_id) = (s.agency_id, s.location_id) AND o.provider_id <> s.provider_id
+	), elsewhere AS (
+		-- sent under another provider ID of the location, whatever became of
+		-- that one: there is one attendance, and it is there already
+		SELECT n.agency_id, n.other_id AS provider_id, d.kinderconnect_child_id, d.service_date AS day,
+			string_agg(format('provider %s %s', d.provider_id, coalesce('holds ' || d.accepted_content, 'may hold ' || d.sent_content)), '; '
+				ORDER BY d.provider_id) AS facts
+		FROM kinderconnect.child_day d
+		JOIN neighbour n ON (n.agency_id, n.provider_id) = (d.agency_id, d.provider_id)
+		WHERE d.organization_id = organization AND d.service_date >= since
+			AND (d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))
+		GROUP BY n.agency_id, n.other_id, d.kinderconnect_child_id, d.service_date
 	), stray AS (
 		-- attendance that no authorization covers, under one provider ID of
 		-- its location: one that takes part, and lists the child, else the first
@@ -557,11 +573,12 @@ BEGIN
 			m.code AS reason_code,
 			EXISTS (SELECT FROM kinderconnect.absence_reason l WHERE l.agency_id = d.agency_id) AS reasons_listed,
 			CASE WHEN e.accepted_content IS NULL THEN x.facts END AS merged,
+			CASE WHEN e.accepted_content IS NULL THEN h.facts END AS elsewhere,
 			w.rivals > 0 AS rival_here, w.came_elsewhere > 0 AS came_elsewhere, w.noted_elsewhere > 0 AS noted_elsewhere,
 			w.known_elsewhere > 0 AS known_elsewhere, w.others, greatest(n.modified_at, a.modified_at) AS modified_at,
 			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AND a.unknown IS NULL AS silent, a.unknown,
 			md5(concat_ws('|', k.child_id, k.flag, s.location_id, v.by, r.r)) AS basis,
-			e.state AS was, e.content AS was_content, e.accepted_kind, e.accepted_content, e.sent_content, e.sent_basis,
+			e.state AS was, e.content AS was_content, e.accepted_kind, e.accepted_content, e.accepted_record_id, e.sent_content, e.sent_basis,
 			coalesce(e.void_wanted AND e.accepted_content IS NOT NULL, false) AS void_wanted
 		FROM day d
 		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
@@ -573,6 +590,7 @@ BEGIN
 		LEFT JOIN link k ON (k.agency_id, k.kinderconnect_child_id) = (d.agency_id, d.kinderconnect_child_id)
 		LEFT JOIN crossing y ON (y.child_id, y.location_id, y.day) = (k.child_id, s.location_id, d.day)
 		LEFT JOIN merged x ON (x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN elsewhere h ON (h.agency_id, h.provider_id, h.kinderconnect_child_id, h.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN sessions n ON (n.agency_id, n.provider_id, n.kinderconnect_child_id, n.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN absence a ON (a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN closure z ON (z.agency_id, z.provider_id, z.day) = (d.agency_id, d.provider_id, d.day)
@@ -592,6 +610,7 @@ BEGIN
 				WHEN NOT f.covered AND f.ended < f.day THEN 'authorization_ended'
 				WHEN NOT f.covered THEN 'not_authorized'
 				WHEN NOT f.authorized THEN 'not_authorized_weekday'
+				WHEN f.elsewhere IS NOT NULL AND k.said_kind IS NOT NULL THEN 'two_providers'
 				WHEN f.rival_here AND f.sessions > 0 THEN 'two_providers'
 				WHEN (f.rival_here OR f.noted_elsewhere)
 					AND (k.said_kind = 'absence' AND f.rules ->> 'absences' IS DISTINCT FROM 'omit'
@@ -672,7 +691,10 @@ BEGIN
 				WHEN c.to_void AND NOT c.void_anyway AND NOT (c.was = 'ready' AND c.was_content IS NULL)
 					AND (c.voids >= shrink_floor AND c.voids * 100 > c.held_there * (100 - shrink_ratio)
 						OR c.all_voids >= shrink_floor AND c.all_voids * 100 > c.all_held_there * (100 - shrink_ratio)
-						OR c.nothing_left) THEN '!source_shrank'
+						OR c.nothing_left
+						-- what it was accepted of may still stand there
+						OR (SELECT l.location_id FROM kinderconnect.ledger l WHERE (l.organization_id, l.record_id) = (organization, c.accepted_record_id))
+							<> c.location_id) THEN '!source_shrank'
 				WHEN c.was = 'rejected' AND c.sent_content = coalesce(c.content, 'void') AND c.sent_basis = c.basis THEN 'rejected'
 				WHEN NOT c.finished THEN '!unfinished_day'
 				ELSE 'ready'
@@ -693,9 +715,12 @@ BEGIN
 					WHEN j.verdict = '!window_closed' THEN 'closed ' || to_char(j.window_ends AT TIME ZONE j.zone, 'YYYY-MM-DD')
 					WHEN j.verdict = '!absence_reason' THEN j.manage_reason
 					WHEN j.verdict = '!unknown_kind' THEN j.unknown
+					WHEN j.verdict = '!two_providers' AND j.elsewhere IS NOT NULL THEN j.elsewhere
 					WHEN j.verdict IN ('!two_providers', '!other_provider') THEN 'provider ' || j.others
 					WHEN j.verdict = '!merged_child' THEN j.merged
-					WHEN j.verdict = '!source_shrank' THEN format('%s of %s accepted days', j.voids, j.held_there)
+					WHEN j.verdict = '!source_shrank' THEN concat_ws(', ', format('%s of %s accepted days', j.voids, j.held_there),
+						(SELECT 'accepted of location ' || l.location_id FROM kinderconnect.ledger l
+						WHERE (l.organization_id, l.record_id) = (organization, j.accepted_record_id) AND l.location_id <> j.location_id))
 				END,
 				j.facts, CASE WHEN j.verdict <> '!absence_reason' THEN nullif(j.absences, 0) || ' absence(s)' END, nullif(j.closures, 0) || ' closure(s)', j.crossing), '')
 		END,

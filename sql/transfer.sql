@@ -21,6 +21,7 @@ CREATE TABLE kinderconnect.ledger (
 	run_id                 bigint NOT NULL,
 	created_at             timestamptz NOT NULL DEFAULT clock_timestamp(),
 	answered_at            timestamptz,
+	location_id            text COLLATE "C",
 	PRIMARY KEY (organization_id, record_id)
 );
 COMMENT ON TABLE kinderconnect.ledger IS
@@ -43,6 +44,7 @@ COMMENT ON COLUMN kinderconnect.ledger.message IS 'the service''s words; of unkn
 COMMENT ON COLUMN kinderconnect.ledger.run_id IS 'the run that sent it last';
 COMMENT ON COLUMN kinderconnect.ledger.created_at IS 'when it was made';
 COMMENT ON COLUMN kinderconnect.ledger.answered_at IS 'when its outcome was known';
+COMMENT ON COLUMN kinderconnect.ledger.location_id IS 'the location in Manage whose attendance it says; null: made before version 1.1.0';
 
 -- None is led by the organization: where the table was empty when a plan was
 -- made, the primary key would seem no better than another index by it, and
@@ -144,8 +146,12 @@ BEGIN
 			WHEN s.state = 'rejected' THEN 'rejected'
 			WHEN s.state = 'accepted' AND s.kind = 'void' AND d.content IS NULL THEN 'voided'
 			WHEN s.state = 'accepted' AND s.content = d.content THEN 'accepted'
+			-- that the next plan may doubt it: of what is ready it takes it for decided
+			WHEN s.kind <> 'void' AND d.content IS NULL AND NOT d.void_wanted THEN 'held'
 			ELSE 'ready'		-- not taken, or Manage says something else by now
 		END,
+		reason = CASE WHEN s.state IN ('accepted', 'not_taken') AND s.kind <> 'void' AND d.content IS NULL AND NOT d.void_wanted
+			THEN 'nothing_recorded' END,
 		code = CASE WHEN s.state = 'rejected' THEN s.code END,
 		message = CASE WHEN s.state = 'rejected' THEN s.message END,
 		void_wanted = d.void_wanted AND s.state <> 'accepted',
@@ -297,7 +303,11 @@ BEGIN
 				FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)) u
 			CROSS JOIN LATERAL (
 				SELECT d.ctid AS tid, d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
-					coalesce(d.kind, 'void') AS kind, d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis,
+					coalesce(d.kind, 'void') AS kind, d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis, d.location_id,
+					-- whom somebody unlinked since the plan
+					d.void_wanted OR EXISTS (SELECT FROM kinderconnect.child_link k
+						WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id)
+							= (d.organization_id, d.agency_id, d.kinderconnect_child_id) AND k.child_id = d.child_id) AS linked,
 					-- a day that was taken over may be there under a record that is not ours
 					coalesce(d.child_id, (SELECT a.child_id FROM kinderconnect.ledger a
 						WHERE (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id)),
@@ -315,19 +325,26 @@ BEGIN
 				LIMIT u.most) c
 		), written AS (
 			INSERT INTO kinderconnect.ledger AS l (organization_id, record_id, agency_id, provider_id, kinderconnect_child_id, service_date,
-				child_id, kind, session_in, session_out, absence_reason, content, state, run_id)
+				child_id, kind, session_in, session_out, absence_reason, content, state, run_id, location_id)
 			SELECT c.organization_id, c.record_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.service_date,
-				c.child_id, c.kind, c.session_in, c.session_out, c.absence_reason, c.content, 'sending', run
+				c.child_id, c.kind, c.session_in, c.session_out, c.absence_reason, c.content, 'sending', run, c.location_id
 			FROM claimed c
+			WHERE c.linked
 			ON CONFLICT (organization_id, record_id) DO UPDATE
-			SET state = 'sending', run_id = excluded.run_id, code = NULL, message = NULL, answered_at = NULL
+			SET state = 'sending', run_id = excluded.run_id, code = NULL, message = NULL, answered_at = NULL, location_id = excluded.location_id
 			RETURNING l.organization_id, l.agency_id, l.provider_id, l.record_id
 		), marked AS (
 			UPDATE kinderconnect.child_day d
 			SET state = 'sending', record_id = c.record_id, sent_content = c.content, sent_basis = c.basis, changed_at = now()
 			FROM claimed c
-			WHERE d.organization_id = c.organization_id AND d.ctid = c.tid
+			WHERE d.organization_id = c.organization_id AND d.ctid = c.tid AND c.linked
 			RETURNING d.organization_id, d.agency_id, d.provider_id
+		), parted AS (
+			UPDATE kinderconnect.child_day d
+			SET state = 'held', reason = CASE WHEN d.accepted_content IS NULL THEN 'unmatched' ELSE 'authorization_lost' END,
+				detail = 'unlinked while the night ran', changed_at = now()
+			FROM claimed c
+			WHERE d.organization_id = c.organization_id AND d.ctid = c.tid AND NOT c.linked
 		), batched AS (
 			INSERT INTO kinderconnect.batch AS b (organization_id, batch_id, agency_id, provider_id, run_id, records, record_ids, state, sent_at)
 			SELECT w.organization_id, gen_random_uuid(), w.agency_id, w.provider_id, run, count(*), array_agg(w.record_id), 'sending', clock_timestamp()
@@ -335,12 +352,19 @@ BEGIN
 			GROUP BY w.organization_id, w.agency_id, w.provider_id
 			RETURNING b.organization_id, b.agency_id, b.provider_id, b.batch_id, b.records
 		)
-		SELECT b.organization_id, b.batch_id, b.provider_id, b.records, coalesce(m.marks, 0) AS marks
-		FROM batched b
+		SELECT c.organization_id, c.agency_id, c.provider_id, b.batch_id, b.records, coalesce(m.marks, 0) AS marks
+		FROM (SELECT DISTINCT c.organization_id, c.agency_id, c.provider_id FROM claimed c) c
+		LEFT JOIN batched b ON (b.organization_id, b.agency_id, b.provider_id) = (c.organization_id, c.agency_id, c.provider_id)
 		LEFT JOIN (SELECT m.organization_id, m.agency_id, m.provider_id, count(*) AS marks FROM marked m
 			GROUP BY m.organization_id, m.agency_id, m.provider_id) m
-			ON (m.organization_id, m.agency_id, m.provider_id) = (b.organization_id, b.agency_id, b.provider_id)
+			ON (m.organization_id, m.agency_id, m.provider_id) = (c.organization_id, c.agency_id, c.provider_id)
 	LOOP
+		-- all that it was going to send is held now; it may have more
+		IF made.batch_id IS NULL THEN
+			RETURN QUERY SELECT n.* FROM kinderconnect._next_batches(run, ARRAY[made.organization_id], ARRAY[made.agency_id], ARRAY[made.provider_id],
+				from_date, to_date) n;
+			CONTINUE;
+		END IF;
 		-- A row that somebody changed meanwhile stands elsewhere. Its day would
 		-- stay ready, and go once more.
 		IF made.marks <> made.records THEN
@@ -668,7 +692,7 @@ BEGIN ATOMIC
 	FROM kinderconnect.organization g
 	JOIN o ON o.organization_id = g.organization_id
 	JOIN kinderconnect.child_link k ON (k.organization_id, k.agency_id, k.child_id) = (o.organization_id, o.agency_id, o.child_id)
-		AND k.ended_at IS NULL AND o.end_reason = 'merged into ' || k.kinderconnect_child_id
+		AND k.ended_at IS NULL AND k.kinderconnect_child_id <> o.kinderconnect_child_id
 	JOIN kinderconnect.provider_standing p ON (p.organization_id, p.agency_id) = (k.organization_id, k.agency_id) AND p.barred IS NULL
 	JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id)
 			= (p.organization_id, p.agency_id, p.provider_id, k.kinderconnect_child_id)

@@ -1,0 +1,90 @@
+# A source of Manage that answers, and has nothing, says nothing of any day: not
+# where the answer to it was lost before, and not of a location's clock.
+use strict;
+use warnings;
+
+use KinderConnect;
+use Test::More;
+
+my $night;
+
+sub days
+{
+	return $night->sql(q{SELECT string_agg(concat_ws(' ', provider_id, state, reason, n), ', ' ORDER BY provider_id COLLATE "C", state COLLATE "C")
+		FROM (SELECT provider_id, state, reason, count(*) AS n FROM kinderconnect.child_day
+			WHERE content IS NOT NULL OR sent_content IS NOT NULL GROUP BY 1, 2, 3) d});
+}
+
+sub voids
+{
+	return scalar grep { $_->{void} } @{ $night->admin('history')->{records} };
+}
+
+# Attendance is gone when a night learns what became of an answer that was
+# lost: the one that planned it, or the one after
+foreach my $which ('same', 'next')
+{
+	$night = ready_night("emptied_$which", seed => made_seed(providers => 2), conf => 'kinderconnect.max_attempts = 2');
+	$night->admin('faults', { faults => [ { kind => 'drop_after', operation => 'submit', match => { providerId => 'P1' } },
+		{ kind => 'status', status => 503, operation => 'readback' } ] });
+	isnt($night->night->{state}, '', "$which: a night that loses answers");
+	is(days(), 'P1 unknown 24, P2 accepted 24', "$which: of one provider");
+
+	$night->sql('CREATE TABLE manage.kept_visit AS TABLE manage.visit; CREATE TABLE manage.kept_absence AS TABLE manage.absence;
+		TRUNCATE manage.visit, manage.absence');
+	if ($which eq 'next')
+	{
+		isnt($night->night->{state}, '', 'next: a night that finds Manage empty, and cannot ask');
+		is(days(), 'P1 unknown 24, P2 held source_shrank 24', 'next: leaves it unknown');
+	}
+	$night->admin('faults', { faults => $which eq 'same' ? [ { kind => 'status', status => 503, operation => 'readback', times => 2 } ] : [] });
+	$night->night;
+	is(days(), 'P1 held source_shrank 24, P2 held source_shrank 24', "$which: what the service turns out to have is held");
+	is(voids(), 0, "$which: and not taken back");
+
+	$night->sql(q{INSERT INTO manage.visit OVERRIDING SYSTEM VALUE TABLE manage.kept_visit;
+		INSERT INTO manage.absence OVERRIDING SYSTEM VALUE TABLE manage.kept_absence;
+		DELETE FROM manage.visit WHERE visit IN (SELECT visit FROM manage.visit WHERE site = 'site P1' ORDER BY visit LIMIT 2)});
+	is($night->night->{state}, '', "$which: a night when Manage is back");
+	is(voids(), 2, "$which: takes back what was deleted");
+	$night->agrees("$which: and all agree");
+}
+
+# A site is in Denver, its agency in Chicago. The last day is not planned yet
+# when Manage has no locations.
+$night = ready_night('no_locations', seed => made_seed(children => 1), days => 3);
+$night->sql(q{UPDATE manage.site SET zone = 'America/Denver'; SELECT kinderconnect.add_provider('g-1', 'MO-1', 'P1', 'site P1')});
+
+my $last = $night->sql('SELECT max(day) FROM manage.truth');
+my $last_day = qq{SELECT concat_ws(' ', state, reason, content) FROM kinderconnect.child_day WHERE service_date = '$last'};
+
+is($night->night("to_date => date '$last' - 1")->{state}, '', 'a night that does not look at the last day');
+is($night->sql($last_day), '', 'which has no row yet');
+$night->sql('CREATE TABLE manage.kept_site AS TABLE manage.site; DELETE FROM manage.site');
+is($night->night->{state}, '', 'a night without locations');
+is($night->sql($last_day), 'held no_time_zone', 'reads no clock');
+$night->sql('INSERT INTO manage.site TABLE manage.kept_site');
+is($night->night->{state}, '', 'a night when they are back');
+like($night->sql($last_day), qr/^accepted \d/, 'sends it');
+$night->agrees('by the clock of the site');
+is($night->sql('SELECT zone, valid_until FROM kinderconnect.location_zone'), 'America/Denver|infinity', 'which it always had');
+
+# The site is found at a new record of it in Manage, and its attendance is not
+$night = ready_night('moved', seed => made_seed(providers => 2, children => 3), days => 3);
+is($night->night->{state}, '', 'a night');
+is(days(), 'P1 accepted 9, P2 accepted 9', 'sends all');
+$night->sql(q{UPDATE manage.site SET name = 'Place 1 (old)' WHERE site = 'site P1';
+	INSERT INTO manage.site SELECT organization, 'new P1', 'Place 1', zip, zone, agency, provider FROM manage.site WHERE site = 'site P1'});
+is($night->night->{state}, '', 'a night after another record took the place of a site');
+is(days(), 'P1 held source_shrank 9, P2 accepted 9', 'what stands at the old one is held');
+is($night->sql(q{SELECT DISTINCT detail FROM kinderconnect.child_day WHERE reason = 'source_shrank'}), '9 of 9 accepted days, accepted of location site P1', 'with the facts');
+is(voids(), 0, 'nothing was taken back');
+$night->sql(q{UPDATE manage.visit SET site = 'new P1' WHERE site = 'site P1' AND visit <> (SELECT min(visit) FROM manage.visit WHERE site = 'site P1');
+	UPDATE manage.absence SET site = 'new P1' WHERE site = 'site P1'});
+is($night->night->{state}, '', 'a night after all but a visit moved, too');
+is(days(), 'P1 accepted 8, P1 held source_shrank 1, P2 accepted 9', 'only that one waits for a person');
+$night->sql(q{SELECT kinderconnect.accept_shrink('g-1', 'MO-1', 'P1')});
+is($night->night->{state}, '', 'who accepts that it is gone');
+is(voids(), 1, 'and it is taken back');
+
+done_testing;

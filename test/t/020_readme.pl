@@ -83,4 +83,21 @@ foreach my $question (join('', @ask) =~ /^((?:SELECT|WITH).*?;)$/msg)
 	is($answer->{status}, 0, ($question =~ /FROM (\S+)/)[0]) or diag($answer->{stderr});
 }
 
+# What it says to ask when something is wrong has an answer then.
+my ($wrong) = $readme =~ /^## When something is wrong\n(.*?)^## /ms;
+my ($failed) = $wrong =~ /`(SELECT \* FROM kinderconnect\.run_organization [^`]*)`/;
+
+like($wrong, qr/\Q$failed\E` and the\s+same of `run_provider`/, 'the errors of organizations, and of providers');
+$night->sql(q{SELECT kinderconnect.add_provider('sunshine', 'TX-28', 'P0')});
+is($night->night->{state}, 'KC402', 'a provider that is not of the group');
+$night->sql(q{SELECT kinderconnect.set_secret('group_sunshine', 'another')});
+is($night->night->{state}, 'KC402', 'a password that is refused');
+foreach my $table ('run_organization', 'run_provider')
+{
+	my $question = $failed =~ s/run_organization/$table/r;
+	my $code = $table eq 'run_organization' ? 'KC202' : 'KC203';
+
+	like($night->sql("SET ROLE kinderconnect_analyst; $question"), qr/^[^\n]*\b$code\b/, "$table tells of it");
+}
+
 done_testing;

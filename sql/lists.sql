@@ -11,7 +11,34 @@ COMMENT ON TABLE kinderconnect.agency IS 'who pays and sets the rules; rules of 
 COMMENT ON COLUMN kinderconnect.agency.agency_id IS 'the agency''s id on the wire';
 COMMENT ON COLUMN kinderconnect.agency.name IS 'as listed';
 COMMENT ON COLUMN kinderconnect.agency.state IS 'two-letter code';
-COMMENT ON COLUMN kinderconnect.agency.time_zone IS 'IANA name; used only where Manage''s location has none';
+COMMENT ON COLUMN kinderconnect.agency.time_zone IS 'IANA name, such as America/Chicago, or another zone that this server knows by name or rule; used only where Manage''s location has none';
+
+-- Every clock reads this zone: one that the server does not know would be an
+-- error to all organizations. An abbreviation is none: it has no summer, and
+-- what it stands for is a setting of the session.
+CREATE FUNCTION kinderconnect._check_time_zone() RETURNS trigger
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET TimeZone = 'UTC'
+AS $$
+BEGIN
+	PERFORM set_config('TimeZone', NEW.time_zone, true), now() AT TIME ZONE NEW.time_zone
+	WHERE NEW.time_zone ~ '^[[:alpha:]<]';
+	IF NOT FOUND THEN
+		RAISE invalid_parameter_value;
+	END IF;
+	RETURN NEW;
+EXCEPTION WHEN invalid_parameter_value OR syntax_error OR invalid_datetime_format THEN
+	RAISE EXCEPTION 'agency "%" has no known time zone "%"', NEW.agency_id, NEW.time_zone
+		USING ERRCODE = 'KC001',
+			HINT = 'Give the IANA name, such as America/Chicago: SELECT name FROM pg_timezone_names.';
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._check_time_zone() IS 'an error (KC001) where an agency''s time zone is none that this server knows';
+
+CREATE TRIGGER check_time_zone BEFORE INSERT OR UPDATE OF time_zone ON kinderconnect.agency
+	FOR EACH ROW WHEN (NEW.time_zone IS NOT NULL) EXECUTE FUNCTION kinderconnect._check_time_zone();
+COMMENT ON TRIGGER check_time_zone ON kinderconnect.agency IS 'refuses a time zone that this server does not know';
 
 CREATE TABLE kinderconnect.customer (
 	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,

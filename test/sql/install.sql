@@ -51,8 +51,8 @@ WHERE p.prokind = 'p' AND p.prosrc ~ '\s(=|<>|<|>|<=|>=|\|\||\+|-|/)\s';
 SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid WHERE p.prosecdef
 ORDER BY p.oid::regprocedure::text COLLATE "C";
 
--- No function but these is its owner's alone: one sends past the ledger, one is
--- an event trigger's, the others are for functions that run with the owner's
+-- No function but these is its owner's alone: one sends past the ledger, two are
+-- triggers', the others are for functions that run with the owner's
 -- rights.
 SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
 WHERE NOT EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee <> p.proowner)

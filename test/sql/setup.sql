@@ -102,6 +102,25 @@ SELECT provider_id, configured, enabled, location_id FROM kinderconnect.provider
 UPDATE kinderconnect.provider SET found_location_id = '16' WHERE organization_id = 'regress';
 SELECT provider_id, location_id FROM kinderconnect.provider WHERE organization_id = 'regress' ORDER BY provider_id COLLATE "C";
 
+-- agencies entered by hand: a zone that this server does not know would stop
+-- every clock, and an abbreviation is no zone
+\set VERBOSITY default
+INSERT INTO kinderconnect.agency (agency_id, state, time_zone) VALUES ('MO-1', 'MO', 'Central');
+\set VERBOSITY terse
+INSERT INTO kinderconnect.agency (agency_id, state, time_zone) VALUES ('MO-1', 'MO', '');
+INSERT INTO kinderconnect.agency (agency_id, time_zone) VALUES ('MO-1', ' America/Chicago');
+INSERT INTO kinderconnect.agency (agency_id, time_zone) VALUES ('MO-1', 'America/Chcago');
+INSERT INTO kinderconnect.agency (agency_id, time_zone) VALUES ('MO-1', 'CDT');
+INSERT INTO kinderconnect.agency (agency_id, time_zone) VALUES ('MO-1', '-6');
+INSERT INTO kinderconnect.agency (agency_id, time_zone) VALUES ('MO-1', 'default');
+SET LOCAL timezone = 'Asia/Kathmandu';
+INSERT INTO kinderconnect.agency (agency_id, time_zone) VALUES ('MO-1', 'America/Chicago'), ('MO-2', NULL), ('MO-3', '<S>6<D>5,59/0,300/2');
+UPDATE kinderconnect.agency SET time_zone = 'Central' WHERE agency_id = 'MO-1';
+UPDATE kinderconnect.agency SET state = 'MO', time_zone = NULL WHERE agency_id = 'MO-1';
+INSERT INTO kinderconnect.agency (agency_id, time_zone) VALUES ('MO-1', 'Central') ON CONFLICT (agency_id) DO UPDATE SET time_zone = excluded.time_zone;
+SELECT agency_id, time_zone FROM kinderconnect.agency WHERE agency_id ~ '^MO' ORDER BY agency_id COLLATE "C";
+SHOW timezone;
+
 -- Each role does what is its own, and nothing of the next.
 CREATE FUNCTION pg_temp.may(role text, statement text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN

@@ -83,8 +83,7 @@ COMMENT ON COLUMN kinderconnect.unit_band_in_force.note IS 'what else is known';
 -- so the date on which an enforced window closes is the same for both.
 --
 -- Whatever the agency takes, a day older than the horizon is no longer looked
--- at; its setting is read as it stands, and is 45 where the library is not
--- loaded and no file says otherwise.
+-- at.
 CREATE VIEW kinderconnect.unsettled_day AS
 SELECT d.organization_id, d.agency_id, d.provider_id, d.location_id, d.kinderconnect_child_id, d.child_id, c.first_name, c.last_name,
 	d.service_date, (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d.service_date)::integer] AS weekday,
@@ -110,7 +109,7 @@ CROSS JOIN LATERAL (SELECT coalesce(g.time_zone, 'Pacific/Honolulu') AS zone, (n
 CROSS JOIN LATERAL (SELECT
 	coalesce((d.window_ends AT TIME ZONE t.zone + interval '12 hours')::date - 1, d.service_date + coalesce(o.days, e.days)) AS last_day,
 	d.window_ends IS NOT NULL OR coalesce(o.enforced, e.enforced, false) AS enforced) w
-CROSS JOIN LATERAL (SELECT d.service_date + coalesce(nullif(current_setting('kinderconnect.horizon_days', true), ''), '45')::integer AS last_day) h
+CROSS JOIN LATERAL (SELECT d.service_date + kinderconnect._horizon_days() AS last_day) h
 WHERE d.state IN ('held', 'ready', 'sending', 'unknown', 'rejected');
 COMMENT ON VIEW kinderconnect.unsettled_day IS
 'every child-day that the service does not hold as Manage has it, and that something could still be done about: how old it is, and until when';

@@ -127,7 +127,8 @@ SELECT u.organization_id, u.agency_id, u.reason, count(*) AS children, count(*) 
 	count(*) FILTER (WHERE u.first_listed > now() - interval '7 days') AS this_week,
 	count(*) FILTER (WHERE u.first_listed <= now() - interval '7 days' AND u.first_listed > now() - interval '30 days') AS this_month,
 	count(*) FILTER (WHERE u.first_listed <= now() - interval '30 days') AS older,
-	min(u.first_listed) AS oldest, coalesce(sum(d.days), 0)::bigint AS days_held, min(d.oldest_day) AS oldest_day, min(d.first_window_ends) AS first_window_ends
+	min(u.first_listed) AS oldest, coalesce(sum(d.days), 0)::bigint AS days_held, min(d.oldest_day) AS oldest_day,
+	min(d.first_window_ends) AS first_window_ends, coalesce(sum(d.lost), 0)::bigint AS days_lost
 FROM (SELECT c.organization_id, c.agency_id, c.kinderconnect_child_id, c.first_listed,
 		coalesce(k.flag, c.unlinked_because, 'not_matched_yet') AS reason,
 		EXISTS (SELECT FROM kinderconnect.authorization a WHERE a.known_until = 'infinity'
@@ -136,8 +137,11 @@ FROM (SELECT c.organization_id, c.agency_id, c.kinderconnect_child_id, c.first_l
 	LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
 		AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id)
 	WHERE k.child_id IS NULL OR k.flag IS NOT NULL) u
-LEFT JOIN (SELECT d.organization_id, d.agency_id, d.kinderconnect_child_id, count(*) AS days, min(d.service_date) AS oldest_day, min(d.window_ends) AS first_window_ends
+LEFT JOIN (SELECT d.organization_id, d.agency_id, d.kinderconnect_child_id, count(*) AS days, min(d.service_date) AS oldest_day,
+		min(d.window_ends) FILTER (WHERE kinderconnect._is_open(d.service_date, d.window_ends, g.time_zone)) AS first_window_ends,
+		count(*) FILTER (WHERE NOT kinderconnect._is_open(d.service_date, d.window_ends, g.time_zone)) AS lost
 	FROM kinderconnect.child_day d
+	LEFT JOIN kinderconnect.agency g ON g.agency_id = d.agency_id
 	WHERE d.reason IN ('unmatched', 'link_disagrees', 'child_gone')
 	GROUP BY d.organization_id, d.agency_id, d.kinderconnect_child_id) d
 	ON (d.organization_id, d.agency_id, d.kinderconnect_child_id) = (u.organization_id, u.agency_id, u.kinderconnect_child_id)
@@ -155,14 +159,16 @@ COMMENT ON COLUMN kinderconnect.unmatched_summary.older IS 'first listed more th
 COMMENT ON COLUMN kinderconnect.unmatched_summary.oldest IS 'when the first of them was first listed';
 COMMENT ON COLUMN kinderconnect.unmatched_summary.days_held IS 'child-days that wait for the match';
 COMMENT ON COLUMN kinderconnect.unmatched_summary.oldest_day IS 'the first of these days';
-COMMENT ON COLUMN kinderconnect.unmatched_summary.first_window_ends IS 'when the first of these days is lost; null: no enforced window';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.first_window_ends IS 'when the first window of these days that is still open ends; null: no enforced window is open. The horizon may end before: unsettled_day';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.days_lost IS 'of these days, those whose enforced window is over, or that are older than the horizon: no match brings them back';
 
 CREATE VIEW kinderconnect.unclaimed_day AS
 SELECT d.organization_id, d.agency_id, d.provider_id, d.location_id, d.kinderconnect_child_id, d.child_id, c.first_name, c.last_name,
 	d.service_date, (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d.service_date)::integer] AS weekday,
-	d.window_ends, (d.window_ends > now()) IS NOT FALSE AS is_open
+	d.window_ends, kinderconnect._is_open(d.service_date, d.window_ends, g.time_zone) AS is_open
 FROM kinderconnect.child_day d
 JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+LEFT JOIN kinderconnect.agency g ON g.agency_id = d.agency_id
 WHERE d.reason = 'nothing_recorded' AND d.authorized;
 COMMENT ON VIEW kinderconnect.unclaimed_day IS
 'money nobody asked for: authorized, finished days of matched children for which Manage has neither attendance nor absence nor closure. Days of unmatched children are in unmatched_summary';
@@ -177,7 +183,7 @@ COMMENT ON COLUMN kinderconnect.unclaimed_day.last_name IS 'as the service lists
 COMMENT ON COLUMN kinderconnect.unclaimed_day.service_date IS 'local date at the location';
 COMMENT ON COLUMN kinderconnect.unclaimed_day.weekday IS 'MO to SU: an authorization that names no weekdays covers the weekend too';
 COMMENT ON COLUMN kinderconnect.unclaimed_day.window_ends IS 'when the agency stops taking it; null: no enforced window';
-COMMENT ON COLUMN kinderconnect.unclaimed_day.is_open IS 'true: recorded in Manage today, it is still sent';
+COMMENT ON COLUMN kinderconnect.unclaimed_day.is_open IS 'true: recorded in Manage today, it is still sent; false: its enforced window is over, or it is older than the horizon';
 
 -- Two ways of counting the same child-days: what Manage says of them, and
 -- what became of them. A day whose record cannot be sent as it is counts as

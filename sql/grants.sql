@@ -167,7 +167,8 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._instant(timestamp, text), kinderconnect._runs_on(date, text, text[], date, integer[]),
 	kinderconnect._scheduled(text, time, text[], date, integer[], text, timestamptz, boolean),
 	kinderconnect._retry_after(integer, text), kinderconnect._due_at(timestamptz, timestamptz, timestamptz, timestamptz, integer, text),
-	kinderconnect._due_as_of(timestamptz, text[])
+	kinderconnect._due_as_of(timestamptz, text[]),
+	kinderconnect._horizon_days(), kinderconnect._is_open(date, timestamptz, text)
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT INSERT (reason), UPDATE (resumed_at, resumed_by) ON kinderconnect.stop_switch TO kinderconnect_operator, kinderconnect_admin;
 GRANT USAGE ON SEQUENCE kinderconnect.stop_switch_stop_id_seq TO kinderconnect_operator, kinderconnect_admin;

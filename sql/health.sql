@@ -65,7 +65,7 @@ COMMENT ON COLUMN kinderconnect.health_threshold.set_by IS 'login role';
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.health_threshold', '');
 
 -- What the checks read, so that they need not read the tables.
-CREATE INDEX child_day_unsettled ON kinderconnect.child_day (organization_id, window_ends) INCLUDE (state, reason)
+CREATE INDEX child_day_unsettled ON kinderconnect.child_day (organization_id, service_date) INCLUDE (agency_id, window_ends, state, reason)
 	WHERE state IN ('held', 'ready', 'sending', 'unknown', 'rejected') AND reason IS DISTINCT FROM 'nothing_recorded';
 CREATE INDEX child_to_review ON kinderconnect.child (organization_id, first_listed) WHERE unlinked_because IS NOT NULL AND subsidized;
 CREATE INDEX child_link_flagged ON kinderconnect.child_link (organization_id, linked_at) WHERE flag IS NOT NULL AND ended_at IS NULL;
@@ -227,9 +227,14 @@ WITH due AS MATERIALIZED (
 	CROSS JOIN LATERAL (SELECT min(c.service_date) AS oldest, count(*) AS days FROM kinderconnect.child_day c
 		WHERE c.organization_id = o.organization_id AND c.state IN ('ready', 'sending', 'unknown')) w
 	CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE c.state IN ('held', 'rejected')) AS days, count(*) FILTER (WHERE c.state = 'rejected') AS rejected,
-			min(c.window_ends) FILTER (WHERE (c.reason IN ('authorization_lost', 'merged_child', 'cannot_void', 'source_shrank')) IS NOT TRUE) AS first_ends
+			min(least(c.window_ends, (c.service_date + kinderconnect._horizon_days() + 1)::timestamp AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu')))
+				FILTER (WHERE (c.reason IN ('authorization_lost', 'merged_child', 'cannot_void', 'source_shrank')) IS NOT TRUE) AS first_ends
 		FROM kinderconnect.child_day c
-		WHERE c.organization_id = o.organization_id AND (c.window_ends > now() OR c.window_ends IS NULL)
+		LEFT JOIN kinderconnect.agency g ON g.agency_id = c.agency_id
+		WHERE c.organization_id = o.organization_id
+			-- no agency's date is before Honolulu's: what is lost need not be read
+			AND c.service_date >= (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect._horizon_days()
+			AND kinderconnect._is_open(c.service_date, c.window_ends, g.time_zone)
 			AND c.state IN ('held', 'ready', 'sending', 'unknown', 'rejected') AND c.reason IS DISTINCT FROM 'nothing_recorded'
 			AND (c.reason IN ('window_closed', 'horizon_passed')) IS NOT TRUE) u
 	CROSS JOIN LATERAL (SELECT count(*) AS children, min(r.since) AS since FROM (

@@ -153,3 +153,17 @@ BEGIN ATOMIC
 		ORDER BY r.rule, r.agency_id NULLS LAST, r.builtin) r;
 END;
 COMMENT ON FUNCTION kinderconnect._rules(text, date) IS 'the enforced rules of an agency, or its state, for a service date';
+
+-- What closes a day, for the views. The setting is read as it stands, and is
+-- 45 where the library is not loaded and no file says otherwise.
+CREATE FUNCTION kinderconnect._horizon_days() RETURNS integer
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN coalesce(nullif(current_setting('kinderconnect.horizon_days', true), ''), '45')::integer;
+COMMENT ON FUNCTION kinderconnect._horizon_days() IS 'the setting horizon_days, days, without loading the library';
+
+CREATE FUNCTION kinderconnect._is_open(day date, window_ends timestamptz, zone text) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN (window_ends > now()) IS NOT FALSE
+		AND day + kinderconnect._horizon_days() >= (now() AT TIME ZONE coalesce(zone, 'Pacific/Honolulu'))::date;
+COMMENT ON FUNCTION kinderconnect._is_open(date, timestamptz, text) IS
+'whether a service date can still be sent: its enforced window, if any, has not ended, and it is not older than the horizon on the clock of the agency''s zone (null: Honolulu''s)';

@@ -45,9 +45,13 @@ COMMENT ON COLUMN kinderconnect.provider_summary.not_due IS 'nothing to send, ex
 
 CREATE VIEW kinderconnect.held_summary AS
 SELECT d.organization_id, d.agency_id, d.provider_id, d.state, d.reason, count(*) AS days,
-	min(d.service_date) AS oldest, max(d.service_date) AS newest, min(d.window_ends) AS first_window_ends, r.meaning, r.what_to_do
+	min(d.service_date) AS oldest, max(d.service_date) AS newest,
+	min(d.window_ends) FILTER (WHERE d.state = 'held' AND w.is_open) AS first_window_ends, count(*) FILTER (WHERE d.state = 'held' AND NOT w.is_open) AS lost,
+	r.meaning, r.what_to_do
 FROM kinderconnect.child_day d
 JOIN kinderconnect.reason r ON r.reason = d.reason
+LEFT JOIN kinderconnect.agency g ON g.agency_id = d.agency_id
+CROSS JOIN LATERAL (SELECT d.reason NOT IN ('window_closed', 'horizon_passed') AND kinderconnect._is_open(d.service_date, d.window_ends, g.time_zone) AS is_open) w
 GROUP BY d.organization_id, d.agency_id, d.provider_id, d.state, d.reason, r.meaning, r.what_to_do;
 COMMENT ON VIEW kinderconnect.held_summary IS 'why child-days are not sent, for each provider and reason, and what to do';
 COMMENT ON COLUMN kinderconnect.held_summary.organization_id IS 'the organization';
@@ -58,7 +62,8 @@ COMMENT ON COLUMN kinderconnect.held_summary.reason IS 'its code';
 COMMENT ON COLUMN kinderconnect.held_summary.days IS 'how many child-days';
 COMMENT ON COLUMN kinderconnect.held_summary.oldest IS 'first service date';
 COMMENT ON COLUMN kinderconnect.held_summary.newest IS 'last service date';
-COMMENT ON COLUMN kinderconnect.held_summary.first_window_ends IS 'when the first of them is lost; null: no enforced window';
+COMMENT ON COLUMN kinderconnect.held_summary.first_window_ends IS 'of held: when the first window that is still open ends; null: no enforced window is open. The horizon may end before: unsettled_day';
+COMMENT ON COLUMN kinderconnect.held_summary.lost IS 'of held: child-days whose enforced window is over, or that are older than the horizon';
 COMMENT ON COLUMN kinderconnect.held_summary.meaning IS 'the reason in words';
 COMMENT ON COLUMN kinderconnect.held_summary.what_to_do IS 'the cure';
 

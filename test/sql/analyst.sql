@@ -154,6 +154,29 @@ SELECT (SELECT sum(children) FROM kinderconnect.unmatched_summary WHERE organiza
 	+ (SELECT count(*) FROM kinderconnect.child_link WHERE organization_id = 'ana' AND ended_at IS NULL AND flag IS NULL)
 	= (SELECT count(*) FROM kinderconnect.child WHERE organization_id = 'ana') AS "nobody is left out";
 
+-- Open is what is neither behind its window nor behind the horizon, whose last
+-- day is the agency's date less so many.
+SAVEPOINT horizon;
+DELETE FROM kinderconnect.child_day;
+INSERT INTO kinderconnect.child_day (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date, authorized, state, reason, basis, window_ends)
+SELECT 'ana', 'AN-H', 'P1', child, :'today'::date - age, true, state, reason, 'b', now() + ends
+FROM (VALUES
+	('1', 45, 'held', 'nothing_recorded', NULL::interval), ('1', 46, 'held', 'nothing_recorded', NULL), ('1', 47, 'held', 'nothing_recorded', '1 day'),
+	('1', 44, 'held', 'nothing_recorded', '-1 second'), ('1', 43, 'held', 'nothing_recorded', '2 days'),
+	('4', 45, 'held', 'unmatched', '3 days'), ('4', 46, 'held', 'unmatched', '2 days'), ('4', 10, 'held', 'unmatched', '-1 hour'), ('4', 9, 'held', 'unmatched', NULL),
+	('2', 60, 'not_due', 'closure_not_taken', '-1 hour'), ('2', 10, 'held', 'window_closed', NULL)
+) AS made (child, age, state, reason, ends);
+SELECT :'today'::date - service_date AS age, window_ends - now() AS ends, is_open FROM kinderconnect.unclaimed_day ORDER BY 1;
+SELECT state, reason, days, lost, first_window_ends - now() AS first_window_ends FROM kinderconnect.held_summary ORDER BY 1, 2;
+SELECT u.state, u.reason, u.days, u.lost FROM kinderconnect.held_ageing u ORDER BY 1, 2;
+SELECT reason, days_held, days_lost, first_window_ends - now() AS first_window_ends FROM kinderconnect.unmatched_summary WHERE days_held > 0;
+SELECT check_name, number FROM kinderconnect.health WHERE organization_id = 'ana' AND check_name = 'days_at_stake';
+SELECT number BETWEEN 0 AND 1 AS "today is the last" FROM kinderconnect.health WHERE organization_id = 'ana' AND check_name = 'window_closes';
+SET LOCAL kinderconnect.horizon_days = 47;
+SELECT reason, lost, first_window_ends - now() AS first_window_ends FROM kinderconnect.held_summary WHERE state = 'held' ORDER BY 1;
+SELECT count(*) FROM kinderconnect.unclaimed_day WHERE is_open;
+ROLLBACK TO horizon;
+
 -- An analyst reads all of it, and can do no more.
 SET ROLE kinderconnect_analyst;
 SELECT (SELECT count(*) FROM kinderconnect.authorized_child WHERE organization_id = 'ana') AS authorized_child,
@@ -167,12 +190,13 @@ RESET ROLE;
 
 -- None of it writes, calls out, or reads Manage: the views that an analyst can
 -- read use no function of the extension that reads, and no view of Manage, but for those of
--- the clock.
+-- the clock and of the setting horizon_days.
 SELECT DISTINCT v.relname, f.proname
 FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid
 JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_proc'::regclass
 JOIN pg_proc f ON f.oid = d.refobjid
 WHERE v.relnamespace = 'kinderconnect'::regnamespace AND v.relkind = 'v' AND v.relname NOT LIKE 'manage\_%' AND v.relname NOT IN ('due', 'health', 'progress') AND f.pronamespace = 'kinderconnect'::regnamespace AND f.provolatile <> 'i'
+	AND f.proname NOT IN ('_horizon_days', '_is_open')
 	AND has_table_privilege('kinderconnect_analyst', v.oid, 'SELECT');
 SELECT DISTINCT v.relname, m.relname
 FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid

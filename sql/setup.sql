@@ -63,8 +63,29 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._require_organization(text) IS 'an error unless the organization was ever enabled';
 
--- The password's name is checked against the secrets file, and never repeated
--- in an error: somebody may have passed the password itself.
+-- A name that is not in the secrets file is never repeated: somebody may have
+-- passed the password itself. A failed statement is logged with its text:
+-- hence log_min_error_statement, which only the owner may set.
+CREATE FUNCTION kinderconnect._require_group_password(organization text, name text, given boolean) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET log_min_error_statement = panic
+AS $$
+BEGIN
+	IF organization IS NULL THEN
+		RAISE EXCEPTION 'organization_id must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF NOT kinderconnect._has_secret(name) THEN
+		RAISE EXCEPTION 'group password of organization "%" is not in the secrets file', organization
+			USING ERRCODE = 'KC002',
+				DETAIL = CASE WHEN given THEN 'Looked for the name given as group_password.' ELSE format('Looked for the name "%s".', name) END,
+				HINT = 'group_password is the name of a line in the file of kinderconnect.secrets_file, not the password; write the line there, or call kinderconnect.set_secret(name, value).';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_group_password(text, text, boolean) IS
+'an error (KC002) unless the secrets file holds this name; given: it is the caller''s, and not repeated, nor is the failed statement logged';
+
 CREATE FUNCTION kinderconnect.enable_integration(organization_id text, group_id text,
 		group_password text DEFAULT NULL, endpoint text DEFAULT NULL,
 		backfill_days integer DEFAULT 30, adopt_providers boolean DEFAULT true, sends boolean DEFAULT true) RETURNS void
@@ -76,6 +97,10 @@ DECLARE
 	secret_name text := coalesce(enable_integration.group_password, 'group_' || enable_integration.organization_id);
 	service     text := enable_integration.endpoint;
 BEGIN
+	-- before anything else may fail
+	IF enable_integration.group_password IS NOT NULL THEN
+		PERFORM kinderconnect._require_group_password(enable_integration.organization_id, secret_name, true);
+	END IF;
 	IF nullif(btrim(enable_integration.organization_id), '') IS NULL OR nullif(btrim(enable_integration.group_id), '') IS NULL
 		OR enable_integration.backfill_days IS NULL OR enable_integration.adopt_providers IS NULL OR enable_integration.sends IS NULL THEN
 		RAISE EXCEPTION 'organization_id, group_id, backfill_days, adopt_providers and sends must be given'
@@ -96,12 +121,8 @@ BEGIN
 		RAISE EXCEPTION 'endpoint "%" does not exist', service
 			USING ERRCODE = 'KC001', HINT = 'INSERT it into kinderconnect.endpoint first.';
 	END IF;
-	IF NOT kinderconnect._has_secret(secret_name) THEN
-		RAISE EXCEPTION 'group password of organization "%" is not in the secrets file', enable_integration.organization_id
-			USING ERRCODE = 'KC002',
-				DETAIL = CASE WHEN enable_integration.group_password IS NULL THEN format('Looked for the name "%s".', secret_name)
-					ELSE 'Looked for the name given as group_password.' END,
-				HINT = 'group_password is the name of a line in the file of kinderconnect.secrets_file, not the password; write the line there, or call kinderconnect.set_secret(name, value).';
+	IF enable_integration.group_password IS NULL THEN
+		PERFORM kinderconnect._require_group_password(enable_integration.organization_id, secret_name, false);
 	END IF;
 
 	INSERT INTO kinderconnect.organization AS o (organization_id, endpoint, group_id, group_password, first_enabled, backfill_days, adopt_providers, sends)

@@ -61,6 +61,7 @@ SELECT kinderconnect.enable_integration('regress', 'G-1', 'correct horse: batter
 SELECT kinderconnect.enable_integration('regress', 'G-1', repeat('tr0ub4dor', 30), 'regress');
 SELECT kinderconnect.enable_integration('other', 'G-1', endpoint => 'regress');
 \set VERBOSITY terse
+SELECT kinderconnect.enable_integration(NULL, NULL, 'tr0ub4dor', 'nowhere');
 SELECT count(*) AS "none of these was entered" FROM kinderconnect.organization WHERE organization_id IN ('regress', 'other');
 
 -- defaults

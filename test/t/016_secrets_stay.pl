@@ -106,6 +106,17 @@ $job->finish;
 $night->sql(q{SET log_statement = 'none'; SET log_min_duration_statement = -1; SET auto_explain.log_min_duration = -1;
 	SELECT kinderconnect.set_secret('written', 'hunter-2-by-statement')});
 
+# one that is passed where its name should be, whatever else is wrong
+foreach my $mistake (q{'sunshine', 'G-SUN', group_password => 'hunter-2-by-mistake'}, q{NULL, 'G-SUN', group_password => 'hunter-2-by-mistake', endpoint => 'nowhere'})
+{
+	my $end = $night->try_sql(qq{SET log_statement = 'none'; SET log_min_duration_statement = -1; SET auto_explain.log_min_duration = -1;
+		SET ROLE kinderconnect_admin;
+		SELECT kinderconnect.enable_integration($mistake)});
+
+	like($end->{stderr}, qr/is not in the secrets file|must not be null/, 'a password for its name');
+	# psql itself repeats the line
+	$said .= $end->{stderr} =~ s/^(?:LINE|STATEMENT): .*//mgr;
+}
 $said .= $night->sql('SELECT query FROM pg_stat_statements');
 is(lines($said, $never), '', 'no secret in what was said');
 is(lines(slurp_file($node->logfile), $never), '', 'no secret in the log');

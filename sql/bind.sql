@@ -148,6 +148,13 @@ DECLARE
 	hint     text;
 BEGIN
 	CASE _check_rebind.relation
+		WHEN 'organization' THEN
+			what := 'enabled organizations';
+			hint := 'Their nights find nothing in Manage: enable_integration() takes the organization_id of manage_organization.';
+			EXECUTE format('SELECT count(*), count(*) FILTER (WHERE k.found), array_to_string((array_agg(k.key ORDER BY k.key COLLATE "C") FILTER (WHERE NOT k.found))[1:3], '', '')
+				FROM (SELECT format(''"%%s"'', o.organization_id) AS key, EXISTS (SELECT FROM (%s) m WHERE m.organization_id COLLATE "C" = o.organization_id) AS found
+					FROM kinderconnect.organization o
+					WHERE o.enabled) k', source) INTO known, found, examples;
 		WHEN 'location' THEN
 			what := 'locations of providers';
 			hint := 'They are found anew by name, but for those that add_provider() has told.';
@@ -188,17 +195,18 @@ BEGIN
 	IF found = known THEN
 		RETURN;
 	END IF;
-	IF found = 0 AND kinderconnect._is_bound(_check_rebind.relation) THEN
+	IF found = 0 AND _check_rebind.relation <> 'organization' AND kinderconnect._is_bound(_check_rebind.relation) THEN
 		RAISE EXCEPTION 'query for Manage''s "%" has none of the % % that the binding in force has', _check_rebind.relation, known, what
 			USING ERRCODE = 'KC001', DETAIL = format('Not there, by id: %s.', examples),
 				HINT = format('Its ids are others, or its rows are. If that is meant, DROP VIEW kinderconnect.manage_%s first.', _check_rebind.relation);
 	END IF;
-	RAISE WARNING 'Manage''s "%": % of % % are not in it as they were', _check_rebind.relation, known - found, known, what
+	RAISE WARNING 'Manage''s "%": % of % % are not in it%', _check_rebind.relation, known - found, known, what,
+			CASE WHEN _check_rebind.relation = 'organization' THEN '' ELSE ' as they were' END
 		USING DETAIL = format('By id: %s.', examples), HINT = hint;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._check_rebind(text, text) IS
-'whether a new source of Manage still has the locations, the linked children or the attendance that the nights so far rest on: an error where it has none of them, a warning where it lacks some';
+'whether a new source of Manage has the organizations that are enabled, and still has the locations, the linked children or the attendance that the nights so far rest on: a warning where it lacks some, an error where it has none of the last three';
 
 -- The query is checked as a temporary view first, so that a wrong one leaves
 -- the binding in force untouched.

@@ -110,6 +110,16 @@ BEGIN
 		RAISE EXCEPTION 'backfill_days % is not between 0 and 366', enable_integration.backfill_days
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
+	IF kinderconnect._is_bound('organization') THEN
+		PERFORM FROM kinderconnect.manage_organization m WHERE m.organization_id = enable_integration.organization_id COLLATE "default";
+		IF NOT FOUND THEN
+			RAISE EXCEPTION 'organization "%" is not in Manage', enable_integration.organization_id
+				USING ERRCODE = 'KC001', HINT = 'Organizations are listed in kinderconnect.manage_organization.';
+		END IF;
+	ELSIF enable_integration.organization_id ~ '^[[:space:]]|[[:space:]]$|[[:cntrl:]]' THEN
+		RAISE EXCEPTION 'organization_id must not begin or end with white space, nor contain control characters'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
 	IF service IS NULL THEN
 		SELECT min(e.endpoint) INTO service FROM kinderconnect.endpoint e HAVING count(*) = 1;
 		IF service IS NULL THEN
@@ -141,7 +151,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean) IS
-'lets an organization report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one; sends => false has its nights look on and send nothing, and backfill_days count from when it first sends';
+'lets an organization of Manage report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one; sends => false has its nights look on and send nothing, and backfill_days count from when it first sends';
 
 CREATE FUNCTION kinderconnect.disable_integration(organization_id text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -127,12 +127,12 @@ sub ready_night
 	$self->run_file('manage');
 	foreach my $organization (sort keys %organization)
 	{
-		$self->enable($organization, $organization{$organization});
 		$self->run_file('manage_group',
 			seed => slurp_file($self->{seed}),
 			group => $organization{$organization},
 			organization => $organization,
 			days => $option{days} // 6);
+		$self->enable($organization, $organization{$organization});
 	}
 	$self->sql('SELECT kinderconnect.arm()');
 	return $self;

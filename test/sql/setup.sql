@@ -62,6 +62,27 @@ SELECT kinderconnect.enable_integration('regress', 'G-1', repeat('tr0ub4dor', 30
 SELECT kinderconnect.enable_integration('other', 'G-1', endpoint => 'regress');
 \set VERBOSITY terse
 SELECT kinderconnect.enable_integration(NULL, NULL, 'tr0ub4dor', 'nowhere');
+-- nor an organization by a name that only looks like it
+SELECT kinderconnect.enable_integration(' regress', 'G-1', 'regress.group', 'regress');
+SELECT kinderconnect.enable_integration(E'regress\n', 'G-1', 'regress.group', 'regress');
+SELECT kinderconnect.enable_integration(E'reg\tress', 'G-1', 'regress.group', 'regress');
+SAVEPOINT bound;
+SELECT kinderconnect.bind_manage('organization', $$ SELECT 'regress' AS organization_id, 'Sunshine' AS name UNION ALL SELECT 'trailing ', NULL $$);
+\set VERBOSITY default
+SELECT kinderconnect.enable_integration('regres', 'G-1', 'regress.group', 'regress');
+\set VERBOSITY terse
+SELECT kinderconnect.enable_integration('trailing', 'G-1', 'regress.group', 'regress');
+SELECT kinderconnect.enable_integration('trailing ', 'G-1', 'regress.group', 'regress');
+SET LOCAL ROLE kinderconnect_admin;
+SELECT kinderconnect.enable_integration('regress', 'G-1', 'regress.group', 'regress');
+RESET ROLE;
+SELECT organization_id FROM kinderconnect.organization ORDER BY 1;
+-- who was enabled before Manage was bound
+\set VERBOSITY default
+SELECT kinderconnect.bind_manage('organization', $$ SELECT 'regress' AS organization_id, 'Sunshine' AS name $$);
+SELECT kinderconnect.bind_manage('organization', $$ SELECT 'another' AS organization_id, 'Sunshine' AS name $$);
+\set VERBOSITY terse
+ROLLBACK TO bound;
 SELECT count(*) AS "none of these was entered" FROM kinderconnect.organization WHERE organization_id IN ('regress', 'other');
 
 -- defaults

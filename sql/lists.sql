@@ -224,6 +224,7 @@ DECLARE
 	accepted bigint;
 BEGIN
 	PERFORM kinderconnect._require_organization(accept_shrink.organization_id);
+	PERFORM kinderconnect._require_provider(accept_shrink.organization_id, accept_shrink.agency_id, accept_shrink.provider_id);
 	UPDATE kinderconnect.list_state l SET accept_shrink = true
 	WHERE l.organization_id = accept_shrink.organization_id
 		AND l.set_aside_at IS NOT NULL

@@ -58,14 +58,8 @@ BEGIN
 	ELSIF provider IS NOT NULL OR agency IS NOT NULL THEN
 		RAISE EXCEPTION 'agency_id and provider_id need organization_id' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	IF provider IS NOT NULL AND NOT EXISTS (SELECT FROM kinderconnect.provider p
-			WHERE p.organization_id = organization AND p.provider_id = provider AND (agency IS NULL OR p.agency_id = agency)) THEN
-		RAISE EXCEPTION 'organization "%" has no provider "%"', organization, provider
-			USING ERRCODE = 'KC001', HINT = 'Providers are listed in kinderconnect.provider.';
-	END IF;
-	IF from_date > to_date THEN
-		RAISE EXCEPTION 'from_date % is after to_date %', from_date, to_date USING ERRCODE = 'invalid_parameter_value';
-	END IF;
+	PERFORM kinderconnect._require_provider(organization, agency, provider);
+	PERFORM kinderconnect._require_period(from_date, to_date);
 	PERFORM kinderconnect._require_manage();
 
 	INSERT INTO kinderconnect.run (scope)

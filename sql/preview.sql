@@ -36,6 +36,8 @@ BEGIN
 	IF preview.organization_id IS NOT NULL THEN
 		PERFORM kinderconnect._require_organization(preview.organization_id);
 	END IF;
+	PERFORM kinderconnect._require_provider(preview.organization_id, preview.agency_id, preview.provider_id);
+	PERFORM kinderconnect._require_period(preview.from_date, preview.to_date);
 	PERFORM kinderconnect._require_manage();
 	FOR organization IN
 		SELECT o.organization_id FROM kinderconnect.organization o

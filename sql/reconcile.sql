@@ -74,9 +74,8 @@ BEGIN
 	IF reconcile.from_date IS NULL OR reconcile.to_date IS NULL THEN
 		RAISE EXCEPTION 'from_date and to_date must be given' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
-	IF reconcile.from_date > reconcile.to_date THEN
-		RAISE EXCEPTION 'from_date % is after to_date %', reconcile.from_date, reconcile.to_date USING ERRCODE = 'invalid_parameter_value';
-	END IF;
+	PERFORM kinderconnect._require_period(reconcile.from_date, reconcile.to_date);
+	PERFORM kinderconnect._require_provider(org, reconcile.agency_id, reconcile.provider_id);
 	IF NOT kinderconnect._speaks(org, 'readback') THEN
 		RAISE EXCEPTION 'service of organization "%" cannot be asked what it holds', org
 			USING ERRCODE = 'KC001', HINT = 'Its dialect has no operation "readback"; compare in the agency''s portal.';
@@ -310,6 +309,8 @@ DECLARE
 	differing bigint;
 BEGIN
 	PERFORM kinderconnect._require_organization(retry.organization_id);
+	PERFORM kinderconnect._require_provider(retry.organization_id, retry.agency_id, retry.provider_id);
+	PERFORM kinderconnect._require_period(retry.from_date, retry.to_date);
 	UPDATE kinderconnect.child_day d SET sent_basis = NULL
 	WHERE d.organization_id = retry.organization_id AND d.state = 'rejected'
 		AND (retry.agency_id IS NULL OR d.agency_id = retry.agency_id)

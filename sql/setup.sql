@@ -63,6 +63,41 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._require_organization(text) IS 'an error unless the organization was ever enabled';
 
+-- What a person limits a function by has to be there: nothing found of a name
+-- that is misspelt would read as if all were well.
+CREATE FUNCTION kinderconnect._require_provider(organization_id text, agency_id text, provider_id text) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	IF num_nonnulls(_require_provider.agency_id, _require_provider.provider_id) > 0
+		AND NOT EXISTS (SELECT FROM kinderconnect.provider p
+			WHERE (_require_provider.organization_id IS NULL OR p.organization_id = _require_provider.organization_id)
+				AND (_require_provider.agency_id IS NULL OR p.agency_id = _require_provider.agency_id)
+				AND (_require_provider.provider_id IS NULL OR p.provider_id = _require_provider.provider_id)) THEN
+		RAISE EXCEPTION '% provider%',
+			coalesce('organization "' || _require_provider.organization_id || '" has no', 'no organization has a'),
+			concat(' "' || _require_provider.provider_id || '"', ' at agency "' || _require_provider.agency_id || '"')
+			USING ERRCODE = 'KC001', HINT = 'Providers are listed in kinderconnect.provider.';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_provider(text, text, text) IS
+'an error (KC001) where an agency or provider ID is given, and the organization has no provider of it; null: any';
+
+CREATE FUNCTION kinderconnect._require_period(from_date date, to_date date) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF from_date > to_date THEN
+		RAISE EXCEPTION 'from_date % is after to_date %', to_char(from_date, 'YYYY-MM-DD'), to_char(to_date, 'YYYY-MM-DD') USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_period(date, date) IS 'an error where a period ends before it begins; null: open';
+
 -- A name that is not in the secrets file is never repeated: somebody may have
 -- passed the password itself. A failed statement is logged with its text:
 -- hence log_min_error_statement, which only the owner may set.
@@ -200,13 +235,12 @@ CREATE FUNCTION kinderconnect.disable_provider(organization_id text, agency_id t
 AS $$
 #variable_conflict use_column
 BEGIN
+	IF num_nulls(disable_provider.organization_id, disable_provider.agency_id, disable_provider.provider_id) > 0 THEN
+		RAISE EXCEPTION 'organization_id, agency_id and provider_id must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	PERFORM kinderconnect._require_provider(disable_provider.organization_id, disable_provider.agency_id, disable_provider.provider_id);
 	UPDATE kinderconnect.provider SET enabled = false
 	WHERE (organization_id, agency_id, provider_id) = (disable_provider.organization_id, disable_provider.agency_id, disable_provider.provider_id);
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'organization "%" has no provider "%" at agency "%"',
-			disable_provider.organization_id, disable_provider.provider_id, disable_provider.agency_id
-			USING ERRCODE = 'KC001', HINT = 'Providers are listed in kinderconnect.provider.';
-	END IF;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.disable_provider(text, text, text) IS

@@ -172,6 +172,7 @@ kc_run_call(FunctionCallInfo fcinfo, KcOperation operation, KcArguments *argumen
 	KcCaller   *caller;
 	KcCall	   *call;
 
+	kc_require(fcinfo, 0, "organization_id");
 	InitMaterializedSRF(fcinfo, 0);
 	caller = kc_caller_create(CurrentMemoryContext, 1, kc_default_deadline());
 	kc_caller_add(caller, operation, text_to_cstring(PG_GETARG_TEXT_PP(0)), arguments);
@@ -202,6 +203,7 @@ kinderconnect_api_locations(PG_FUNCTION_ARGS)
 {
 	KcArguments arguments = {0};
 
+	kc_require(fcinfo, 1, "customer_id");
 	arguments.customer_id = kc_text_argument(fcinfo, 1);
 	return kc_run_call(fcinfo, KC_LOCATIONS, &arguments);
 }
@@ -211,6 +213,7 @@ kinderconnect_api_agencies(PG_FUNCTION_ARGS)
 {
 	KcArguments arguments = {0};
 
+	kc_require(fcinfo, 1, "customer_id");
 	arguments.customer_id = kc_text_argument(fcinfo, 1);
 	return kc_run_call(fcinfo, KC_AGENCIES, &arguments);
 }
@@ -220,6 +223,9 @@ kinderconnect_api_children(PG_FUNCTION_ARGS)
 {
 	KcArguments arguments = {0};
 
+	kc_require(fcinfo, 1, "agency_id");
+	kc_require(fcinfo, 2, "provider_id");
+	kc_require(fcinfo, 3, "month");
 	arguments.agency_id = kc_text_argument(fcinfo, 1);
 	arguments.provider_id = kc_text_argument(fcinfo, 2);
 	arguments.has_month = kc_date_argument(fcinfo, 3, "month", &arguments.month);
@@ -231,6 +237,10 @@ kinderconnect_api_readback(PG_FUNCTION_ARGS)
 {
 	KcArguments arguments = {0};
 
+	kc_require(fcinfo, 1, "agency_id");
+	kc_require(fcinfo, 2, "provider_id");
+	kc_require(fcinfo, 3, "from_date");
+	kc_require(fcinfo, 4, "to_date");
 	arguments.agency_id = kc_text_argument(fcinfo, 1);
 	arguments.provider_id = kc_text_argument(fcinfo, 2);
 	kc_range_arguments(fcinfo, 3, &arguments);
@@ -240,6 +250,10 @@ kinderconnect_api_readback(PG_FUNCTION_ARGS)
 static void
 kc_submit_arguments(FunctionCallInfo fcinfo, KcArguments *arguments)
 {
+	kc_require(fcinfo, 1, "agency_id");
+	kc_require(fcinfo, 2, "provider_id");
+	kc_require(fcinfo, 3, "batch_id");
+	kc_require(fcinfo, 4, "records");
 	arguments->agency_id = kc_text_argument(fcinfo, 1);
 	arguments->provider_id = kc_text_argument(fcinfo, 2);
 	arguments->batch_id = kc_text_argument(fcinfo, 3);

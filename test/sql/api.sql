@@ -100,9 +100,19 @@ EXECUTE again;
 -- Nothing is asked with a null; other arguments that cannot be asked for.
 \pset tuples_only on
 \! test/lib/admin reset
-SELECT count(*) FROM kinderconnect.api_children('regress_api', 'TX-28', NULL, '2024-03-31');
-SELECT count(*) FROM kinderconnect.api_customers(NULL);
-SELECT count(*) FROM kinderconnect.api_submit('regress_api', 'TX-28', 'P55501', 'batch', NULL);
+SELECT pg_temp.fails($$ SELECT kinderconnect.api_customers(NULL) $$);
+SELECT pg_temp.fails($$ SELECT kinderconnect.api_locations('regress_api', NULL) $$);
+SELECT pg_temp.fails($$ SELECT kinderconnect.api_locations(NULL, 'C-100') $$);
+SELECT pg_temp.fails($$ SELECT kinderconnect.api_agencies('regress_api', NULL) $$);
+SELECT pg_temp.fails($$ SELECT kinderconnect.api_children('regress_api', NULL, 'P55501', '2024-03-31') $$);
+SELECT pg_temp.fails($$ SELECT kinderconnect.api_children('regress_api', 'TX-28', NULL, '2024-03-31') $$);
+SELECT pg_temp.fails($$ SELECT kinderconnect.api_children('regress_api', 'TX-28', 'P55501', NULL) $$);
+SELECT pg_temp.fails($$ SELECT kinderconnect.api_readback('regress_api', NULL, 'P55501', '2024-03-01', '2024-03-31') $$);
+SELECT pg_temp.fails($$ SELECT kinderconnect.api_readback('regress_api', 'TX-28', NULL, '2024-03-01', '2024-03-31') $$);
+SELECT pg_temp.fails($$ SELECT kinderconnect.api_readback('regress_api', 'TX-28', 'P55501', NULL, '2024-03-31') $$);
+SELECT pg_temp.fails($$ SELECT kinderconnect.api_readback('regress_api', 'TX-28', 'P55501', '2024-03-01', NULL) $$);
+SELECT pg_temp.fails($$ SELECT kinderconnect.api_submit('regress_api', 'TX-28', 'P55501', NULL, '{}') $$);
+SELECT pg_temp.fails($$ SELECT kinderconnect.api_submit('regress_api', 'TX-28', 'P55501', 'batch', NULL) $$);
 SELECT pg_temp.fails($$ SELECT kinderconnect.api_customers('nobody') $$);
 SELECT pg_temp.fails($$ SELECT kinderconnect.api_children('regress_api', 'TX-28', 'P55501', 'infinity') $$);
 SELECT pg_temp.fails($$ SELECT kinderconnect.api_readback('regress_api', 'TX-28', 'P55501', '2024-03-01', '-infinity') $$);

@@ -142,7 +142,7 @@ CREATE TABLE regress_plan.part AS TABLE kinderconnect.child_day;
 DELETE FROM kinderconnect.child_day;
 SELECT kinderconnect._plan('o', 'A', 'P1', pg_temp.day(2), pg_temp.day(2));
 SELECT count(*) > 0 AS some, count(*) FILTER (WHERE service_date <> pg_temp.day(2)) AS others, count(*) = (SELECT count(*) FROM regress_plan.part WHERE service_date = pg_temp.day(2)) AS "all of that day" FROM kinderconnect.child_day;
-SELECT count(*) AS "of another agency" FROM kinderconnect.preview('o', 'B');
+SELECT kinderconnect.preview('o', 'B');
 SELECT kinderconnect.preview('nobody');
 ROLLBACK TO empty;
 
@@ -516,7 +516,7 @@ SELECT pg_temp.night('rejected');
 SELECT * FROM pg_temp.state;
 UPDATE regress_plan.visit SET check_out = check_out + interval '1 hour' WHERE child_id = 'content';
 UPDATE kinderconnect.authorization SET end_date = end_date + 1 WHERE kinderconnect_child_id = 'authorization';
-SELECT kinderconnect.retry('o', 'B'), kinderconnect.retry('o', 'A', 'P1', 'retry', pg_temp.day(2)), kinderconnect.retry('o', 'A', 'P1', 'retry');
+SELECT kinderconnect.retry('o', 'A', 'P1', 'retry', pg_temp.day(2)), kinderconnect.retry('o', 'A', 'P1', 'retry');
 SELECT kinderconnect.retry('nobody');
 SELECT pg_temp.night('accepted');
 SELECT * FROM pg_temp.state;
@@ -596,7 +596,7 @@ SELECT state, reason, count(*) FROM pg_temp.state GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT count(*) AS "nothing set aside" FROM kinderconnect.list_state;
 ROLLBACK TO shrunk;
 -- of one agency or provider; whose it is not, it does not touch
-SELECT kinderconnect.accept_shrink('o', 'B') AS "of no provider";
+SELECT kinderconnect.accept_shrink('o', 'B');
 SELECT kinderconnect.accept_shrink('o', provider_id => 'P2') AS "nor of this one";
 SELECT pg_temp.night('accepted') AS "nothing taken back";
 SELECT kinderconnect.accept_shrink('o', 'A', 'P1') AS "of one";

@@ -120,6 +120,19 @@ WHERE organization_id = 'regress' ORDER BY provider_id COLLATE "C";
 -- added again: on, and with the location said now
 SELECT kinderconnect.add_provider('regress', 'TX-28', 'P2');
 SELECT provider_id, configured, enabled, location_id FROM kinderconnect.provider WHERE organization_id = 'regress' AND provider_id = 'P2';
+-- what a function is limited by has to be there, and to be a period
+SELECT kinderconnect.retry('regress', 'TX-29');
+SELECT kinderconnect.retry('regress', 'TX-28', 'P22');
+SELECT kinderconnect.retry('regress', provider_id => 'P22');
+SELECT kinderconnect.retry('regress', 'TX-28', 'P2', NULL, '2026-03-02', '2026-03-01');
+SELECT kinderconnect.preview('regress', 'TX-29');
+SELECT kinderconnect.preview('regress', 'TX-28', 'P22');
+SELECT kinderconnect.preview(agency_id => 'TX-29');
+SELECT kinderconnect.preview(agency_id => 'TX-29', provider_id => 'P2');
+SELECT kinderconnect.preview(from_date => '2026-03-02', to_date => '2026-03-01');
+SELECT kinderconnect.reconcile('regress', '2026-03-01', '2026-03-02', 'TX-29');
+SELECT kinderconnect.reconcile('regress', '2026-03-02', '2026-03-01', 'TX-29');
+SELECT kinderconnect.retry('regress', 'TX-28', 'P2', NULL, '2026-03-01', '2026-03-01') AS "nothing to do";
 -- a found location counts until one is configured, which wins
 UPDATE kinderconnect.provider SET found_location_id = '16' WHERE organization_id = 'regress';
 SELECT provider_id, location_id FROM kinderconnect.provider WHERE organization_id = 'regress' ORDER BY provider_id COLLATE "C";

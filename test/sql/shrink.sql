@@ -3,6 +3,7 @@ BEGIN;
 INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url, token_url, client_id, client_secret)
 VALUES ('shrink', 'kinderbridge', 'http://127.0.0.1:1', 'http://127.0.0.1:1/t', 'c', 's');
 INSERT INTO kinderconnect.organization (organization_id, endpoint, group_id, group_password, first_enabled) VALUES ('shrink', 'shrink', 'G', 'p', '2026-01-01');
+INSERT INTO kinderconnect.provider (organization_id, agency_id, provider_id, configured) VALUES ('shrink', 'A', 'P1', true);
 INSERT INTO kinderconnect.run (run_id, scope) VALUES (0, '{}');
 INSERT INTO kinderconnect.run_organization (organization_id, run_id, locked) VALUES ('shrink', 0, true);
 

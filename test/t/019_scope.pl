@@ -60,6 +60,8 @@ is_deeply(sent(), { 'G-1 P2' => "$first $days[4] 10" }, 'has the rest of its day
 $night->agrees('so far', whole => 0);
 
 is($night->night("'g-1', from_date => '$days[3]', to_date => '$days[2]'")->{state}, '22023', 'an end before its begin is refused');
+is($night->night(q{'g-1', 'MO-2'})->{state}, 'KC001', 'so is an agency that it has no provider at');
+like($night->night(q{'g-1', 'MO-2', 'P1'})->{stderr}, qr/organization "g-1" has no provider "P1" at agency "MO-2"/, 'and a provider of another agency');
 is_deeply(sent(), {}, 'and does nothing');
 is($night->night->{state}, '', 'all');
 is_deeply(sent(), { 'G-2 P1' => "$days[1] $last 10", 'G-2 P2' => "$days[1] $last 10" }, 'is what is left');

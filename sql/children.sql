@@ -151,12 +151,14 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._months(text, date, date) IS 'first days of the months an organization''s horizon touches';
 
--- An authorization that lacks its begin, ends before it, or has a day that is
--- none is listed as a problem and changes nothing.
+-- What cannot be read is a problem, and changes nothing: an authorization with
+-- a begin, an end or weekdays that are none, or that ends before it begins, is
+-- not taken for one that is open, or for every day. Nor is it gone: one that
+-- cannot be told from others may be any that the child has.
 CREATE FUNCTION kinderconnect._children_reply(ticket bigint)
 	RETURNS TABLE (ordinal integer, part integer, kinderconnect_child_id text, first_name text, middle_name text, last_name text,
 		suffix text, date_of_birth date, subsidized boolean, authorization_id text, begin_date date, end_date date,
-		units_of_care text, days text[], trouble text, sound boolean)
+		units_of_care text, days text[], trouble text, sound boolean, unread text[])
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -164,12 +166,16 @@ AS $$
 BEGIN
 	RETURN QUERY
 	SELECT r.ordinal, (row_number() OVER (PARTITION BY r.ordinal))::integer, r.kinderconnect_child_id, r.first_name, r.middle_name,
-		r.last_name, r.suffix, r.date_of_birth, coalesce(r.subsidized, true),
-		CASE WHEN r.authorization_id IS NULL AND r.begin_date IS NULL THEN ''
+		r.last_name, r.suffix, r.date_of_birth,
+		CASE WHEN ('subsidized' = ANY (r.unread)) IS NOT TRUE THEN coalesce(r.subsidized, true) END,
+		CASE WHEN 'begin_date' = ANY (r.unread) AND (r.authorization_id IS NULL OR 'authorization_id' = ANY (r.unread)) THEN NULL
+			WHEN r.authorization_id IS NULL AND r.begin_date IS NULL THEN ''
 			ELSE coalesce(r.authorization_id, to_char(r.begin_date, 'YYYY-MM-DD') || coalesce('/' || r.units_of_care, '')) END,
 		r.begin_date, r.end_date, r.units_of_care, d.days,
 		CASE WHEN r.problem IS NULL THEN t.trouble ELSE concat_ws('; ', r.problem, t.trouble) END,
 		r.kinderconnect_child_id IS NOT NULL AND r.begin_date IS NOT NULL AND t.trouble IS NULL
+			AND (r.unread && ARRAY['begin_date', 'end_date', 'days']) IS NOT TRUE,
+		r.unread
 	FROM kinderconnect._rows(_children_reply.ticket, NULL::kinderconnect.reply_child) r
 	CROSS JOIN LATERAL (SELECT array_agg(DISTINCT upper(btrim(u))) AS days FROM unnest(r.days) u) d
 	CROSS JOIN LATERAL (SELECT CASE
@@ -179,7 +185,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._children_reply(bigint) IS
-'the rows of a children call as they are taken in: authorization_id filled in (empty: none), weekdays in upper case without repeats, trouble in words, sound where the authorization counts';
+'the rows of a children call as they are taken in: authorization_id filled in (empty: none; null: one, but not which), subsidized null where it cannot be read, weekdays in upper case without repeats, trouble in words, sound where the authorization counts, unread as in reply_child';
 
 -- Lists that have arrived together are taken in together: 30 children are soon
 -- written, and to begin a statement takes as long. They are of one month for
@@ -240,20 +246,40 @@ BEGIN
 	), children AS (
 		INSERT INTO kinderconnect.child AS c
 			(organization_id, agency_id, kinderconnect_child_id, first_name, middle_name, last_name, suffix, date_of_birth, subsidized)
-		SELECT r.organization_id, r.agency_id, r.kinderconnect_child_id, r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized
+		SELECT r.organization_id, r.agency_id, r.kinderconnect_child_id, n.*
 		FROM (SELECT DISTINCT ON (r.kinderconnect_child_id, r.agency_id, r.organization_id) r.* FROM reply r
 			WHERE r.kinderconnect_child_id IS NOT NULL
 			ORDER BY r.kinderconnect_child_id, r.agency_id, r.organization_id, r.ticket DESC, r.ordinal) r
+		LEFT JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+			= (r.organization_id, r.agency_id, r.kinderconnect_child_id)
+		CROSS JOIN LATERAL (SELECT
+			CASE WHEN 'first_name' = ANY (r.unread) THEN c.first_name ELSE r.first_name END AS first_name,
+			CASE WHEN 'middle_name' = ANY (r.unread) THEN c.middle_name ELSE r.middle_name END AS middle_name,
+			CASE WHEN 'last_name' = ANY (r.unread) THEN c.last_name ELSE r.last_name END AS last_name,
+			CASE WHEN 'suffix' = ANY (r.unread) THEN c.suffix ELSE r.suffix END AS suffix,
+			CASE WHEN 'date_of_birth' = ANY (r.unread) THEN c.date_of_birth ELSE r.date_of_birth END AS date_of_birth,
+			coalesce(r.subsidized, c.subsidized, false) AS subsidized) n
 		-- a conflict would lock, and so write, a row that is as it was
-		WHERE NOT EXISTS (SELECT FROM kinderconnect.child c
-			WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (r.organization_id, r.agency_id, r.kinderconnect_child_id)
-				AND (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS NOT DISTINCT FROM
-					(r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized))
+		WHERE c.organization_id IS NULL
+			OR (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS DISTINCT FROM
+				(n.first_name, n.middle_name, n.last_name, n.suffix, n.date_of_birth, n.subsidized)
 		ON CONFLICT (organization_id, agency_id, kinderconnect_child_id) DO UPDATE
 		SET first_name = excluded.first_name, middle_name = excluded.middle_name, last_name = excluded.last_name,
 			suffix = excluded.suffix, date_of_birth = excluded.date_of_birth, subsidized = excluded.subsidized, changed_at = now()
 		WHERE (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS DISTINCT FROM
 			(excluded.first_name, excluded.middle_name, excluded.last_name, excluded.suffix, excluded.date_of_birth, excluded.subsidized)
+	), listing AS MATERIALIZED (
+		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id, coalesce(r.authorization_id, '') AS authorization_id
+		FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
+		UNION ALL
+		-- it may be any that the child has
+		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id, a.authorization_id
+		FROM (SELECT r.* FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL AND r.authorization_id IS NULL) r
+		CROSS JOIN LATERAL (SELECT a.authorization_id FROM kinderconnect.authorization a
+			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id)
+					= (r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id)
+				AND a.known_until = 'infinity' AND a.begin_date < (r.month + interval '1 month')::date AND (a.end_date >= r.month) IS NOT FALSE
+			OFFSET 0) a
 	), was_listed AS MATERIALIZED (
 		-- apart, for the planner takes it that IN hashes anew for each list
 		SELECT o.*, l.kinderconnect_child_id, l.authorization_id
@@ -266,11 +292,10 @@ BEGIN
 		WHERE (l.organization_id, l.agency_id, l.provider_id, l.month, l.kinderconnect_child_id, l.authorization_id)
 				= (w.organization_id, w.agency_id, w.provider_id, w.month, w.kinderconnect_child_id, w.authorization_id)
 			AND (w.ticket, w.kinderconnect_child_id, w.authorization_id) NOT IN
-				(SELECT r.ticket, r.kinderconnect_child_id, r.authorization_id FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL)
+				(SELECT n.ticket, n.kinderconnect_child_id, n.authorization_id FROM listing n)
 	), newly_listed AS (
 		INSERT INTO kinderconnect.listed_authorization (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)
-		SELECT r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id, r.authorization_id
-		FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
+		SELECT n.organization_id, n.agency_id, n.provider_id, n.month, n.kinderconnect_child_id, n.authorization_id FROM listing n
 		ON CONFLICT DO NOTHING
 	), changed AS MATERIALIZED (
 		-- apart, and one by one: the list is not walked for each authorization

@@ -143,7 +143,7 @@ CREATE TABLE kinderconnect.list_problem (
 	problem                text NOT NULL,
 	PRIMARY KEY (organization_id, operation, customer_id, agency_id, provider_id, month, ordinal, part)
 );
-COMMENT ON TABLE kinderconnect.list_problem IS 'records of the lists in force that are not as agreed; each was taken as far as it goes';
+COMMENT ON TABLE kinderconnect.list_problem IS 'records of the lists in force that are not as agreed; each was taken as far as it goes: what cannot be read of a child or an authorization stays as it was known';
 COMMENT ON COLUMN kinderconnect.list_problem.organization_id IS 'the organization';
 COMMENT ON COLUMN kinderconnect.list_problem.operation IS 'which list, as in list_state';
 COMMENT ON COLUMN kinderconnect.list_problem.customer_id IS 'which list, as in list_state';

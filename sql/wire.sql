@@ -53,10 +53,11 @@ CREATE TYPE kinderconnect.reply_child AS (
 	begin_date             date,
 	end_date               date,
 	units_of_care          text,
-	days                   text[]
+	days                   text[],
+	unread                 text[]
 );
 COMMENT ON TYPE kinderconnect.reply_child IS
-'a child as the service lists it, a row for each authorization; one row with null authorization columns where it has none. Dates inclusive, a null end is open; days as on the wire (MO to SU), null or empty for every day';
+'a child as the service lists it, a row for each authorization; one row with null authorization columns where it has none. Dates inclusive, a null end is open; days as on the wire (MO to SU), null or empty for every day. unread names the columns of which problem says that their value is not as agreed, or missing though required; of a record that was not read to its end, all';
 
 CREATE TYPE kinderconnect.reply_result AS (
 	ordinal   integer,

@@ -385,7 +385,7 @@ find_column(KcRow *row)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
 		if (att->attisdropped || strcmp(row->column_name, NameStr(att->attname)) != 0 ||
-			(row->part == KC_PART_REPLY && (i == plan->ordinal_index || i == plan->problem_index)))
+			(row->part == KC_PART_REPLY && (i == plan->ordinal_index || i == plan->problem_index || i == plan->unread_index)))
 			continue;
 		return row->part == KC_PART_RECORD ? plan->record_columns[i] :
 			make_column(row, row->column_name, i, att->atttypid);
@@ -398,13 +398,23 @@ find_column(KcRow *row)
 }
 
 static int
-attribute_index(TupleDesc desc, const char *name)
+find_attribute(TupleDesc desc, const char *name)
 {
 	for (int i = 0; i < desc->natts; i++)
 	{
 		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
 			return i;
 	}
+	return -1;
+}
+
+static int
+attribute_index(TupleDesc desc, const char *name)
+{
+	int			index = find_attribute(desc, name);
+
+	if (index >= 0)
+		return index;
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("type %s has no attribute \"%s\"", format_type_be_qualified(desc->tdtypeid), name),
@@ -684,6 +694,7 @@ make_plan(KcDialect *dialect, HeapTuple tuple, TupleDesc desc)
 	plan->info.reply_desc = BlessTupleDesc(reply);
 	plan->ordinal_index = attribute_index(reply, "ordinal");
 	plan->problem_index = attribute_index(reply, "problem");
+	plan->unread_index = find_attribute(reply, "unread");
 	plan->reply_fields = palloc0(sizeof(List *) * reply->natts);
 
 	if (record_path != NULL)

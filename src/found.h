@@ -30,6 +30,7 @@ typedef struct KcFoundRecord
 	KcFound    *found;			/* by slot */
 	KcFound   **nested;			/* by element of nested_path, by slot */
 	int			nnested;
+	bool		nested_misshapen;	/* what stands at nested_path is no array */
 	StringInfoData problem;		/* of all rows of the record */
 } KcFoundRecord;
 

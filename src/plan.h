@@ -63,7 +63,9 @@ typedef enum KcJsonKind
 	KC_JSON_NUMBER,
 	KC_JSON_BOOLEAN,
 	KC_JSON_OBJECT,
-	KC_JSON_ARRAY
+	KC_JSON_ARRAY,
+	KC_JSON_MISSHAPEN			/* of a field: what stands in its way, and a
+								 * problem says so */
 } KcJsonKind;
 
 typedef struct KcJson
@@ -153,6 +155,7 @@ struct KcPlan
 	List	   *element_fields; /* all fields with an element */
 	int			ordinal_index;	/* attribute number less 1 */
 	int			problem_index;
+	int			unread_index;	/* the same; -1: this type of row has none */
 	int			nslots;			/* of fields outside nested_path */
 	int			nnested_slots;
 };

@@ -90,6 +90,7 @@ forget(KcRecordReader *reader, const KcNode *node)
 		if (field->nested && !node->nested)
 		{
 			reader->record.nnested = 0;
+			reader->record.nested_misshapen = false;
 			continue;
 		}
 		found = value_at(reader, node, field);
@@ -106,13 +107,29 @@ static void
 check_value_shape(KcRecordReader *reader, const KcNode *node, KcJsonKind kind)
 {
 	const char *want = NULL;
+	ListCell   *lc;
 
 	if (node->element != NULL && kind != KC_JSON_ARRAY)
 		want = "an array";
 	else if (node->children != NIL && kind != KC_JSON_OBJECT)
 		want = "an object";
-	if (want != NULL)
-		kc_add_problem(&reader->record.problem, "key \"%s\" is not %s", node->path, want);
+	if (want == NULL)
+		return;
+	kc_add_problem(&reader->record.problem, "key \"%s\" is not %s", node->path, want);
+	foreach(lc, node->below)
+	{
+		const KcField *field = lfirst(lc);
+		KcFound    *found;
+
+		if (field->nested && !node->nested)
+		{
+			reader->record.nested_misshapen = true;
+			continue;
+		}
+		found = value_at(reader, node, field);
+		if (found != NULL)
+			found->kind = KC_JSON_MISSHAPEN;
+	}
 }
 
 static void
@@ -621,6 +638,7 @@ begin_record(KcRecordReader *reader)
 	memset(reader->record.found, 0, sizeof(KcFound) * reader->plan->nslots);
 	reader->record.nested = NULL;
 	reader->record.nnested = reader->nested_room = 0;
+	reader->record.nested_misshapen = false;
 	resetStringInfo(&reader->record.problem);
 }
 

@@ -3,12 +3,15 @@
  *	  Makes rows of what was found in a record, and puts them into the store.
  *
  * Invariant: what is wrong with a record is told in the column problem of its
- * rows, which quotes nothing that stands in it.
+ * rows, which quotes nothing that stands in it; the column unread, where rows
+ * have one, names the columns that it is wrong with.
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "row.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -29,6 +32,9 @@ struct KcRowMaker
 	bool	   *nulls;
 	bool	   *required;		/* by attribute: a field of it is */
 	StringInfoData problem;		/* of a row */
+	bool		wrong;			/* so is the column that is being taken */
+	Datum	   *unread;			/* of a row: names of columns that are */
+	int			nunread;
 	char	   *texts;			/* of a row: those that have room here */
 	size_t		texts_used;
 };
@@ -66,6 +72,7 @@ static bool
 is_there(const KcFound *found)
 {
 	return found != NULL && found->kind != KC_JSON_ABSENT && found->kind != KC_JSON_NULL &&
+		found->kind != KC_JSON_MISSHAPEN &&
 		!(found->kind == KC_JSON_STRING && found->len == 0);
 }
 
@@ -202,6 +209,8 @@ take_scalar(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum
 {
 	const KcCode *code;
 
+	if (found != NULL && found->kind == KC_JSON_MISSHAPEN)
+		maker->wrong = true;
 	if (!is_there(found))
 		return KC_NOTHING;
 
@@ -214,7 +223,7 @@ take_scalar(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum
 	}
 	if (found->kind == KC_JSON_OBJECT || found->kind == KC_JSON_ARRAY)
 	{
-		if (field->ncodes > 0)
+		if (field->ncodes > 0 && field->column->type != KC_TYPE_BOOLEAN)
 			return KC_NOTHING;
 		kc_add_problem(&maker->problem, "key \"%s\" is not a single value", field->path);
 		return KC_WRONG;
@@ -258,6 +267,8 @@ take_list(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *
 	bool		wrong = false;
 	StringInfo	problem = &maker->problem;
 
+	if (found != NULL && found->kind == KC_JSON_MISSHAPEN)
+		maker->wrong = true;
 	if (found == NULL || found->kind != KC_JSON_ARRAY)
 		return KC_NOTHING;
 
@@ -276,6 +287,7 @@ take_list(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *
 		}
 		wrong |= (taken == KC_WRONG);
 	}
+	maker->wrong |= wrong;
 	*value = make_array(field->column, values, nulls, found->nitems);
 	return KC_TAKEN;
 }
@@ -289,18 +301,19 @@ take_elements(KcRowMaker *maker, const List *fields, const KcFound *found, int c
 	bool		nulls[KC_MAX_ELEMENT];
 	ListCell   *lc;
 
-	if (count == 0)
-		return KC_NOTHING;
-
 	memset(nulls, true, sizeof(nulls));
 	foreach(lc, fields)
 	{
 		const KcField *field = lfirst(lc);
 		int			i = field->element - 1;
+		KcTaken		taken = nulls[i] ? take_scalar(maker, field, &found[field->slot], &values[i]) : KC_NOTHING;
 
-		if (nulls[i] && take_scalar(maker, field, &found[field->slot], &values[i]) == KC_TAKEN)
+		maker->wrong |= (taken == KC_WRONG);
+		if (taken == KC_TAKEN)
 			nulls[i] = false;
 	}
+	if (count == 0)
+		return KC_NOTHING;
 	*value = make_array(((KcField *) linitial(fields))->column, values, nulls, count);
 	return KC_TAKEN;
 }
@@ -347,6 +360,7 @@ take_column(KcRowMaker *maker, const List *fields, const KcFound *nested, Datum 
 			taken = take_list(maker, field, &found[field->slot], value);
 		else
 			taken = take_scalar(maker, field, &found[field->slot], value);
+		maker->wrong |= (taken == KC_WRONG);
 		if (taken != KC_NOTHING)
 			return taken;
 	}
@@ -364,8 +378,31 @@ check_required(KcRowMaker *maker, const List *fields, const KcFound *nested)
 		const KcFound *found = field->nested ? nested : maker->record->found;
 
 		if (field->required && found != NULL && !is_there(&found[field->slot]))
+		{
 			kc_add_problem(&maker->problem, "missing key \"%s\"", field->path);
+			maker->wrong = true;
+		}
 	}
+}
+
+/* Where a record was not read to its end, what was found may not be the last */
+static bool
+is_unread(const KcRowMaker *maker, const List *fields, const KcFound *nested, bool whole)
+{
+	ListCell   *lc;
+
+	if (!whole)
+		return fields != NIL;
+	if (maker->wrong)
+		return true;
+	if (nested != NULL || !maker->record->nested_misshapen)
+		return false;
+	foreach(lc, fields)
+	{
+		if (((KcField *) lfirst(lc))->nested)
+			return true;
+	}
+	return false;
 }
 
 /* One row; nested is the element of nested_path that makes it, or NULL */
@@ -380,6 +417,7 @@ put_row(KcRowMaker *maker, const KcFound *nested, bool whole)
 	StringInfo	problem = &maker->problem;
 
 	maker->texts_used = 0;
+	maker->nunread = 0;
 	resetStringInfo(problem);
 	if (maker->record->problem.len > 0)
 		appendBinaryStringInfo(problem, maker->record->problem.data, maker->record->problem.len);
@@ -389,9 +427,12 @@ put_row(KcRowMaker *maker, const KcFound *nested, bool whole)
 		const List *fields = plan->reply_fields[i];
 
 		values[i] = (Datum) 0;
+		maker->wrong = false;
 		nulls[i] = take_column(maker, fields, nested, &values[i]) != KC_TAKEN;
 		if (whole && maker->required[i])
 			check_required(maker, fields, nested);
+		if (plan->unread_index >= 0 && is_unread(maker, fields, nested, whole))
+			maker->unread[maker->nunread++] = CStringGetTextDatum(NameStr(TupleDescAttr(desc, i)->attname));
 	}
 
 	values[plan->ordinal_index] = Int32GetDatum(maker->ordinal);
@@ -402,6 +443,12 @@ put_row(KcRowMaker *maker, const KcFound *nested, bool whole)
 			PointerGetDatum(cstring_to_text_with_len(problem->data, problem->len));
 		nulls[plan->problem_index] = false;
 		maker->problems++;
+	}
+	if (maker->nunread > 0)
+	{
+		values[plan->unread_index] =
+			PointerGetDatum(construct_array(maker->unread, maker->nunread, TEXTOID, -1, false, TYPALIGN_INT));
+		nulls[plan->unread_index] = false;
 	}
 	tuplestore_putvalues(maker->store, desc, values, nulls);
 
@@ -421,6 +468,7 @@ kc_row_maker_create(const KcPlan *plan, Tuplestorestate *store, MemoryContext co
 	maker->values = palloc(sizeof(Datum) * natts);
 	maker->nulls = palloc(sizeof(bool) * natts);
 	maker->required = palloc0(sizeof(bool) * natts);
+	maker->unread = palloc(sizeof(Datum) * natts);
 	for (int i = 0; i < natts; i++)
 	{
 		ListCell   *lc;

@@ -26,11 +26,11 @@ FROM kinderconnect.provider p, kinderconnect._months('o', NULL, NULL) m(month);
 CREATE OR REPLACE FUNCTION kinderconnect._children_reply(ticket bigint)
 	RETURNS TABLE (ordinal integer, part integer, kinderconnect_child_id text, first_name text, middle_name text, last_name text,
 		suffix text, date_of_birth date, subsidized boolean, authorization_id text, begin_date date, end_date date,
-		units_of_care text, days text[], trouble text, sound boolean)
+		units_of_care text, days text[], trouble text, sound boolean, unread text[])
 	LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
 	SELECT (row_number() OVER (ORDER BY p.id))::integer, 1, p.id, p.first_name, p.middle_name, p.last_name, p.suffix, p.date_of_birth,
-		true, '', NULL::date, NULL::date, NULL::text, NULL::text[], NULL::text, false
+		true, '', NULL::date, NULL::date, NULL::text, NULL::text[], NULL::text, false, NULL::text[]
 	FROM again.call c JOIN again.listing l USING (agency_id, provider_id, month) JOIN again.person p ON (p.agency_id, p.id) = (l.agency_id, l.id)
 	WHERE c.ticket = _children_reply.ticket;
 END;

@@ -55,11 +55,11 @@ CREATE TEMPORARY TABLE reply (child text, id text, begins date, ends date, units
 CREATE OR REPLACE FUNCTION kinderconnect._children_reply(ticket bigint)
 	RETURNS TABLE (ordinal integer, part integer, kinderconnect_child_id text, first_name text, middle_name text, last_name text,
 		suffix text, date_of_birth date, subsidized boolean, authorization_id text, begin_date date, end_date date,
-		units_of_care text, days text[], trouble text, sound boolean)
+		units_of_care text, days text[], trouble text, sound boolean, unread text[])
 	LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
 	RETURN QUERY SELECT (row_number() OVER (ORDER BY r.child, r.id))::integer, 1, r.child, 'Ana', NULL, 'Lee', NULL, date '2020-01-01', true,
-		r.id, r.begins, r.ends, r.units, r.days, NULL, true FROM pg_temp.reply r WHERE r.torn IS NOT TRUE
+		r.id, r.begins, r.ends, r.units, r.days, NULL, true, NULL::text[] FROM pg_temp.reply r WHERE r.torn IS NOT TRUE
 		OR EXISTS (SELECT FROM kinderconnect.authorization a WHERE a.kinderconnect_child_id = r.child AND a.closed_as IS NULL);
 END;
 $$;

@@ -196,7 +196,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._recover(text) IS
-'what a run that died left under way becomes unknown, to be resolved before anything new';
+'what a run that died left under way becomes unknown, to be resolved before anything new of the same days';
 
 -- Puts records into a batch; the caller commits before it is sent.
 CREATE FUNCTION kinderconnect._new_batch(run bigint, organization text, agency text, provider text, parent text, leads boolean, again boolean, record_ids text[]) RETURNS text
@@ -237,9 +237,58 @@ $$;
 COMMENT ON FUNCTION kinderconnect._most_records(text, text, text) IS
 'how many records a batch of a provider may carry: as the dialect says, or half of the smallest of 16 or more that was too large (HTTP status 413) within 30 days';
 
+-- Whoever loses two in a row is not there: that many a night may cost.
+CREATE FUNCTION kinderconnect._lost_last(run bigint, organization text, agency text, provider text, OUT lost bigint, OUT answered boolean)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	SELECT count(*) FILTER (WHERE b.state = 'lost' AND (b.ended_at <= b.answered_at) IS NOT TRUE), count(b.answered_at) > 0 INTO lost, answered
+	FROM (SELECT b.state, b.ended_at, max(b.ended_at) FILTER (WHERE b.state IN ('answered', 'refused')) OVER () AS answered_at
+		FROM kinderconnect.batch b
+		WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (organization, agency, provider, run)
+			AND b.created_at >= (SELECT r.started_at FROM kinderconnect.run r WHERE r.run_id = run)) b;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._lost_last(bigint, text, text, text) IS
+'of how many batches of a provider in a run the answer was lost since one was answered or refused, and whether any was';
+
+-- A record that is unknown keeps the days of its child from being sent, by
+-- whichever id the agency knows it: none of the others. But a service that does
+-- not answer is not sent the others to be lost too: only one that listed the
+-- provider's children in this run, and has answered since it lost one.
+CREATE FUNCTION kinderconnect._days_to_try(run bigint, organization text, agency text, provider text, from_date date, to_date date) RETURNS tid[]
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tried record;
+BEGIN
+	IF NOT EXISTS (SELECT FROM kinderconnect.ledger l
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
+		RETURN NULL;
+	END IF;
+	tried := kinderconnect._lost_last(run, organization, agency, provider);
+	IF tried.lost > 1 OR tried.lost > 0 AND NOT tried.answered OR NOT kinderconnect._listed_tonight(run, organization, agency, provider) THEN
+		RETURN '{}';
+	END IF;
+	RETURN ARRAY(SELECT d.ctid
+		FROM kinderconnect.child_day d
+		WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider) AND d.state = 'ready'
+			AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+			AND NOT EXISTS (SELECT FROM kinderconnect.ledger l
+				WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')
+					AND l.service_date = d.service_date AND (l.kinderconnect_child_id = d.kinderconnect_child_id OR l.child_id = d.child_id))
+		ORDER BY d.service_date, d.kinderconnect_child_id
+		LIMIT kinderconnect._most_records(organization, agency, provider));
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._days_to_try(bigint, text, text, text, date, date) IS
+'the next ready days of a provider that may be sent while records of it are unknown; null: none is, all may';
+
 -- The next batch of each of these providers, marked as sending: a waiting half
 -- of a refused one, else new records of ready days. One at a time for each
--- provider, and nothing new while any of its days is unknown.
+-- provider, and of a child's day nothing new while a record of it is unknown.
 --
 -- Halves: the first half of what was refused last, down to a single record,
 -- then the largest of what is left. So the search for a culprit soon meets a
@@ -277,9 +326,7 @@ BEGIN
 	SELECT array_agg(u.organization_id), array_agg(u.agency_id), array_agg(u.provider_id) INTO organizations, agencies, providers
 	FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
 	WHERE NOT EXISTS (SELECT FROM kinderconnect.batch b
-			WHERE (b.organization_id, b.agency_id, b.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND b.state = 'sending')
-		AND NOT EXISTS (SELECT FROM kinderconnect.ledger l
-			WHERE (l.organization_id, l.agency_id, l.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND l.state IN ('sending', 'unknown'));
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND b.state = 'sending');
 
 	-- the rare case is asked for first, a provider at a time: joined, all ready
 	-- days would be read for these
@@ -299,8 +346,10 @@ BEGIN
 	FOR made IN
 		WITH claimed AS MATERIALIZED (
 			SELECT c.*
-			FROM (SELECT u.*, kinderconnect._most_records(u.organization_id, u.agency_id, u.provider_id) AS most
-				FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)) u
+			FROM (SELECT u.*, kinderconnect._most_records(u.organization_id, u.agency_id, u.provider_id) AS most,
+					kinderconnect._days_to_try(run, u.organization_id, u.agency_id, u.provider_id, from_date, to_date) AS chosen
+				FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
+				OFFSET 0) u		-- each is asked once, not for every day
 			CROSS JOIN LATERAL (
 				SELECT d.ctid AS tid, d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
 					coalesce(d.kind, 'void') AS kind, d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis, d.location_id,
@@ -321,6 +370,7 @@ BEGIN
 				FROM kinderconnect.child_day d
 				WHERE (d.organization_id, d.agency_id, d.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND d.state = 'ready'
 					AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+					AND (u.chosen IS NULL OR d.ctid = ANY (u.chosen))
 				ORDER BY d.service_date, d.kinderconnect_child_id
 				LIMIT u.most) c
 		), written AS (
@@ -397,20 +447,21 @@ COMMENT ON FUNCTION kinderconnect._listed_tonight(bigint, text, text, text) IS
 'whether the service listed the children of a provider, or of any of the organization, in this run';
 
 -- The plan left alone what was unknown then. What Manage says of these days
--- by now is judged before any of it is sent.
+-- by now is judged before any of it is sent, when the last batch of them is in;
+-- what is unknown even then does not keep the others.
 CREATE FUNCTION kinderconnect._plan_resolved(run bigint, organization text, agency text, provider text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM kinderconnect.ledger l
-			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state = 'sending') THEN
 		PERFORM kinderconnect._plan(organization, agency, provider, (r.scope ->> 'from_date')::date, (r.scope ->> 'to_date')::date)
 		FROM kinderconnect.run r WHERE r.run_id = run;
 	END IF;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._plan_resolved(bigint, text, text, text) IS 'plans a provider anew, when none of its records is unknown any more';
+COMMENT ON FUNCTION kinderconnect._plan_resolved(bigint, text, text, text) IS 'plans a provider anew, when none of its records is on its way any more';
 
 -- Takes in the answers to batches. Only what the service truly said changes
 -- anything: a record it did not name is unknown, and one it names twice with
@@ -489,12 +540,12 @@ BEGIN
 		IF item.left_out > 0 THEN
 			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, false, 'KC301',
 				format('answer of the service leaves %s of %s records out', item.left_out, item.records),
-				'They are unknown, and are resolved before anything new is sent for the provider.');
+				'They are unknown; of these children''s days nothing new is sent until they are resolved.');
 		END IF;
 		IF item.contradicted > 0 THEN
 			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, false, 'KC301',
 				format('answer of the service says two things of %s of %s records', item.contradicted, item.records),
-				'They are unknown, and are resolved before anything new is sent for the provider.');
+				'They are unknown; of these children''s days nothing new is sent until they are resolved.');
 		END IF;
 		IF item.strays > 0 THEN
 			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, false, 'KC301',

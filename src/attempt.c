@@ -71,3 +71,10 @@ kc_back_off_until(TimestampTz now, int failures, int64 retry_after_ms)
 	delay = Max(delay, Min(retry_after_ms, KC_MAX_BACKOFF_MS));
 	return TimestampTzPlusMilliseconds(now, delay);
 }
+
+void
+kc_no_time_left(KcFault *fault)
+{
+	kc_fault_detail(fault, "No time is left for another attempt before the deadline of the run.%s%s",
+					fault->detail[0] != '\0' ? " " : "", fault->detail);
+}

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "fault.h"
 
 /*
  * Empties the memory of an attempt, or makes it below parent, and sees to it
@@ -31,5 +32,8 @@ extern void kc_mask_secret(char *text, const char *name);
 
 /* failures counts the last one; retry_after_ms is what the service asked for, or -1 */
 extern TimestampTz kc_back_off_until(TimestampTz now, int failures, int64 retry_after_ms);
+
+/* Says of the last failure why it is not tried again, before its own detail */
+extern void kc_no_time_left(KcFault *fault);
 
 #endif							/* KC_ATTEMPT_H */

@@ -264,10 +264,12 @@ kc_call_failed(KcCallState *state, int64 retry_after_ms)
 		return;
 	}
 
+	/* The deadline has not come: this is a failure of the call, not of the run */
 	state->not_before = kc_back_off_until(now, state->failures, retry_after_ms);
 	if (state->not_before >= state->caller->deadline)
 	{
-		kc_end_at_deadline(state);
+		kc_no_time_left(&call->fault);
+		kc_end_call(state);
 		return;
 	}
 

@@ -51,7 +51,6 @@ typedef struct KcSlot
 	size_t		body_read;		/* bytes of the body libcurl has taken */
 	size_t		header_bytes;
 	bool		stopped;		/* the sink wants no more */
-	bool		deadline_cut;	/* the deadline, not the setting, is its timeout */
 	char		host[128];		/* for messages */
 	char		error_text[CURL_ERROR_SIZE];
 } KcSlot;
@@ -525,7 +524,7 @@ kc_http_finish(KcHttp *http, KcSlot *slot, CURLcode code)
 
 	if (exchange->fault.kind == KC_FAULT_NONE && code != CURLE_OK && !slot->stopped)
 	{
-		if (code == CURLE_OPERATION_TIMEDOUT && slot->deadline_cut)
+		if (code == CURLE_OPERATION_TIMEDOUT && GetCurrentTimestamp() >= exchange->deadline)
 		{
 			kc_fault_set(&exchange->fault, KC_FAULT_DEADLINE, sent,
 						 "the deadline came before the answer of \"%s\"", slot->host);
@@ -665,9 +664,7 @@ kc_http_set_options(KcSlot *slot)
 	long		timeout = kc_request_timeout;
 	long		left = TimestampDifferenceMilliseconds(now, exchange->deadline);
 
-	slot->deadline_cut = left <= timeout;
-	if (slot->deadline_cut)
-		timeout = Max(left, 1);
+	timeout = Max(Min(timeout, left), 1);
 
 #define SET(option, value) \
 	(code = code == CURLE_OK ? curl_easy_setopt(easy, option, value) : code)

@@ -327,9 +327,16 @@ kc_token_failed(KcToken *token)
 	if ((fault->kind == KC_FAULT_UNREACHABLE || fault->kind == KC_FAULT_BUSY ||
 		 fault->kind == KC_FAULT_LOST) && token->failures < kc_max_attempts)
 	{
-		token->not_before = kc_back_off_until(now, token->failures,
-											  token->exchange.retry_after_ms);
-		return KC_TOKEN_WAIT;
+		TimestampTz not_before = kc_back_off_until(now, token->failures,
+												   token->exchange.retry_after_ms);
+
+		if (not_before < token->deadline)
+		{
+			token->not_before = not_before;
+			return KC_TOKEN_WAIT;
+		}
+		kc_no_time_left(fault);
+		token->refused_until = not_before;
 	}
 
 	token->failures = 0;

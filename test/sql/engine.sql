@@ -85,6 +85,25 @@ SELECT kinderconnect._start('customers', 'regress_engine');
 SELECT * FROM pg_temp.all_ended();
 SELECT kinderconnect._close();
 
+-- Where the service asks for a longer pause than there is time, a call ends
+-- with what it failed at, and not as if the deadline had come. Of a token that
+-- cannot be had nobody asks again meanwhile.
+\! test/lib/admin reset
+SELECT kinderconnect._open('5 minutes');
+\! test/lib/admin faults '{"faults": [{"kind": "status", "status": 429, "retryAfter": "900", "operation": "token"}]}'
+SELECT kinderconnect._start('customers', 'regress_engine');
+SELECT * FROM pg_temp.all_ended();
+SELECT kinderconnect._start('customers', 'regress_engine');
+SELECT * FROM pg_temp.all_ended();
+\! test/lib/admin requests operations token received
+SELECT kinderconnect._close();
+SELECT kinderconnect._open('5 minutes');
+\! test/lib/admin faults '{"faults": [{"kind": "status", "status": 429, "retryAfter": "900", "operation": "customers"}]}'
+SELECT kinderconnect._start('customers', 'regress_engine');
+SELECT sqlstate, detail, attempts FROM kinderconnect._collect();
+SELECT kinderconnect._close();
+\! test/lib/admin faults '{"faults": []}'
+
 -- A value without a code, where a code has to make an object; and a request
 -- over the limit. Neither is sent; the second one's size is known only with
 -- its token.

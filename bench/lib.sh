@@ -87,7 +87,7 @@ kc_bench_forget() {
 		SET client_min_messages = warning;
 		TRUNCATE kinderconnect.child_day, kinderconnect.ledger, kinderconnect.batch, kinderconnect.run,
 			kinderconnect.run_organization, kinderconnect.run_provider, kinderconnect.child_link, kinderconnect.child,
-			kinderconnect.authorization, kinderconnect.listed_authorization, kinderconnect.list_state, kinderconnect.provider,
+			kinderconnect.authorization, kinderconnect.listed_authorization, kinderconnect.listed_subsidy, kinderconnect.list_state, kinderconnect.provider,
 			kinderconnect.listed_location, kinderconnect.customer, kinderconnect.match_state, kinderconnect.known_child, kinderconnect.scored_child, kinderconnect.score_state, kinderconnect.match_candidate, kinderconnect.child_day_step, kinderconnect.provider_clock, bench.step CASCADE;
 		VACUUM ANALYZE;
 		CHECKPOINT;

@@ -488,7 +488,7 @@ class Dialect:
         agency, location = self._provider(call, group)
         month = datetime.date(int(month[:4]), int(month[5:]), 1)
         rows = group.roster(agency.key, location.key[1], month)
-        return self._page(call, "children", rows, lambda item: item[0].fields | {
+        return self._page(call, "children", rows, lambda item: item[0].fields_at(location.key[1]) | {
             "authorizations": [authorization.fields for authorization in item[1]]})
 
     def _readback(self, call, group):

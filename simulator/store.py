@@ -226,7 +226,7 @@ class Child:
     def __init__(self, value, where):
         fields = _fields(value, where, ("agencyId", "childId"), (
             "firstName", "middleName", "lastName", "suffix", "dateOfBirth", "subsidized",
-            "providers", "authorizations"))
+            "providers", "privateAt", "authorizations"))
         self.key = (_id(fields.pop("agencyId"), f"{where}.agencyId"),
                     _id(value["childId"], f"{where}.childId"))
         self.authorizations = [
@@ -235,10 +235,17 @@ class Child:
         self.providers = dict.fromkeys(
             _id(item, f"{where}.providers") for item in _list(
                 fields.pop("providers", None) or [], f"{where}.providers"))
+        self.private_at = {
+            _id(item, f"{where}.privateAt") for item in _list(
+                fields.pop("privateAt", None) or [], f"{where}.privateAt")}
         self.fields = fields
 
+    def fields_at(self, provider_key):
+        """As the list of a provider gives it."""
+        return self.fields | ({"subsidized": False} if provider_key in self.private_at else {})
+
     def authorized(self, provider_key, day):
-        return self.fields.get("subsidized") is not False and any(
+        return self.fields_at(provider_key).get("subsidized") is not False and any(
             item.provider_key == provider_key and item.covers(day)
             for item in self.authorizations)
 

@@ -291,7 +291,8 @@ class Dialect:
                  "AuthFrom": _wire_date(item.fields.get("beginDate")),
                  "AuthTo": _wire_date(item.fields.get("endDate")),
                  "Units": item.fields.get("unitsOfCare")}
-                for child, authorizations in roster if child.fields.get("subsidized") is not False
+                for child, authorizations in roster
+                if child.fields_at(location.key[1]).get("subsidized") is not False
                 for item in authorizations]
         if call.keep is not None:
             rows = rows[:call.keep]

@@ -4,7 +4,7 @@
 
 CREATE VIEW kinderconnect.authorized_child AS
 SELECT a.organization_id, a.agency_id, g.name AS agency, g.state, a.provider_id, p.name AS provider, p.location_id, p.barred,
-	a.kinderconnect_child_id, c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized,
+	a.kinderconnect_child_id, c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, coalesce(s.subsidized, true) AS subsidized,
 	k.child_id, k.method AS matched_by, coalesce(k.flag, CASE WHEN k.child_id IS NULL THEN coalesce(c.unlinked_because, 'not_matched_yet') END) AS review,
 	a.authorization_id, a.begin_date, a.end_date, a.units_of_care, a.days, a.known_from,
 	a.begin_date <= t.today AND (a.days IS NULL OR t.weekday = ANY (a.days)) AS authorized_today
@@ -16,6 +16,10 @@ LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
 	AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (a.organization_id, a.agency_id, a.kinderconnect_child_id)
 CROSS JOIN LATERAL (SELECT d.today, (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d.today)::integer] AS weekday
 	FROM (SELECT (now() AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date AS today) d) t
+LEFT JOIN LATERAL (SELECT s.subsidized FROM kinderconnect.listed_subsidy s
+	WHERE (s.organization_id, s.agency_id, s.kinderconnect_child_id, s.provider_id)
+		= (a.organization_id, a.agency_id, a.kinderconnect_child_id, a.provider_id)
+	ORDER BY s.month > t.today, abs(s.month - t.today) LIMIT 1) s ON true
 WHERE a.known_until = 'infinity' AND (a.end_date IS NULL OR a.end_date >= t.today);
 COMMENT ON VIEW kinderconnect.authorized_child IS
 'every authorization that stands and has not ended, with its child, its match in Manage, its location and its agency; a child with two has two rows';
@@ -33,7 +37,7 @@ COMMENT ON COLUMN kinderconnect.authorized_child.middle_name IS 'as the service 
 COMMENT ON COLUMN kinderconnect.authorized_child.last_name IS 'as the service lists it';
 COMMENT ON COLUMN kinderconnect.authorized_child.suffix IS 'as the service lists it';
 COMMENT ON COLUMN kinderconnect.authorized_child.date_of_birth IS 'as the service lists it';
-COMMENT ON COLUMN kinderconnect.authorized_child.subsidized IS 'false: listed, never sent';
+COMMENT ON COLUMN kinderconnect.authorized_child.subsidized IS 'false: by the provider''s list of this month its care there is not subsidized, and not sent';
 COMMENT ON COLUMN kinderconnect.authorized_child.child_id IS 'the child in Manage; null: not matched';
 COMMENT ON COLUMN kinderconnect.authorized_child.matched_by IS 'how it was matched: method of child_link';
 COMMENT ON COLUMN kinderconnect.authorized_child.review IS 'why a person should look at the match: unlinked_because of child, flag of child_link, or not_matched_yet; null: it stands';

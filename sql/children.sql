@@ -52,7 +52,7 @@ COMMENT ON COLUMN kinderconnect.child.middle_name IS 'as listed';
 COMMENT ON COLUMN kinderconnect.child.last_name IS 'as listed';
 COMMENT ON COLUMN kinderconnect.child.suffix IS 'as listed';
 COMMENT ON COLUMN kinderconnect.child.date_of_birth IS 'as listed';
-COMMENT ON COLUMN kinderconnect.child.subsidized IS 'false: listed, never sent';
+COMMENT ON COLUMN kinderconnect.child.subsidized IS 'false: at no provider that lists it is its care subsidized, by the last month of each; listed, never sent. What holds for a provider is in listed_subsidy';
 COMMENT ON COLUMN kinderconnect.child.first_key IS 'first word of the first name, folded';
 COMMENT ON COLUMN kinderconnect.child.middle_key IS 'the other words of the first name, and the middle name, folded';
 COMMENT ON COLUMN kinderconnect.child.last_key IS 'words of the last name without suffix, folded, in the order of the alphabet';
@@ -126,9 +126,31 @@ COMMENT ON COLUMN kinderconnect.listed_authorization.month IS 'first day of the 
 COMMENT ON COLUMN kinderconnect.listed_authorization.kinderconnect_child_id IS 'the child';
 COMMENT ON COLUMN kinderconnect.listed_authorization.authorization_id IS 'the authorization; empty for a child listed without one';
 
+-- Most children are subsidized wherever they are listed, and have no row. One
+-- that is not has a row for each month in which the provider lists it, and
+-- keeps them: an authorization that has vanished covers days, too.
+CREATE TABLE kinderconnect.listed_subsidy (
+	organization_id        text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text COLLATE "C" NOT NULL,
+	kinderconnect_child_id text COLLATE "C" NOT NULL,
+	provider_id            text COLLATE "C" NOT NULL,
+	month                  date NOT NULL CHECK (month = date_trunc('month', month)),
+	subsidized             boolean NOT NULL,
+	PRIMARY KEY (organization_id, agency_id, kinderconnect_child_id, provider_id, month)
+);
+COMMENT ON TABLE kinderconnect.listed_subsidy IS
+'whether a child''s care at a provider is subsidized, month by month, for those of whom a list of the provider has said that it is not; no row: it is. A month that no list has answered for is as the one before';
+COMMENT ON COLUMN kinderconnect.listed_subsidy.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.listed_subsidy.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.listed_subsidy.kinderconnect_child_id IS 'the child';
+COMMENT ON COLUMN kinderconnect.listed_subsidy.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.listed_subsidy.month IS 'first day of the month';
+COMMENT ON COLUMN kinderconnect.listed_subsidy.subsidized IS 'as listed; false: nothing is sent of that month';
+
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child', '');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.authorization', '');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.listed_authorization', '');
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.listed_subsidy', '');
 
 -- The months that the horizon touches, seen from the first and the last zone
 -- of the country: too many rather than too few.
@@ -243,6 +265,73 @@ BEGIN
 		ON CONFLICT (organization_id, operation, customer_id, agency_id, provider_id, month, ordinal, part) DO UPDATE
 		SET kinderconnect_child_id = excluded.kinderconnect_child_id, problem = excluded.problem
 		WHERE (p.kinderconnect_child_id, p.problem) IS DISTINCT FROM (excluded.kinderconnect_child_id, excluded.problem)
+	), answered AS MATERIALIZED (
+		-- of whom the list says that it is not subsidized, or one of the
+		-- provider has said so; true where any entry says so
+		SELECT r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id, bool_or(r.subsidized) AS said
+		FROM reply r
+		WHERE ((r.ticket, r.kinderconnect_child_id) IN (SELECT q.ticket, q.kinderconnect_child_id
+			FROM reply q
+			LEFT JOIN LATERAL (SELECT true AS known FROM kinderconnect.listed_subsidy s
+				WHERE (s.organization_id, s.agency_id, s.kinderconnect_child_id, s.provider_id)
+					= (q.organization_id, q.agency_id, q.kinderconnect_child_id, q.provider_id) LIMIT 1) s ON true
+			WHERE q.kinderconnect_child_id IS NOT NULL AND (q.subsidized IS NOT TRUE OR s.known))) IS TRUE
+		GROUP BY r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id
+	), answer AS MATERIALIZED (
+		-- what cannot be read is as it was, and who is new is not subsidized
+		SELECT a.organization_id, a.agency_id, a.provider_id, a.month, a.kinderconnect_child_id, s.subsidized IS NOT NULL AS known,
+			coalesce(a.said, s.subsidized, (SELECT true FROM kinderconnect.listed_authorization l
+				WHERE (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id)
+					= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id) LIMIT 1), false) AS subsidized
+		FROM answered a
+		LEFT JOIN LATERAL (SELECT s.subsidized FROM kinderconnect.listed_subsidy s
+			WHERE (s.organization_id, s.agency_id, s.kinderconnect_child_id, s.provider_id)
+				= (a.organization_id, a.agency_id, a.kinderconnect_child_id, a.provider_id)
+			ORDER BY s.month > a.month, abs(s.month - a.month) LIMIT 1) s ON true
+	), subsidy AS MATERIALIZED (
+		SELECT a.organization_id, a.agency_id, a.provider_id, a.month, a.kinderconnect_child_id, a.subsidized
+		FROM answer a WHERE a.known OR NOT a.subsidized
+		UNION ALL
+		-- so far it was in every month
+		SELECT DISTINCT a.organization_id, a.agency_id, a.provider_id, l.month, a.kinderconnect_child_id, true
+		FROM answer a
+		JOIN kinderconnect.listed_authorization l ON (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id)
+				= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id) AND l.month <> a.month
+		WHERE NOT a.known AND NOT a.subsidized
+	), subsidies AS (
+		INSERT INTO kinderconnect.listed_subsidy AS s (organization_id, agency_id, provider_id, month, kinderconnect_child_id, subsidized)
+		SELECT n.* FROM subsidy n
+		WHERE NOT EXISTS (SELECT FROM kinderconnect.listed_subsidy s
+			WHERE (s.organization_id, s.agency_id, s.kinderconnect_child_id, s.provider_id, s.month, s.subsidized)
+				= (n.organization_id, n.agency_id, n.kinderconnect_child_id, n.provider_id, n.month, n.subsidized))
+		ON CONFLICT (organization_id, agency_id, kinderconnect_child_id, provider_id, month) DO UPDATE SET subsidized = excluded.subsidized
+	), concerned AS MATERIALIZED (
+		SELECT DISTINCT n.organization_id, n.agency_id, n.kinderconnect_child_id FROM subsidy n
+	), private AS MATERIALIZED (
+		-- these children, where no provider has it otherwise
+		SELECT l.organization_id, l.agency_id, l.kinderconnect_child_id
+		FROM (SELECT DISTINCT ON (l.organization_id, l.agency_id, l.kinderconnect_child_id, l.provider_id) l.*
+			FROM (SELECT n.organization_id, n.agency_id, n.kinderconnect_child_id, n.provider_id, n.month, n.subsidized FROM subsidy n
+				UNION ALL
+				SELECT s.organization_id, s.agency_id, s.kinderconnect_child_id, s.provider_id, s.month, s.subsidized
+				FROM concerned c
+				JOIN kinderconnect.listed_subsidy s ON (s.organization_id, s.agency_id, s.kinderconnect_child_id)
+					= (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+				WHERE ((s.organization_id, s.agency_id, s.kinderconnect_child_id, s.provider_id, s.month) IN
+					(SELECT n.organization_id, n.agency_id, n.kinderconnect_child_id, n.provider_id, n.month FROM subsidy n)) IS NOT TRUE
+				UNION ALL
+				SELECT l.organization_id, l.agency_id, l.kinderconnect_child_id, l.provider_id, '-infinity', true
+				FROM concerned c
+				JOIN kinderconnect.listed_authorization l ON (l.organization_id, l.agency_id, l.kinderconnect_child_id)
+					= (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+				UNION ALL
+				SELECT r.organization_id, r.agency_id, r.kinderconnect_child_id, r.provider_id, '-infinity', true
+				FROM reply r
+				WHERE ((r.organization_id, r.agency_id, r.kinderconnect_child_id) IN
+					(SELECT c.organization_id, c.agency_id, c.kinderconnect_child_id FROM concerned c)) IS TRUE) l
+			ORDER BY l.organization_id, l.agency_id, l.kinderconnect_child_id, l.provider_id, l.month DESC) l
+		GROUP BY l.organization_id, l.agency_id, l.kinderconnect_child_id
+		HAVING NOT bool_or(l.subsidized)
 	), children AS (
 		INSERT INTO kinderconnect.child AS c
 			(organization_id, agency_id, kinderconnect_child_id, first_name, middle_name, last_name, suffix, date_of_birth, subsidized)
@@ -258,7 +347,7 @@ BEGIN
 			CASE WHEN 'last_name' = ANY (r.unread) THEN c.last_name ELSE r.last_name END AS last_name,
 			CASE WHEN 'suffix' = ANY (r.unread) THEN c.suffix ELSE r.suffix END AS suffix,
 			CASE WHEN 'date_of_birth' = ANY (r.unread) THEN c.date_of_birth ELSE r.date_of_birth END AS date_of_birth,
-			coalesce(r.subsidized, c.subsidized, false) AS subsidized) n
+			((r.organization_id, r.agency_id, r.kinderconnect_child_id) IN (SELECT p.organization_id, p.agency_id, p.kinderconnect_child_id FROM private p)) IS NOT TRUE AS subsidized) n
 		-- a conflict would lock, and so write, a row that is as it was
 		WHERE c.organization_id IS NULL
 			OR (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS DISTINCT FROM

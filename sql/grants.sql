@@ -23,7 +23,7 @@ $$;
 GRANT SELECT ON
 	kinderconnect.organization, kinderconnect.provider, kinderconnect.agency, kinderconnect.customer,
 	kinderconnect.organization_agency, kinderconnect.listed_location, kinderconnect.list_state, kinderconnect.list_problem,
-	kinderconnect.child, kinderconnect.authorization, kinderconnect.listed_authorization, kinderconnect.child_link,
+	kinderconnect.child, kinderconnect.authorization, kinderconnect.listed_authorization, kinderconnect.listed_subsidy, kinderconnect.child_link,
 	kinderconnect.nickname, kinderconnect.same_name, kinderconnect.known_child, kinderconnect.child_decision, kinderconnect.parted_pair,
 	kinderconnect.scored_child, kinderconnect.match_candidate, kinderconnect.child_match_status, kinderconnect.match_state, kinderconnect.score_state,
 	kinderconnect.rule, kinderconnect.agency_rule, kinderconnect.absence_reason, kinderconnect.reason,
@@ -54,7 +54,7 @@ GRANT SELECT ON
 GRANT INSERT, UPDATE, DELETE ON
 	kinderconnect.agency, kinderconnect.customer, kinderconnect.organization_agency, kinderconnect.listed_location,
 	kinderconnect.list_state, kinderconnect.list_problem, kinderconnect.child, kinderconnect.authorization,
-	kinderconnect.listed_authorization, kinderconnect.known_child, kinderconnect.scored_child, kinderconnect.match_candidate, kinderconnect.match_state, kinderconnect.score_state
+	kinderconnect.listed_authorization, kinderconnect.listed_subsidy, kinderconnect.known_child, kinderconnect.scored_child, kinderconnect.match_candidate, kinderconnect.match_state, kinderconnect.score_state
 	TO kinderconnect_operator;
 GRANT INSERT ON kinderconnect.child_decision, kinderconnect.child_day_step TO kinderconnect_operator;
 GRANT INSERT, UPDATE ON kinderconnect.location_zone TO kinderconnect_operator;

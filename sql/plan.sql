@@ -380,15 +380,25 @@ BEGIN
 			= (organization, k.agency_id, k.formerly) AND d.service_date >= since AND (d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))
 		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
 		GROUP BY k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date
+	), private AS MATERIALIZED (
+		-- the days on which care at a provider is not subsidized: a month that
+		-- no list has answered for is as the one before
+		SELECT s.agency_id, s.provider_id, s.kinderconnect_child_id, range_agg(daterange(s.since, s.until)) AS days
+		FROM (SELECT s.agency_id, s.provider_id, s.kinderconnect_child_id, s.subsidized,
+				CASE WHEN lag(s.month) OVER w IS NULL THEN '-infinity' ELSE s.month END AS since, coalesce(lead(s.month) OVER w, 'infinity') AS until
+			FROM kinderconnect.listed_subsidy s
+			WHERE s.organization_id = organization
+			WINDOW w AS (PARTITION BY s.agency_id, s.kinderconnect_child_id, s.provider_id ORDER BY s.month)) s
+		WHERE NOT s.subsidized
+		GROUP BY s.agency_id, s.provider_id, s.kinderconnect_child_id
 	), said AS MATERIALIZED (
 		-- what stands now, and what vanished and has not come back, up to the
 		-- day it vanished
-		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id, a.begin_date, a.days, e.end_date,
+		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id, a.begin_date, a.days, e.end_date, v.days AS private,
 			concat_ws('/', a.authorization_id, to_char(a.begin_date, 'YYYY-MM-DD'), to_char(e.end_date, 'YYYY-MM-DD'), array_to_string(a.days, '+')) AS words
 		FROM kinderconnect.authorization a
 		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
-		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
-			= (a.organization_id, a.agency_id, a.kinderconnect_child_id) AND c.subsidized
+		LEFT JOIN private v ON (v.agency_id, v.provider_id, v.kinderconnect_child_id) = (a.agency_id, a.provider_id, a.kinderconnect_child_id)
 		CROSS JOIN LATERAL (SELECT CASE WHEN a.closed_as = 'vanished' THEN least(a.end_date, (a.known_until AT TIME ZONE coalesce(s.zone, 'Pacific/Honolulu'))::date - 1)
 			ELSE a.end_date END AS end_date) e
 		WHERE a.organization_id = organization
@@ -404,6 +414,7 @@ BEGIN
 		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
 		CROSS JOIN LATERAL generate_series(greatest(a.begin_date, s.first_day)::timestamp,
 			least(a.end_date, s.last_day)::timestamp, interval '1 day') d
+		WHERE (a.private @> d::date) IS NOT TRUE
 		GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id, d
 	), lapsed AS (
 		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, max(coalesce(a.end_date, 'infinity')) AS ended
@@ -495,20 +506,25 @@ BEGIN
 		GROUP BY n.agency_id, n.other_id, d.kinderconnect_child_id, d.service_date
 	), stray AS (
 		-- attendance that no authorization covers, under one provider ID of
-		-- its location: one that takes part, and lists the child, else the first
-		SELECT DISTINCT ON (t.agency_id, t.location_id, t.kinderconnect_child_id, t.day) t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day
-		FROM attended t
-		JOIN site s ON (s.agency_id, s.provider_id) = (t.agency_id, t.provider_id)
-		LEFT JOIN kinderconnect.listed_authorization l
-			ON (l.organization_id, l.agency_id, l.provider_id, l.month, l.kinderconnect_child_id)
-				= (organization, t.agency_id, t.provider_id, date_trunc('month', t.day)::date, t.kinderconnect_child_id)
-			AND l.month >= date_trunc('month', since::timestamp)
-		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
-			= (organization, t.agency_id, t.kinderconnect_child_id) AND c.subsidized
-		WHERE NOT EXISTS (SELECT FROM covered v JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
-			WHERE v.agency_id = t.agency_id AND s.location_id = t.location_id
-				AND v.kinderconnect_child_id = t.kinderconnect_child_id AND v.day = t.day)
-		ORDER BY t.agency_id, t.location_id, t.kinderconnect_child_id, t.day, s.barred IS NOT NULL, l.provider_id IS NULL, t.provider_id
+		-- its location: one that takes part, and lists the child, else the first.
+		-- Nobody asks for care that is not subsidized
+		SELECT t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day
+		FROM (SELECT DISTINCT ON (t.agency_id, t.location_id, t.kinderconnect_child_id, t.day) t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day,
+				(x.days @> t.day) IS TRUE AS private
+			FROM attended t
+			JOIN site s ON (s.agency_id, s.provider_id) = (t.agency_id, t.provider_id)
+			LEFT JOIN kinderconnect.listed_authorization l
+				ON (l.organization_id, l.agency_id, l.provider_id, l.month, l.kinderconnect_child_id)
+					= (organization, t.agency_id, t.provider_id, date_trunc('month', t.day)::date, t.kinderconnect_child_id)
+				AND l.month >= date_trunc('month', since::timestamp)
+			JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+				= (organization, t.agency_id, t.kinderconnect_child_id) AND c.subsidized
+			LEFT JOIN private x ON (x.agency_id, x.provider_id, x.kinderconnect_child_id) = (t.agency_id, t.provider_id, t.kinderconnect_child_id)
+			WHERE NOT EXISTS (SELECT FROM covered v JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
+				WHERE v.agency_id = t.agency_id AND s.location_id = t.location_id
+					AND v.kinderconnect_child_id = t.kinderconnect_child_id AND v.day = t.day)
+			ORDER BY t.agency_id, t.location_id, t.kinderconnect_child_id, t.day, s.barred IS NOT NULL, l.provider_id IS NULL, private, t.provider_id) t
+		WHERE NOT t.private
 	), day AS (
 		SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day FROM covered v WHERE v.authorized
 		UNION

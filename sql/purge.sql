@@ -108,6 +108,11 @@ DECLARE
 BEGIN
 	DELETE FROM kinderconnect.list_problem p WHERE p.organization_id = organization AND p.month = old;
 	DELETE FROM kinderconnect.listed_authorization l WHERE l.organization_id = organization AND l.month = old;
+	-- the last word about a child stands
+	DELETE FROM kinderconnect.listed_subsidy s WHERE s.organization_id = organization AND s.month = old
+		AND EXISTS (SELECT FROM kinderconnect.listed_subsidy n
+			WHERE (n.organization_id, n.agency_id, n.kinderconnect_child_id, n.provider_id)
+				= (s.organization_id, s.agency_id, s.kinderconnect_child_id, s.provider_id) AND n.month > s.month);
 	DELETE FROM kinderconnect.list_state l WHERE l.organization_id = organization AND l.month = old;
 	GET DIAGNOSTICS purged = ROW_COUNT;
 	RETURN purged;

@@ -150,7 +150,7 @@ BEGIN
 		SELECT format('%I.%I', n.nspname, c.relname)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = 'kinderconnect' AND c.relname IN ('provider', 'listed_location', 'list_state', 'child', 'authorization',
-				'listed_authorization', 'child_link', 'known_child', 'child_day', 'ledger', 'batch', 'run_provider', 'provider_clock')
+				'listed_authorization', 'listed_subsidy', 'child_link', 'known_child', 'child_day', 'ledger', 'batch', 'run_provider', 'provider_clock')
 			AND c.relkind = 'r'
 			AND pg_relation_size(c.oid) / current_setting('block_size')::bigint
 				> CASE WHEN c.reltuples < 2.0 * c.relpages THEN greatest(c.relpages, 8) ELSE 8::bigint * greatest(c.relpages, 1) END

@@ -83,7 +83,7 @@ COMMENT ON COLUMN kinderconnect.unlinked_child.middle_name IS 'as listed';
 COMMENT ON COLUMN kinderconnect.unlinked_child.last_name IS 'as listed';
 COMMENT ON COLUMN kinderconnect.unlinked_child.suffix IS 'as listed';
 COMMENT ON COLUMN kinderconnect.unlinked_child.date_of_birth IS 'as listed';
-COMMENT ON COLUMN kinderconnect.unlinked_child.subsidized IS 'false: never sent';
+COMMENT ON COLUMN kinderconnect.unlinked_child.subsidized IS 'false: at no provider, and never sent';
 COMMENT ON COLUMN kinderconnect.unlinked_child.unlinked_because IS 'why it has no link';
 COMMENT ON COLUMN kinderconnect.unlinked_child.first_listed IS 'when it was first listed';
 

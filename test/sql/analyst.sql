@@ -52,6 +52,8 @@ VALUES
 	('ana', 'AN-H', 'P1', '6', 'a6', :'today'::date - 300, NULL, 'FULL', NULL, now() - interval '50 days', now() - interval '5 days', 'vanished'),
 	('ana', 'AN-H', 'P1', '7', 'a7', :'today'::date - 300, NULL, 'FULL', NULL, now() - interval '50 days', now() - interval '5 days', 'vanished'),
 	('ana', 'AN-H', 'P1', '7', 'a7', :'today'::date - 300, NULL, 'FULL', NULL, now() - interval '2 days', 'infinity', NULL);
+INSERT INTO kinderconnect.listed_subsidy (organization_id, agency_id, provider_id, kinderconnect_child_id, month, subsidized)
+SELECT DISTINCT organization_id, agency_id, provider_id, kinderconnect_child_id, date '2020-01-01', false FROM kinderconnect.authorization WHERE kinderconnect_child_id = '7';
 
 -- Neither what has ended (5 at P1) nor what vanished (6); 7 came back.
 SELECT kinderconnect_child_id AS child, authorization_id AS "authorization", agency, state, provider, location_id, barred, subsidized, child_id, matched_by, review,

@@ -52,7 +52,9 @@ CREATE FUNCTION pg_temp.plan() RETURNS void LANGUAGE sql AS $$ SELECT kinderconn
 CREATE FUNCTION pg_temp.due() RETURNS TABLE (agency text, provider text, child text, day date) LANGUAGE sql AS $$
 	SELECT DISTINCT p.agency_id, p.provider_id, c.kinderconnect_child_id, pg_temp.day(n)
 	FROM kinderconnect.provider p, kinderconnect.child c, generate_series(1, current_setting('kinderconnect.horizon_days')::integer) n
-	WHERE c.subsidized AND c.agency_id = p.agency_id AND EXISTS (SELECT FROM kinderconnect.authorization a
+	WHERE c.subsidized AND c.agency_id = p.agency_id
+		AND (SELECT s.subsidized FROM kinderconnect.listed_subsidy s WHERE s.kinderconnect_child_id = c.kinderconnect_child_id AND (s.agency_id, s.provider_id) = (p.agency_id, p.provider_id)
+			AND s.month <= pg_temp.day(n) ORDER BY s.month DESC LIMIT 1) IS NOT FALSE AND EXISTS (SELECT FROM kinderconnect.authorization a
 		WHERE a.agency_id = p.agency_id AND a.provider_id = p.provider_id AND a.kinderconnect_child_id = c.kinderconnect_child_id AND a.closed_as IS DISTINCT FROM 'changed'
 			AND NOT a.begin_date > pg_temp.day(n) AND NOT coalesce(a.end_date < pg_temp.day(n), false) AND coalesce(pg_temp.weekday(n) = ANY (a.days), true)
 			AND (a.closed_as IS NULL OR pg_temp.day(n) < (a.known_until AT TIME ZONE 'America/Phoenix')::date)) $$;
@@ -99,6 +101,13 @@ SELECT pg_temp.one('link disagrees', '8:00', '9:00'), pg_temp.one('child gone', 
 UPDATE regress_plan.child SET date_of_birth = '2020-02-03' WHERE child_id = 'link disagrees';
 DELETE FROM regress_plan.child WHERE child_id = 'child gone';
 UPDATE kinderconnect.child SET subsidized = false WHERE kinderconnect_child_id = 'not subsidized';
+SELECT pg_temp.one('private at another', '8:00', '9:00'), pg_temp.one('private again', '8:00', '9:00'), pg_temp.one('private no more', '8:00', '9:00'), pg_temp.one('private from next month', '8:00', '9:00');
+SELECT pg_temp.child('private, no authorization'), pg_temp.visit('private, no authorization', 3, '8:00', '9:00');
+INSERT INTO kinderconnect.listed_subsidy (organization_id, agency_id, provider_id, kinderconnect_child_id, month, subsidized)
+SELECT 'o', 'A', s.provider, s.child, date_trunc('month', pg_temp.day(3))::date + s.month * interval '1 month', s.subsidized
+FROM (VALUES ('P1', 'not subsidized', -1, false), ('P2', 'private at another', 0, false), ('P1', 'private again', -1, true), ('P1', 'private again', 0, false),
+	('P1', 'private no more', -1, false), ('P1', 'private no more', 0, true), ('P1', 'private from next month', 0, true), ('P1', 'private from next month', 1, false),
+	('P1', 'private, no authorization', 0, false)) s(provider, child, month, subsidized);
 SELECT pg_temp.child('other weekday'), pg_temp.authorize('other weekday', 3, 1, ARRAY[pg_temp.weekday(2)]), pg_temp.visit('other weekday', 3, '8:00', '9:00');
 SELECT pg_temp.child('two weekdays'), pg_temp.authorize('two weekdays', 4, 1, ARRAY[pg_temp.weekday(1), pg_temp.weekday(3)]);
 SELECT pg_temp.child('no authorization'), pg_temp.visit('no authorization', 3, '8:00', '9:00');

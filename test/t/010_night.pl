@@ -32,7 +32,7 @@ sub rows
 		my $days = $_ eq 'child_day' ? 'WHERE service_date <= (SELECT max(day) FROM manage.truth)' : '';
 
 		"SELECT '$_', count(*), md5(string_agg(ctid::text || xmin, ' ' ORDER BY ctid)) FROM kinderconnect.$_ $days"
-	} qw(agency customer organization_agency listed_location provider child "authorization" listed_authorization
+	} qw(agency customer organization_agency listed_location provider child "authorization" listed_authorization listed_subsidy
 		child_link child_day ledger batch));
 }
 

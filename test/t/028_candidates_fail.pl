@@ -25,7 +25,7 @@ is($night->sql(q{SELECT kinderconnect_child_id = (SELECT kinderconnect_child_id 
 	't|t', 'finds them');
 
 my $rows = q{SELECT md5(string_agg(concat_ws(' ', ctid, xmin, xmax), ',' ORDER BY ctid)) FROM kinderconnect.%s};
-my %was = map { $_ => $night->sql(sprintf $rows, $_) } qw(child agency authorization listed_authorization known_child child_link match_candidate child_day ledger);
+my %was = map { $_ => $night->sql(sprintf $rows, $_) } qw(child agency authorization listed_authorization listed_subsidy known_child child_link match_candidate child_day ledger);
 is($night->night->{state}, '', 'a night in which nothing changed');
 is($night->sql(sprintf $rows, $_), $was{$_}, "writes, and locks, no row of $_") foreach sort keys %was;
 

@@ -44,6 +44,8 @@ $night->sql(q{
 	SELECT 'g-1', 'children', 'MO-1', 'P1', m, 3 FROM generate_series('2015-01-01'::timestamp, '2020-12-01', '1 month') m;
 	INSERT INTO kinderconnect.listed_authorization (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)
 	SELECT 'g-1', 'MO-1', 'P1', m, '1001', 'A' FROM generate_series('2015-01-01'::timestamp, '2020-12-01', '1 month') m;
+	INSERT INTO kinderconnect.listed_subsidy (organization_id, agency_id, provider_id, month, kinderconnect_child_id, subsidized)
+	SELECT 'g-1', 'MO-1', 'P1', m, 'long gone', m < '2020-06-01' FROM generate_series('2015-01-01'::timestamp, '2020-12-01', '1 month') m;
 	COMMIT});
 my $unknown = $night->sql(q{SELECT count(*) FROM kinderconnect.ledger WHERE state IN ('unknown', 'not_taken')});
 cmp_ok($unknown, '>', 0, 'some records are open');
@@ -53,7 +55,7 @@ cmp_ok($unknown, '>', 0, 'some records are open');
 # from its history; nothing else does.
 my $views = 'SET jit = off; ' . $night->sql(q{SELECT string_agg(format('SELECT %L, count(*), md5(string_agg(t::text, E''\n'' ORDER BY t::text COLLATE "C")) FROM kinderconnect.%I t', relname, relname), ' UNION ALL ' ORDER BY relname)
 	FROM pg_class WHERE relnamespace = 'kinderconnect'::regnamespace AND relkind IN ('r', 'v')
-		AND relname NOT IN ('batch', 'batch_record', 'run', 'run_organization', 'run_provider', 'list_state', 'list_problem', 'listed_authorization', 'child_day_history',
+		AND relname NOT IN ('batch', 'batch_record', 'run', 'run_organization', 'run_provider', 'list_state', 'list_problem', 'listed_authorization', 'listed_subsidy', 'child_day_history',
 			-- of the hour
 			'health', 'health_summary', 'due')});
 my $history = q{SELECT * FROM kinderconnect.child_day_history WHERE event <> 'sent' OR service_date >= current_date - 46 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
@@ -89,6 +91,7 @@ is($night->sql('SELECT count(*) FROM kinderconnect.batch'), $total - $due, 'the 
 is($night->sql(q{SELECT string_agg(DISTINCT what || ' ' || rows, ', ') FROM kinderconnect.purgeable() WHERE rows > 0}), '', 'and nothing is left to purge');
 is($night->sql(q{SELECT count(*) FROM kinderconnect.list_state WHERE month < '2021-01-01' AND isfinite(month)}), 0, 'old lists are gone');
 is($night->sql(q{SELECT count(*) FROM kinderconnect.listed_authorization WHERE month < '2021-01-01'}), 0, 'with what stood in them');
+is($night->sql(q{SELECT month, subsidized FROM kinderconnect.listed_subsidy}), '2020-12-01|f', 'but for the last word about a child');
 is($night->sql(q{SELECT count(*) FROM kinderconnect.batch b LEFT JOIN kinderconnect.run r USING (run_id) WHERE r.run_id IS NULL}), 0, 'every call has its run');
 is($night->sql(q{SELECT count(*) FROM kinderconnect.run_organization o LEFT JOIN kinderconnect.run r USING (run_id) WHERE r.run_id IS NULL}), 0, 'and every part of a run');
 is($night->sql(q{SELECT count(*) FROM (SELECT FROM kinderconnect.run_organization WHERE sqlstate IS NULL GROUP BY organization_id) o}), 2, 'each organization has its last good run');

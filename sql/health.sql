@@ -174,6 +174,11 @@ $$;
 COMMENT ON FUNCTION kinderconnect._cron_job() IS
 'the job of pg_cron that ticks here, and how it last ended; of several for shards, active only if all are, and failed if any did; jobs null: pg_cron is not in this database';
 
+CREATE FUNCTION kinderconnect._moment(at timestamptz) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN to_char(at, 'YYYY-MM-DD HH24:MI:SS TZH:TZM');
+COMMENT ON FUNCTION kinderconnect._moment(timestamptz) IS 'a time of view health: to the second, in the session''s time zone, with its offset from UTC';
+
 CREATE VIEW kinderconnect.health AS
 WITH due AS MATERIALIZED (
 	SELECT d.organization_id, count(*) FILTER (WHERE d.failures > 0) AS failing, max(d.covered_at) AS covered_at,
@@ -189,12 +194,12 @@ WITH due AS MATERIALIZED (
 ), measure AS (
 	SELECT 'last_tick' AS check_name, NULL AS organization_id,
 		CASE WHEN NOT pg_is_in_recovery() THEN extract(epoch FROM now() - coalesce(t.at, pg_postmaster_start_time())) / 60 END AS number,
-		CASE WHEN pg_is_in_recovery() THEN 'a standby' ELSE coalesce(t.at::timestamp(0) || ' ' || current_setting('TimeZone'), 'none yet') END AS value
+		CASE WHEN pg_is_in_recovery() THEN 'a standby' ELSE coalesce(kinderconnect._moment(t.at), 'none yet') END AS value
 	FROM (SELECT kinderconnect._last_tick() AS at) t
 	UNION ALL
 	SELECT 'cron_job', NULL, CASE WHEN j.jobs = 0 OR NOT j.active OR j.status = 'failed' THEN 1 WHEN j.jobs > 0 THEN 0 END,
 		CASE WHEN j.jobs IS NULL THEN 'pg_cron is not in this database' WHEN j.jobs = 0 THEN 'no job'
-			ELSE concat_ws(', ', j.schedule, CASE WHEN NOT j.active THEN 'switched off' END, 'last run ' || j.status || ' at ' || j.ended_at::timestamp(0)) END
+			ELSE concat_ws(', ', j.schedule, CASE WHEN NOT j.active THEN 'switched off' END, 'last run ' || j.status || ' at ' || kinderconnect._moment(j.ended_at)) END
 	FROM kinderconnect._cron_job() j
 	UNION ALL
 	SELECT 'armed', NULL, CASE WHEN pg_is_in_recovery() THEN NULL WHEN a.why IS NULL THEN 0 ELSE 1 END,
@@ -247,22 +252,22 @@ WITH due AS MATERIALIZED (
 		WHERE l.organization_id = o.organization_id AND l.set_aside_at IS NOT NULL) l
 	CROSS JOIN LATERAL (SELECT coalesce(sum(c.differences), 0) AS days FROM kinderconnect.comparison c WHERE c.organization_id = o.organization_id) f
 	CROSS JOIN LATERAL (VALUES
-		('last_success', extract(epoch FROM now() - coalesce(d.covered_at, o.first_enabled)) / 3600, coalesce(d.covered_at::timestamp(0)::text, 'none yet')),
-		('overdue', extract(epoch FROM now() - d.uncovered_since) / 3600, coalesce('since ' || d.uncovered_since::timestamp(0), 'no')),
-		('token', extract(epoch FROM now() - d.token) / 3600, coalesce('refused since ' || d.token::timestamp(0), 'ok')),
-		('credentials', extract(epoch FROM now() - d.credentials) / 3600, coalesce('failing since ' || d.credentials::timestamp(0), 'ok')),
-		('certificate', extract(epoch FROM now() - d.certificate) / 3600, coalesce('not trusted since ' || d.certificate::timestamp(0), 'ok')),
-		('configuration', extract(epoch FROM now() - d.configuration) / 3600, coalesce('wrong since ' || d.configuration::timestamp(0), 'ok')),
-		('manage_source', extract(epoch FROM now() - d.manage_source) / 3600, coalesce('failing since ' || d.manage_source::timestamp(0), 'ok')),
+		('last_success', extract(epoch FROM now() - coalesce(d.covered_at, o.first_enabled)) / 3600, coalesce(kinderconnect._moment(d.covered_at), 'none yet')),
+		('overdue', extract(epoch FROM now() - d.uncovered_since) / 3600, coalesce('since ' || kinderconnect._moment(d.uncovered_since), 'no')),
+		('token', extract(epoch FROM now() - d.token) / 3600, coalesce('refused since ' || kinderconnect._moment(d.token), 'ok')),
+		('credentials', extract(epoch FROM now() - d.credentials) / 3600, coalesce('failing since ' || kinderconnect._moment(d.credentials), 'ok')),
+		('certificate', extract(epoch FROM now() - d.certificate) / 3600, coalesce('not trusted since ' || kinderconnect._moment(d.certificate), 'ok')),
+		('configuration', extract(epoch FROM now() - d.configuration) / 3600, coalesce('wrong since ' || kinderconnect._moment(d.configuration), 'ok')),
+		('manage_source', extract(epoch FROM now() - d.manage_source) / 3600, coalesce('failing since ' || kinderconnect._moment(d.manage_source), 'ok')),
 		('providers_failing', coalesce(d.failing, 0), coalesce(d.failing, 0)::text),
 		('oldest_unsent', (now() AT TIME ZONE 'UTC')::date - w.oldest, coalesce(w.oldest || ', of ' || w.days || ' child-days', 'none')),
-		('window_closes', extract(epoch FROM u.first_ends - now()) / 86400, coalesce('first on ' || u.first_ends::timestamp(0), 'none')),
+		('window_closes', extract(epoch FROM u.first_ends - now()) / 86400, coalesce('first on ' || kinderconnect._moment(u.first_ends), 'none')),
 		('days_at_stake', u.days, u.days::text),
 		('rejected', u.rejected, u.rejected::text),
 		('differences', f.days, f.days::text),
 		('review_backlog', v.children, v.children::text),
-		('review_age', extract(epoch FROM now() - v.since) / 86400, coalesce('since ' || v.since::timestamp(0), 'none')),
-		('lists_set_aside', l.lists, concat(l.lists, ' since ' || l.since::timestamp(0)))
+		('review_age', extract(epoch FROM now() - v.since) / 86400, coalesce('since ' || kinderconnect._moment(v.since), 'none')),
+		('lists_set_aside', l.lists, concat(l.lists, ' since ' || kinderconnect._moment(l.since)))
 		) m (check_name, number, value)
 	WHERE o.enabled
 ), judged AS (
@@ -289,7 +294,7 @@ COMMENT ON VIEW kinderconnect.health IS
 COMMENT ON COLUMN kinderconnect.health.check_name IS 'as in health_check';
 COMMENT ON COLUMN kinderconnect.health.organization_id IS 'the organization; null: the whole';
 COMMENT ON COLUMN kinderconnect.health.status IS 'ok, warning or critical';
-COMMENT ON COLUMN kinderconnect.health.value IS 'what was found, in words; times in the session''s time zone';
+COMMENT ON COLUMN kinderconnect.health.value IS 'what was found, in words; times in the session''s time zone, with its offset from UTC';
 COMMENT ON COLUMN kinderconnect.health.number IS 'the same in unit, for comparing; null: there is nothing to measure, and that is well';
 COMMENT ON COLUMN kinderconnect.health.unit IS 'of number; level: 0 is well';
 COMMENT ON COLUMN kinderconnect.health.threshold IS 'from when on it warns and is critical: set_threshold()';

@@ -109,6 +109,14 @@ SELECT setval('kinderconnect.last_tick', extract(epoch FROM now() - interval '61
 SELECT check_name, status, what_to_do FROM pg_temp.whole('last_tick');
 SELECT setval('kinderconnect.last_tick', extract(epoch FROM now() - interval '181 minutes')::bigint) \g /dev/null
 SELECT check_name, status FROM pg_temp.whole('last_tick');
+-- times say of which zone they are
+SET LOCAL timezone = 'Asia/Kathmandu';
+SELECT setval('kinderconnect.last_tick', extract(epoch FROM timestamptz '2026-03-01 00:00Z')::bigint) \g /dev/null
+SELECT check_name, value FROM pg_temp.whole('last_tick');
+UPDATE kinderconnect.provider_clock SET sqlstate = 'KC202', failures = 1, failing_since = '2026-03-01 00:00Z' WHERE organization_id = 'regress_health' AND provider_id = 'P1';
+SELECT check_name, value FROM kinderconnect.health WHERE organization_id = 'regress_health' AND check_name = 'credentials';
+UPDATE kinderconnect.provider_clock SET sqlstate = NULL, failures = 0, failing_since = NULL WHERE organization_id = 'regress_health';
+SET LOCAL timezone = 'UTC';
 SELECT setval('kinderconnect.last_tick', 0, false) \g /dev/null
 SELECT check_name, value FROM pg_temp.whole('last_tick');
 INSERT INTO kinderconnect.run (run_id, started_at, ended_at, status, scope) VALUES (9223372036854775806, now() - interval '6 days', now(), 'interrupted', '{}');

@@ -189,7 +189,8 @@ GRANT INSERT, UPDATE, DELETE ON kinderconnect.timetable TO kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect.set_schedule(text, text, time, text[], date, integer[], text, text), kinderconnect.clear_schedule(text, text, text)
 	TO kinderconnect_admin;
-GRANT SELECT ON kinderconnect.health_check, kinderconnect.health_threshold, kinderconnect.health, kinderconnect.health_summary, kinderconnect.progress
+GRANT SELECT ON kinderconnect.health_check, kinderconnect.health_threshold, kinderconnect.health, kinderconnect.health_summary, kinderconnect.progress,
+	kinderconnect.last_night
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT SELECT ON SEQUENCE kinderconnect.last_tick TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION kinderconnect._last_tick(), kinderconnect._why_not_armed(), kinderconnect._cron_job(), kinderconnect._moment(timestamptz), kinderconnect._months(text, date, date)

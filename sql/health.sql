@@ -28,7 +28,7 @@ INSERT INTO kinderconnect.health_check VALUES
 	('armed', false, 'level', false, NULL, 1, '1: this database may not send', 'SELECT kinderconnect.arm(), if this is the database that reports to KinderConnect.'),
 	('stopped', false, 'hours', false, 0, 24, 'since somebody called stop()', 'SELECT kinderconnect.resume() once the reason is gone.'),
 	('manage_bound', false, 'relations', false, NULL, 1, 'relations of Manage that are not bound', 'Bind each with bind_manage(relation, query).'),
-	('last_run', false, 'level', false, 1, NULL, '1: the last run failed or was interrupted', 'See run_organization and run_provider of that run, columns error and hint.'),
+	('last_run', false, 'level', false, 1, NULL, '1: the last run of some organization failed at it, or was interrupted', 'See last_night, columns error and hint.'),
 	('interrupted_runs', false, 'runs', false, 1, 5, 'of the last seven days, whose session died or was cancelled', 'The next run heals it. If it comes again, look at the server''s log around run.ended_at.'),
 	('ledger_size', false, 'GB', false, 50, 200, 'of ledger and batch with their indexes', 'It only grows: plan the disk.'),
 	('last_success', true, 'hours', false, NULL, NULL, 'since a run last covered a provider of the organization', 'See due, and run_organization.'),
@@ -213,9 +213,24 @@ WITH due AS MATERIALIZED (
 		coalesce('not bound: ' || string_agg(r, ', ') FILTER (WHERE to_regclass('kinderconnect.manage_' || r) IS NULL), 'yes')
 	FROM unnest(ARRAY['organization', 'location', 'child', 'attendance']) r
 	UNION ALL
-	SELECT 'last_run', NULL, CASE WHEN r.status IN ('failed', 'interrupted') THEN 1 WHEN r.status IS NOT NULL THEN 0 END,
-		coalesce('run ' || r.run_id || ': ' || concat_ws(', ', r.status, r.sqlstate), 'none yet')
-	FROM (SELECT) one LEFT JOIN (SELECT * FROM kinderconnect.run r WHERE r.status <> 'running' ORDER BY r.run_id DESC LIMIT 1) r ON true
+	-- of every organization, for each may have runs of its own; a run fails for
+	-- those alone that it failed at
+	SELECT 'last_run', NULL, CASE WHEN l.failed > 0 THEN 1 WHEN l.runs > 0 THEN 0 END,
+		CASE WHEN l.runs = 0 THEN 'none yet' ELSE format('%s of %s organizations failed', l.failed, l.runs)
+			|| coalesce(': ' || array_to_string(l.said[:5], '; ') || CASE WHEN cardinality(l.said) > 5 THEN '; ...' ELSE '' END, '') END
+	FROM (SELECT count(*) AS runs, count(*) FILTER (WHERE r.failed) AS failed,
+			array_agg(DISTINCT format('run %s: %s', r.run_id, concat_ws(', ', r.status, r.sqlstate))) FILTER (WHERE r.failed) AS said
+		FROM kinderconnect.organization o
+		CROSS JOIN LATERAL (
+			SELECT r.run_id, r.status, coalesce(r.sqlstate, l.sqlstate) AS sqlstate,
+				r.status = 'interrupted' OR r.status = 'failed' AND (r.sqlstate IS NOT NULL OR l.sqlstate IS NOT NULL
+					OR EXISTS (SELECT FROM kinderconnect.run_provider p
+						WHERE (p.organization_id, p.run_id) = (l.organization_id, l.run_id) AND p.sqlstate IS NOT NULL)) AS failed
+			FROM kinderconnect.run_organization l
+			JOIN kinderconnect.run r ON r.run_id = l.run_id
+			WHERE l.organization_id = o.organization_id AND l.locked AND r.status <> 'running'
+			ORDER BY l.run_id DESC LIMIT 1) r
+		WHERE o.enabled) l
 	UNION ALL
 	SELECT 'interrupted_runs', NULL, count(*), count(*)::text
 	FROM (SELECT r.* FROM kinderconnect.run r ORDER BY r.run_id DESC LIMIT 2000) r

@@ -103,3 +103,42 @@ COMMENT ON COLUMN kinderconnect.provider_review.name IS 'as the service lists it
 COMMENT ON COLUMN kinderconnect.provider_review.city IS 'as the service lists it';
 COMMENT ON COLUMN kinderconnect.provider_review.zip IS 'as the service lists it';
 COMMENT ON COLUMN kinderconnect.provider_review.candidates IS 'Manage locations that fit by id, or by name and ZIP; empty: none does';
+
+-- Organizations, and providers of other clocks, have nights apart: the last run
+-- of all tells of some of them.
+CREATE VIEW kinderconnect.last_night AS
+SELECT u.organization_id, u.agency_id, u.provider_id, r.run_id, r.started_at, r.ended_at, r.status,
+	p.children, p.matched, p.sent, p.accepted, p.rejected, p.voided, p.unanswered, p.differences, p.held, p.ready,
+	coalesce(p.sqlstate, o.sqlstate, r.sqlstate) AS sqlstate,
+	CASE WHEN p.sqlstate IS NOT NULL THEN p.error WHEN o.sqlstate IS NOT NULL THEN o.error ELSE r.error END AS error,
+	CASE WHEN p.sqlstate IS NOT NULL THEN p.hint WHEN o.sqlstate IS NOT NULL THEN o.hint END AS hint
+FROM (SELECT s.organization_id, s.agency_id, s.provider_id FROM kinderconnect.provider_standing s WHERE s.barred IS NULL
+	UNION ALL
+	SELECT o.organization_id, '', '' FROM kinderconnect.organization o
+	WHERE o.enabled AND NOT EXISTS (SELECT FROM kinderconnect.provider_standing s WHERE s.organization_id = o.organization_id AND s.barred IS NULL)) u
+LEFT JOIN kinderconnect.provider_clock k ON (k.organization_id, k.agency_id, k.provider_id) = (u.organization_id, u.agency_id, u.provider_id)
+LEFT JOIN kinderconnect.run r ON r.run_id = k.run_id
+LEFT JOIN kinderconnect.run_provider p ON (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (u.organization_id, r.run_id, u.agency_id, u.provider_id)
+LEFT JOIN kinderconnect.run_organization o ON (o.organization_id, o.run_id) = (u.organization_id, r.run_id);
+COMMENT ON VIEW kinderconnect.last_night IS
+'what the last run that each provider had a part in did for it, and what went wrong; of the providers that take part. Agency and provider empty: an organization of which no provider is known yet. Counts are null while the run is under way, and if it died';
+COMMENT ON COLUMN kinderconnect.last_night.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.last_night.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.last_night.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.last_night.run_id IS 'the run; null: it had a part in none yet';
+COMMENT ON COLUMN kinderconnect.last_night.started_at IS 'when the run began';
+COMMENT ON COLUMN kinderconnect.last_night.ended_at IS 'when it ended; null: it is under way';
+COMMENT ON COLUMN kinderconnect.last_night.status IS 'of the run, for all that it did: running, succeeded, failed, stopped or interrupted';
+COMMENT ON COLUMN kinderconnect.last_night.children IS 'authorized children at the end of the run';
+COMMENT ON COLUMN kinderconnect.last_night.matched IS 'of these, linked to a child of Manage';
+COMMENT ON COLUMN kinderconnect.last_night.sent IS 'child-days the service answered for in the run';
+COMMENT ON COLUMN kinderconnect.last_night.accepted IS 'of these, accepted';
+COMMENT ON COLUMN kinderconnect.last_night.rejected IS 'of these, rejected';
+COMMENT ON COLUMN kinderconnect.last_night.voided IS 'of these, taken back';
+COMMENT ON COLUMN kinderconnect.last_night.unanswered IS 'child-days sent whose answer was unknown at the end of the run';
+COMMENT ON COLUMN kinderconnect.last_night.differences IS 'child-days of which the service holds something else than we say; null: not compared in the run';
+COMMENT ON COLUMN kinderconnect.last_night.held IS 'child-days held at the end of the run';
+COMMENT ON COLUMN kinderconnect.last_night.ready IS 'child-days still to be sent at the end of the run';
+COMMENT ON COLUMN kinderconnect.last_night.sqlstate IS 'the provider''s first error, else its organization''s, else why the run ended before its end; null: all went well';
+COMMENT ON COLUMN kinderconnect.last_night.error IS 'the same in words';
+COMMENT ON COLUMN kinderconnect.last_night.hint IS 'what to do about it';

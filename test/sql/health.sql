@@ -121,11 +121,36 @@ SELECT setval('kinderconnect.last_tick', 0, false) \g /dev/null
 SELECT check_name, value FROM pg_temp.whole('last_tick');
 INSERT INTO kinderconnect.run (run_id, started_at, ended_at, status, scope) VALUES (9223372036854775806, now() - interval '6 days', now(), 'interrupted', '{}');
 SELECT check_name, status, value FROM pg_temp.whole('last_run');
+INSERT INTO kinderconnect.run_organization (organization_id, run_id, locked) VALUES ('regress_health', 9223372036854775806, true);
+SELECT check_name, status, value FROM pg_temp.whole('last_run');
 SELECT check_name, status, number >= 1 AS counted FROM pg_temp.whole('interrupted_runs');
 UPDATE kinderconnect.run SET status = 'failed', sqlstate = 'KC104', error = 'deadline' WHERE run_id = 9223372036854775806;
 SELECT check_name, status, value FROM pg_temp.whole('last_run');
 UPDATE kinderconnect.run SET status = 'stopped' WHERE run_id = 9223372036854775806;
 SELECT check_name, status FROM pg_temp.whole('last_run');
+-- another organization's later run hides no failure, and one at another
+-- organization is none
+INSERT INTO kinderconnect.organization (organization_id, endpoint, group_id, group_password, first_enabled)
+SELECT 'regress_health_2', endpoint, 'G-2', group_password, first_enabled FROM kinderconnect.organization WHERE organization_id = 'regress_health';
+UPDATE kinderconnect.run SET status = 'failed', sqlstate = NULL, error = NULL WHERE run_id = 9223372036854775806;
+INSERT INTO kinderconnect.run_provider (organization_id, run_id, agency_id, provider_id, children, held, sqlstate, error, hint)
+VALUES ('regress_health', 9223372036854775806, 'A-1', 'P1', 7, 2, 'KC203', 'not of the group', 'Look.'), ('regress_health', 9223372036854775806, 'A-1', 'P2', 8, 3, NULL, NULL, NULL);
+INSERT INTO kinderconnect.run (run_id, started_at, ended_at, status, scope) VALUES (9223372036854775807, now(), now(), 'succeeded', '{}');
+INSERT INTO kinderconnect.run_organization (organization_id, run_id, locked) VALUES ('regress_health_2', 9223372036854775807, true), ('regress_health', 9223372036854775807, false);
+SELECT check_name, status, value FROM pg_temp.whole('last_run');
+UPDATE kinderconnect.run SET status = 'failed' WHERE run_id = 9223372036854775807;
+DELETE FROM kinderconnect.run_provider WHERE run_id = 9223372036854775806 AND sqlstate IS NOT NULL;
+SELECT check_name, status, value FROM pg_temp.whole('last_run');
+UPDATE kinderconnect.run_organization SET sqlstate = 'KC202', error = 'refused', hint = 'Mend it.' WHERE run_id = 9223372036854775807 AND locked;
+SELECT check_name, status, value FROM pg_temp.whole('last_run');
+-- what each provider's last run did for it
+INSERT INTO kinderconnect.run_provider (organization_id, run_id, agency_id, provider_id, children, held, sqlstate, error, hint)
+VALUES ('regress_health', 9223372036854775806, 'A-1', 'P1', 7, 2, 'KC203', 'not of the group', 'Look.');
+UPDATE kinderconnect.provider_clock SET run_id = 9223372036854775806 WHERE organization_id = 'regress_health';
+INSERT INTO kinderconnect.provider_clock (organization_id, agency_id, provider_id, run_id) VALUES ('regress_health_2', '', '', 9223372036854775807);
+SELECT kinderconnect.add_provider('regress_health', 'A-1', 'P3'), kinderconnect.add_provider('regress_health', 'A-1', 'P4'), kinderconnect.disable_provider('regress_health', 'A-1', 'P4') \g /dev/null
+SELECT organization_id, agency_id, provider_id, run_id, status, children, held, sqlstate, error, hint FROM kinderconnect.last_night
+WHERE organization_id ~ '^regress_health' ORDER BY 1, 2, 3;
 
 -- Thresholds.
 SELECT kinderconnect.set_threshold('ledger_size', 0, 0);

@@ -96,7 +96,7 @@ $night->sql(q{SELECT kinderconnect.reset_threshold('cron_job');
 my $job = q{SET ROLE watch; SELECT status, value FROM kinderconnect.health WHERE check_name = 'cron_job'};
 is($night->sql($job), 'ok|0 0 1 1 *', 'a job that has not run yet');
 $night->sql(q{INSERT INTO cron.job_run_details (jobid, runid, status, return_message, end_time) SELECT jobid, 1, 'failed', 'a message', '2026-01-01' FROM cron.job});
-like($night->sql($job), qr/^warning\|0 0 1 1 \*, last run failed at 2026-01-01 00:00:00$/, 'one that failed, and its message is not for everybody');
+like($night->sql($job), qr/^warning\|0 0 1 1 \*, last run failed at 2026-01-01 00:00:00 \+00:00$/, 'one that failed, and its message is not for everybody');
 $night->sql(q{INSERT INTO cron.job_run_details (jobid, runid, status, end_time) SELECT jobid, 2, 'succeeded', '2026-01-01' FROM cron.job; UPDATE cron.job SET active = false});
 like($night->sql($job), qr/^warning\|.*switched off/, 'one that is switched off');
 $night->sql('DELETE FROM cron.job');

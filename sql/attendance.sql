@@ -69,6 +69,8 @@ BEGIN
 	FROM judged j
 	WHERE j.problem IS NOT NULL
 	GROUP BY j.problem, j.location_id;
+EXCEPTION WHEN data_exception THEN
+	PERFORM kinderconnect._manage_fails(SQLSTATE);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._attendance_problems(text) IS

@@ -101,3 +101,18 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._require_manage() IS 'an error unless the four relations of Manage are bound';
+
+-- A view of Manage's fails in PostgreSQL's own words, which may quote a row of
+-- it: a child's name, to whoever asked and to the server's log.
+CREATE FUNCTION kinderconnect._manage_fails(sqlstate text) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE EXCEPTION 'a query that is bound to Manage fails on its rows'
+		USING ERRCODE = _manage_fails.sqlstate,
+			DETAIL = 'PostgreSQL''s own words may quote a row, and are kept back.',
+			HINT = 'SELECT from kinderconnect.manage_location, manage_child and manage_attendance to see them.';
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._manage_fails(text) IS 'the error, with this SQLSTATE, that stands for one of class 22 of Manage''s views';

@@ -44,24 +44,28 @@ BEGIN
 		WHERE o.organization_id = preview.organization_id OR o.enabled AND preview.organization_id IS NULL
 		ORDER BY o.organization_id
 	LOOP
-		RETURN QUERY
-		SELECT organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date, p.location_id, p.child_id,
-			p.state, p.reason, p.detail, r.what_to_do,
-			CASE WHEN p.state = 'ready' AND p.content IS NULL THEN 'void' ELSE p.kind END,
-			p.session_in, p.session_out, p.absence_reason, p.content, d.accepted_content, p.finished
-		FROM kinderconnect._planned(organization, preview.agency_id, preview.provider_id, preview.from_date, preview.to_date, true) p
-		LEFT JOIN kinderconnect.reason r ON r.reason = p.reason
-		LEFT JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
-			= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date);
-		IF num_nonnulls(preview.agency_id, preview.provider_id, preview.from_date, preview.to_date) = 0 THEN
+		BEGIN
 			RETURN QUERY
-			SELECT organization, NULL, NULL, NULL, NULL::date, p.location_id, NULL, 'unplaced', p.problem,
-				format('%s of %s rows may concern an authorized child: %s', p.concerning, p.entries, array_to_string(p.examples, ', ')), r.what_to_do,
-				NULL, NULL::time[], NULL::time[], NULL, NULL, NULL, NULL::boolean
-			FROM kinderconnect._attendance_problems(organization) p
-			JOIN kinderconnect.reason r ON r.reason = p.problem
-			WHERE p.concerning > 0;
-		END IF;
+			SELECT organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date, p.location_id, p.child_id,
+				p.state, p.reason, p.detail, r.what_to_do,
+				CASE WHEN p.state = 'ready' AND p.content IS NULL THEN 'void' ELSE p.kind END,
+				p.session_in, p.session_out, p.absence_reason, p.content, d.accepted_content, p.finished
+			FROM kinderconnect._planned(organization, preview.agency_id, preview.provider_id, preview.from_date, preview.to_date, true) p
+			LEFT JOIN kinderconnect.reason r ON r.reason = p.reason
+			LEFT JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+				= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date);
+			IF num_nonnulls(preview.agency_id, preview.provider_id, preview.from_date, preview.to_date) = 0 THEN
+				RETURN QUERY
+				SELECT organization, NULL, NULL, NULL, NULL::date, p.location_id, NULL, 'unplaced', p.problem,
+					format('%s of %s rows may concern an authorized child: %s', p.concerning, p.entries, array_to_string(p.examples, ', ')), r.what_to_do,
+					NULL, NULL::time[], NULL::time[], NULL, NULL, NULL, NULL::boolean
+				FROM kinderconnect._attendance_problems(organization) p
+				JOIN kinderconnect.reason r ON r.reason = p.problem
+				WHERE p.concerning > 0;
+			END IF;
+		EXCEPTION WHEN data_exception THEN
+			PERFORM kinderconnect._manage_fails(SQLSTATE);
+		END;
 	END LOOP;
 END;
 $$;

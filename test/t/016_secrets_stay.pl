@@ -63,6 +63,13 @@ foreach my $query (q{SELECT * FROM kinderconnect.test_connection('sunshine')}, q
 # Manage fails with a child's name in PostgreSQL's own words
 $night->run_file('bind_badly');
 one_night('Manage has a name for a date', 'KC402');
+foreach my $query (q{SELECT * FROM kinderconnect.preview('sunshine')}, q{SELECT * FROM kinderconnect.attendance_problem WHERE organization_id = 'sunshine'})
+{
+	my $end = $night->try_sql("SET ROLE kinderconnect_operator;\n\\set VERBOSITY verbose\n$query");
+
+	like($end->{stderr}, qr/ERROR:  22007: a query that is bound to Manage fails on its rows/, "$query says so");
+	unlike($end->{stderr}, qr/invalid input/, 'in other words than PostgreSQL');
+}
 $night->run_file('bind_well');
 
 # while it runs

@@ -225,7 +225,10 @@ DECLARE
 	sample_size CONSTANT integer := 100000;
 	sampled     bigint;
 BEGIN
-	IF bind_manage.relation IS NULL OR NOT EXISTS (SELECT FROM kinderconnect.manage_column c WHERE c.relation = bind_manage.relation) THEN
+	IF bind_manage.relation IS NULL THEN
+		RAISE EXCEPTION 'relation must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF NOT EXISTS (SELECT FROM kinderconnect.manage_column c WHERE c.relation = bind_manage.relation) THEN
 		RAISE EXCEPTION 'Manage has no relation "%"', bind_manage.relation
 			USING ERRCODE = 'invalid_parameter_value',
 				HINT = 'Relations are: ' || (SELECT string_agg(DISTINCT c.relation, ', ') FROM kinderconnect.manage_column c) || '.';

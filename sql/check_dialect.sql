@@ -13,6 +13,9 @@ DECLARE
 	item   record;
 	detail text;
 BEGIN
+	IF check_dialect.dialect IS NULL THEN
+		RAISE EXCEPTION 'dialect must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
 	SELECT * INTO speech FROM kinderconnect.dialect d WHERE d.dialect = check_dialect.dialect;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'dialect "%" does not exist', check_dialect.dialect

@@ -114,13 +114,7 @@ BEGIN
 	IF set_schedule.provider_id IS NOT NULL AND set_schedule.agency_id IS NULL THEN
 		RAISE EXCEPTION 'provider_id needs agency_id' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	IF set_schedule.agency_id IS NOT NULL AND NOT EXISTS (SELECT FROM kinderconnect.provider p
-			WHERE p.organization_id = set_schedule.organization_id AND p.agency_id = set_schedule.agency_id
-				AND (set_schedule.provider_id IS NULL OR p.provider_id = set_schedule.provider_id)) THEN
-		RAISE EXCEPTION 'organization "%" has no provider%at agency "%"', set_schedule.organization_id,
-				coalesce(' "' || set_schedule.provider_id || '" ', ' '), set_schedule.agency_id
-			USING ERRCODE = 'KC001', HINT = 'Providers are listed in kinderconnect.provider.';
-	END IF;
+	PERFORM kinderconnect._require_provider(set_schedule.organization_id, set_schedule.agency_id, set_schedule.provider_id);
 
 	INSERT INTO kinderconnect.timetable (organization_id, agency_id, provider_id, cadence, local_time, days, anchor, month_days)
 	VALUES (set_schedule.organization_id, coalesce(set_schedule.agency_id, ''), coalesce(set_schedule.provider_id, ''), set_schedule.cadence,

@@ -79,6 +79,9 @@ AS $$
 DECLARE
 	low_is_bad boolean;
 BEGIN
+	IF set_threshold.check_name IS NULL THEN
+		RAISE EXCEPTION 'check_name must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
 	SELECT c.low_is_bad INTO low_is_bad FROM kinderconnect.health_check c WHERE c.check_name = set_threshold.check_name;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'there is no check "%"', set_threshold.check_name

@@ -589,6 +589,9 @@ DECLARE
 	other text;
 BEGIN
 	PERFORM kinderconnect._require_organization(link_child.organization_id);
+	IF num_nulls(link_child.agency_id, link_child.kinderconnect_child_id, link_child.child_id) > 0 THEN
+		RAISE EXCEPTION 'agency_id, kinderconnect_child_id and child_id must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
 	IF NOT EXISTS (SELECT FROM kinderconnect.child c WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
 			= (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id)) THEN
 		RAISE EXCEPTION 'agency "%" lists no child "%"', link_child.agency_id, link_child.kinderconnect_child_id
@@ -634,8 +637,12 @@ AS $$
 DECLARE
 	parted text;
 BEGIN
+	PERFORM kinderconnect._require_organization(unlink_child.organization_id);
+	IF num_nulls(unlink_child.agency_id, unlink_child.kinderconnect_child_id) > 0 THEN
+		RAISE EXCEPTION 'agency_id and kinderconnect_child_id must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
 	IF nullif(btrim(unlink_child.reason), '') IS NULL THEN
-		RAISE EXCEPTION 'a reason must be given' USING ERRCODE = 'null_value_not_allowed';
+		RAISE EXCEPTION 'a reason must be given' USING ERRCODE = 'null_value_not_allowed', HINT = 'It stays in kinderconnect.child_decision, for who asks later.';
 	END IF;
 	UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user, end_reason = unlink_child.reason
 	WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id)

@@ -560,6 +560,9 @@ AS $$
 #variable_conflict use_column
 BEGIN
 	PERFORM kinderconnect._require_organization(reject_match.organization_id);
+	IF num_nulls(reject_match.agency_id, reject_match.kinderconnect_child_id, reject_match.child_id) > 0 THEN
+		RAISE EXCEPTION 'agency_id, kinderconnect_child_id and child_id must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
 	IF NOT EXISTS (SELECT FROM kinderconnect.child c WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
 			= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id)) THEN
 		RAISE EXCEPTION 'agency "%" lists no child "%"', reject_match.agency_id, reject_match.kinderconnect_child_id

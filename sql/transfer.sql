@@ -867,6 +867,9 @@ AS $$
 #variable_conflict use_column
 BEGIN
 	PERFORM kinderconnect._require_organization(void_day.organization_id);
+	IF num_nulls(void_day.agency_id, void_day.provider_id, void_day.kinderconnect_child_id, void_day.service_date) > 0 THEN
+		RAISE EXCEPTION 'agency_id, provider_id, kinderconnect_child_id and service_date must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
 	IF NOT kinderconnect._can_void(void_day.organization_id) THEN
 		RAISE EXCEPTION 'service of organization "%" cannot take a day back', void_day.organization_id
 			USING ERRCODE = 'KC001', HINT = 'Delete the day in the agency''s portal.';
@@ -876,8 +879,9 @@ BEGIN
 			= (void_day.organization_id, void_day.agency_id, void_day.provider_id, void_day.kinderconnect_child_id, void_day.service_date)
 		AND d.accepted_kind IS NOT NULL AND d.reason = 'authorization_lost';
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'no such day is held as authorization_lost'
-			USING ERRCODE = 'KC001', HINT = 'Days held are listed in kinderconnect.child_day; a day deleted in Manage is taken back by itself.';
+		RAISE EXCEPTION 'child "%" of agency "%" has no such day that is held as authorization_lost', void_day.kinderconnect_child_id, void_day.agency_id
+			USING ERRCODE = 'KC001', DETAIL = format('Provider "%s", %s.', void_day.provider_id, to_char(void_day.service_date, 'YYYY-MM-DD')),
+				HINT = 'Days held are listed in kinderconnect.child_day; a day deleted in Manage is taken back by itself.';
 	END IF;
 END;
 $$;

@@ -151,6 +151,8 @@ SELECT kinderconnect.link_child('o', 'A', '04 not in Manage', NULL);
 SELECT kinderconnect.link_child('o', 'A', NULL, 'm4');
 SELECT kinderconnect.unlink_child('o', 'A', '04 not in Manage', 'never was');
 SELECT kinderconnect.unlink_child('o', 'A', '01 site', NULL);
+SELECT kinderconnect.unlink_child('nobody', 'A', '01 site', 'wrong child');
+SELECT kinderconnect.unlink_child('o', NULL, '01 site', 'wrong child');
 SELECT kinderconnect.unlink_child('o', 'A', '01 site', ' ');
 \set VERBOSITY terse
 CREATE VIEW pg_temp.history AS SELECT kinderconnect_child_id AS listed, child_id, method, flag, linked_by = session_user AS "linked by me",

@@ -449,6 +449,7 @@ SELECT * FROM pg_temp.state WHERE child IN ('not authorized', 'weekday taken awa
 SELECT kinderconnect.void_day('o', 'A', 'P1', 'corrected', pg_temp.day(3));
 SELECT kinderconnect.void_day('o', 'A', 'P1', 'unlinked', pg_temp.day(4));
 SELECT kinderconnect.void_day('nobody', 'A', 'P1', 'unlinked', pg_temp.day(3));
+SELECT kinderconnect.void_day('o', 'A', 'P1', 'unlinked', NULL);
 SELECT kinderconnect.void_day('o', 'A', 'P1', 'unlinked', pg_temp.day(3)), kinderconnect.void_day('o', 'A', 'P1', 'vanished', pg_temp.day(3));
 SELECT pg_temp.night('rejected');
 SELECT * FROM pg_temp.state WHERE child IN ('unlinked', 'vanished');

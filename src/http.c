@@ -15,6 +15,12 @@
  * HTTP/2 could carry more: with HTTP/1.1 and HTTP/2 connections to one host,
  * libcurl 7.88 has been seen to put two exchanges on one HTTP/1.1 connection
  * and to give each the answer of the other.
+ *
+ * The timeouts are kept here and not by libcurl, which looks at its clock
+ * before it looks at the socket: an answer that arrived while the backend was
+ * busy elsewhere, waiting for a lock perhaps, would be thrown away as late.
+ * Only the time spent in a wait counts, by a clock that nobody sets.  The
+ * deadline is a time of day.
  */
 #include "postgres.h"
 
@@ -27,6 +33,7 @@
 #include "kc_compat.h"
 #include "kc_curl_compat.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "secrets.h"
 #include "settings.h"
 #include "storage/fd.h"
@@ -38,8 +45,12 @@
 /* Of one reply; far more than any honest service sends */
 #define KC_MAX_HEADER_BYTES (64 * 1024)
 
-/* Events taken from one wait; what is left is reported by the next one */
-#define KC_MAX_EVENTS 32
+/*
+ * Events taken from one wait: all there can be, so that nothing is late that
+ * lies there to be read.  max_in_flight is 64 at most; who connects may do so
+ * to two addresses at once.
+ */
+#define KC_MAX_EVENTS (2 * 64 + 2)
 
 typedef struct KcSlot
 {
@@ -51,6 +62,8 @@ typedef struct KcSlot
 	size_t		body_read;		/* bytes of the body libcurl has taken */
 	size_t		header_bytes;
 	bool		stopped;		/* the sink wants no more */
+	int64		began;			/* http->waited at its start */
+	int64		away;			/* us since then that were no wait */
 	char		host[128];		/* for messages */
 	char		error_text[CURL_ERROR_SIZE];
 } KcSlot;
@@ -79,7 +92,11 @@ struct KcHttp
 	int			max_sockets;
 	bool		sockets_changed;
 	WaitEventSet *wait_set;		/* NULL = to be built */
-	TimestampTz timer;			/* 0 = none */
+	int64		timer;			/* by kc_http_clock(); 0 = none */
+
+	/* us */
+	int64		waited;			/* in all */
+	int64		counted_to;		/* by kc_http_clock() */
 
 	/* an ERROR of a sink, until libcurl has returned */
 	MemoryContext error_context;
@@ -269,6 +286,15 @@ kc_http_on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socke
 	return 0;
 }
 
+static int64
+kc_http_clock(void)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MICROSEC(now);
+}
+
 static int
 kc_http_on_timer(CURLM *multi, long timeout_ms, void *arg)
 {
@@ -277,7 +303,7 @@ kc_http_on_timer(CURLM *multi, long timeout_ms, void *arg)
 	if (timeout_ms < 0)
 		http->timer = 0;
 	else
-		http->timer = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+		http->timer = kc_http_clock() + (int64) timeout_ms * 1000;
 	return 0;
 }
 
@@ -503,6 +529,16 @@ kc_http_reset_slot(KcSlot *slot)
 	slot->headers = NULL;
 }
 
+/* Has any of the request left? */
+static bool
+kc_http_is_sent(KcSlot *slot)
+{
+	long		request_size = 0;
+
+	curl_easy_getinfo(slot->easy, CURLINFO_REQUEST_SIZE, &request_size);
+	return slot->body_read > 0 || request_size > 0;
+}
+
 /*
  * Turns what libcurl says of a finished transfer into the outcome of its
  * exchange.  Where it is not certain that nothing went out, it counts as sent.
@@ -511,14 +547,12 @@ static void
 kc_http_finish(KcHttp *http, KcSlot *slot, CURLcode code)
 {
 	KcExchange *exchange = slot->exchange;
-	long		request_size = 0;
 	curl_off_t	retry_after = 0;
 	bool		sent;
 
 	kc_http_read_status(slot);
-	curl_easy_getinfo(slot->easy, CURLINFO_REQUEST_SIZE, &request_size);
 	curl_easy_getinfo(slot->easy, CURLINFO_RETRY_AFTER, &retry_after);
-	sent = slot->body_read > 0 || request_size > 0 || exchange->http_status != 0;
+	sent = kc_http_is_sent(slot) || exchange->http_status != 0;
 	if (retry_after > 0)
 		exchange->retry_after_ms = (int64) Min(retry_after, INT_MAX) * 1000;
 
@@ -546,6 +580,60 @@ kc_http_finish(KcHttp *http, KcSlot *slot, CURLcode code)
 }
 
 /*
+ * Counts the time since the last count.  libcurl's own timer while it connects,
+ * which it needs to share the time among the addresses of a host, is put off
+ * by what was no wait.
+ */
+static int64
+kc_http_count_time(KcHttp *http, bool waited)
+{
+	int64		now = kc_http_clock();
+	int64		passed = now - http->counted_to;
+
+	http->counted_to = now;
+	if (waited)
+		http->waited += passed;
+	for (int i = 0; !waited && i < http->nslots; i++)
+	{
+		KcSlot	   *slot = &http->slots[i];
+
+		if (slot->exchange == NULL || slot->done)
+			continue;
+		slot->away += passed;
+		curl_easy_setopt(slot->easy, CURLOPT_CONNECTTIMEOUT_MS,
+						 Min(kc_connect_timeout, kc_request_timeout) + (long) (slot->away / 1000));
+	}
+	return now;
+}
+
+/* How long it may still be waited for, in us */
+static int64
+kc_http_time_left(KcSlot *slot)
+{
+	int			timeout = kc_request_timeout;
+
+	if (kc_connect_timeout < timeout && !kc_http_is_sent(slot))
+		timeout = kc_connect_timeout;
+	return (int64) timeout * 1000 - (slot->http->waited - slot->began);
+}
+
+/* After all that was there to be read has been */
+static void
+kc_http_end_late(KcHttp *http)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < http->nslots; i++)
+	{
+		KcSlot	   *slot = &http->slots[i];
+
+		if (slot->exchange != NULL && !slot->done &&
+			(slot->exchange->deadline <= now || kc_http_time_left(slot) <= 0))
+			kc_http_finish(http, slot, CURLE_OPERATION_TIMEDOUT);
+	}
+}
+
+/*
  * Everything that calls libcurl to do work goes through here.  The resolver's
  * threads inherit the signal mask: with all signals blocked while they may be
  * created, no handler of the backend ever runs on one.
@@ -559,6 +647,7 @@ kc_http_act(KcHttp *http, curl_socket_t fd, int what)
 	CURLMsg    *message;
 	int			left;
 
+	kc_http_count_time(http, false);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	code = curl_multi_socket_action(http->multi, fd, what, &left);
@@ -591,7 +680,7 @@ kc_http_act(KcHttp *http, curl_socket_t fd, int what)
 static void
 kc_http_run_timer(KcHttp *http)
 {
-	if (http->timer != 0 && http->timer <= GetCurrentTimestamp())
+	if (http->timer != 0 && http->timer <= kc_http_clock())
 	{
 		/* libcurl sets it anew where it needs one */
 		http->timer = 0;
@@ -660,11 +749,6 @@ kc_http_set_options(KcSlot *slot)
 	CURL	   *easy = slot->easy;
 	bool		https = pg_strncasecmp(exchange->url, "https://", 8) == 0;
 	CURLcode	code = CURLE_OK;
-	TimestampTz now = GetCurrentTimestamp();
-	long		timeout = kc_request_timeout;
-	long		left = TimestampDifferenceMilliseconds(now, exchange->deadline);
-
-	timeout = Max(Min(timeout, left), 1);
 
 #define SET(option, value) \
 	(code = code == CURLE_OK ? curl_easy_setopt(easy, option, value) : code)
@@ -698,9 +782,9 @@ kc_http_set_options(KcSlot *slot)
 		SET(CURLOPT_KEYPASSWD, "");
 	}
 
-	/* how long */
-	SET(CURLOPT_CONNECTTIMEOUT_MS, Min((long) kc_connect_timeout, timeout));
-	SET(CURLOPT_TIMEOUT_MS, timeout);
+	/* how long, as far as libcurl is to know: see kc_http_end_late() */
+	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) Min(kc_connect_timeout, kc_request_timeout));
+	SET(CURLOPT_TIMEOUT_MS, 0L);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 
 	/* what goes out */
@@ -774,11 +858,14 @@ kc_http_start(KcHttp *http, KcExchange *exchange)
 	memset(&exchange->fault, 0, sizeof(exchange->fault));
 	exchange->slot = slot;
 
+	kc_http_count_time(http, false);
 	slot->exchange = exchange;
 	slot->done = false;
 	slot->body_read = 0;
 	slot->header_bytes = 0;
 	slot->stopped = false;
+	slot->began = http->waited;
+	slot->away = 0;
 	slot->error_text[0] = '\0';
 	kc_http_set_host(slot, exchange->url);
 	http->in_flight++;
@@ -835,25 +922,46 @@ kc_http_build_wait_set(KcHttp *http)
 	http->sockets_changed = false;
 }
 
+/* How long to wait, in ms: until then, or until something is due before */
+static long
+kc_http_wait_time(KcHttp *http, TimestampTz until, int64 now)
+{
+	int64		longest = PG_INT64_MAX;
+	TimestampTz wall = GetCurrentTimestamp();
+
+	if (http->timer != 0)
+		longest = http->timer - now;
+	for (int i = 0; i < http->nslots; i++)
+	{
+		KcSlot	   *slot = &http->slots[i];
+
+		if (slot->exchange == NULL || slot->done)
+			continue;
+		longest = Min(longest, kc_http_time_left(slot));
+		until = Min(until, slot->exchange->deadline);
+	}
+	/* the subtraction may overflow where until is infinitely far in the past */
+	if (until <= wall || longest <= 0)
+		return 0;
+	longest = (Min(longest, (int64) INT_MAX * 1000) + 999) / 1000;
+	return Min(longest, TimestampDifferenceMilliseconds(wall, until));
+}
+
 /* One wait, not beyond until, and all the work it brings */
 static void
 kc_http_wait(KcHttp *http, TimestampTz until)
 {
 	WaitEvent	events[KC_MAX_EVENTS];
 	int			nevents;
-	TimestampTz now;
-	long		timeout;
+	int64		now;
 
 	if (http->wait_set == NULL || http->sockets_changed)
 		kc_http_build_wait_set(http);
 
-	if (http->timer != 0)
-		until = Min(until, http->timer);
-	/* the subtraction may overflow where until is infinitely far in the past */
-	now = GetCurrentTimestamp();
-	timeout = until <= now ? 0 : TimestampDifferenceMilliseconds(now, until);
-	nevents = WaitEventSetWait(http->wait_set, timeout, events, lengthof(events),
-							   kc_wait_event());
+	now = kc_http_count_time(http, false);
+	nevents = WaitEventSetWait(http->wait_set, kc_http_wait_time(http, until, now),
+							   events, lengthof(events), kc_wait_event());
+	kc_http_count_time(http, true);
 
 	for (int i = 0; i < nevents; i++)
 	{
@@ -872,6 +980,7 @@ kc_http_wait(KcHttp *http, TimestampTz until)
 		kc_http_act(http, events[i].fd, what);
 	}
 	kc_http_run_timer(http);
+	kc_http_end_late(http);
 }
 
 static KcExchange *

@@ -130,7 +130,7 @@ kc_settings_init(void)
 
 	DefineCustomIntVariable("kinderconnect.request_timeout",
 							"Longest time for one request and its whole reply.",
-							NULL,
+							"Time in which the session is busy with something else is not counted.",
 							&kc_request_timeout, 60 * MS_PER_S, 100, 1800 * MS_PER_S,
 							PGC_USERSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);

@@ -14,7 +14,7 @@ extern char *kc_client_certificate; /* "" = none */
 extern char *kc_client_key;		/* "" = none */
 extern int	kc_max_in_flight;	/* requests */
 extern int	kc_connect_timeout; /* ms */
-extern int	kc_request_timeout; /* ms, from the first byte sent to the last read */
+extern int	kc_request_timeout; /* ms spent waiting, from resolving to the last byte read */
 extern int	kc_run_deadline;	/* s */
 extern int	kc_max_response;	/* kB, after decompression */
 extern int	kc_max_attempts;	/* of one call */

@@ -104,6 +104,20 @@ SELECT sqlstate, detail, attempts FROM kinderconnect._collect();
 SELECT kinderconnect._close();
 \! test/lib/admin faults '{"faults": []}'
 
+-- An answer that came while the session was busy with something else is not
+-- late.
+SELECT kinderconnect._open('5 minutes');
+\! test/lib/admin reset
+SELECT kinderconnect._start('customers', 'regress_engine');
+SELECT * FROM pg_temp.all_ended();
+SET kinderconnect.request_timeout = '100ms';
+SELECT kinderconnect._start('customers', 'regress_engine');
+\! test/lib/admin 'wait?operation=customers&processed=2' processed
+SELECT pg_sleep(0.2);
+SELECT * FROM pg_temp.all_ended();
+RESET kinderconnect.request_timeout;
+SELECT kinderconnect._close();
+
 -- A value without a code, where a code has to make an object; and a request
 -- over the limit. Neither is sent; the second one's size is known only with
 -- its token.

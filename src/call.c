@@ -617,6 +617,7 @@ kc_send(KcCallState *state)
 		return;
 	}
 
+	kc_http_start(state->caller->http, &state->exchange);
 	memset(&call->fault, 0, sizeof(call->fault));
 	call->attempts++;
 	if (call->first_sent == 0)
@@ -625,7 +626,6 @@ kc_send(KcCallState *state)
 	state->begun = false;
 	state->rows_before = tuplestore_tuple_count(state->store);
 	kc_move(state, KC_IN_FLIGHT);
-	kc_http_start(state->caller->http, &state->exchange);
 }
 
 /*

@@ -84,6 +84,7 @@ struct KcHttp
 	int			nfds;			/* descriptors announced to fd.c */
 	int			nslots;
 	int			in_flight;		/* slots that are not free */
+	sigset_t	signals;		/* the mask outside libcurl */
 	KcSlot	   *slots;
 
 	/* what libcurl wants us to wait for */
@@ -634,24 +635,36 @@ kc_http_end_late(KcHttp *http)
 }
 
 /*
- * Everything that calls libcurl to do work goes through here.  The resolver's
- * threads inherit the signal mask: with all signals blocked while they may be
- * created, no handler of the backend ever runs on one.
+ * The resolver's threads inherit the signal mask: with all signals blocked
+ * while they may be created, no handler of the backend ever runs on one.
  */
+static void
+kc_http_block_signals(KcHttp *http)
+{
+	sigset_t	all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &http->signals);
+}
+
+static void
+kc_http_unblock_signals(KcHttp *http)
+{
+	pthread_sigmask(SIG_SETMASK, &http->signals, NULL);
+}
+
+/* Everything that calls libcurl to do work goes through here */
 static void
 kc_http_act(KcHttp *http, curl_socket_t fd, int what)
 {
-	sigset_t	all;
-	sigset_t	before;
 	CURLMcode	code;
 	CURLMsg    *message;
 	int			left;
 
 	kc_http_count_time(http, false);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	kc_http_block_signals(http);
 	code = curl_multi_socket_action(http->multi, fd, what, &left);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	kc_http_unblock_signals(http);
 
 	while ((message = curl_multi_info_read(http->multi, &left)) != NULL)
 	{
@@ -834,12 +847,15 @@ kc_http_check_key(KcExchange *exchange)
 	return kc_key_file_is_private(kc_client_key, &exchange->fault);
 }
 
+/*
+ * Whatever may raise comes before the slot is taken: from then on there is an
+ * exchange that has to end.
+ */
 void
 kc_http_start(KcHttp *http, KcExchange *exchange)
 {
 	KcSlot	   *slot = NULL;
-	sigset_t	all;
-	sigset_t	before;
+	bool		allowed;
 	CURLcode	code;
 	CURLMcode	multi_code;
 
@@ -856,11 +872,10 @@ kc_http_start(KcHttp *http, KcExchange *exchange)
 	exchange->content_type[0] = '\0';
 	exchange->bytes_in = 0;
 	memset(&exchange->fault, 0, sizeof(exchange->fault));
-	exchange->slot = slot;
+	allowed = kc_http_check_key(exchange);
 
-	kc_http_count_time(http, false);
 	slot->exchange = exchange;
-	slot->done = false;
+	slot->done = !allowed;
 	slot->body_read = 0;
 	slot->header_bytes = 0;
 	slot->stopped = false;
@@ -869,12 +884,9 @@ kc_http_start(KcHttp *http, KcExchange *exchange)
 	slot->error_text[0] = '\0';
 	kc_http_set_host(slot, exchange->url);
 	http->in_flight++;
-
-	if (!kc_http_check_key(exchange))
-	{
-		slot->done = true;
+	if (!allowed)
 		return;
-	}
+
 	code = kc_http_make_headers(slot, exchange->headers) ?
 		kc_http_set_options(slot) : CURLE_OUT_OF_MEMORY;
 	if (code != CURLE_OK)
@@ -887,10 +899,10 @@ kc_http_start(KcHttp *http, KcExchange *exchange)
 		return;
 	}
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	kc_http_count_time(http, false);
+	kc_http_block_signals(http);
 	multi_code = curl_multi_add_handle(http->multi, slot->easy);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	kc_http_unblock_signals(http);
 	if (multi_code != CURLM_OK)
 	{
 		kc_fault_set(&exchange->fault, KC_FAULT_CONFIG, false,
@@ -898,10 +910,7 @@ kc_http_start(KcHttp *http, KcExchange *exchange)
 					 curl_multi_strerror(multi_code));
 		kc_http_reset_slot(slot);
 		slot->done = true;
-		return;
 	}
-
-	kc_http_run_timer(http);
 }
 
 static void

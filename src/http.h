@@ -61,7 +61,10 @@ extern void kc_http_destroy(KcHttp *http);
 extern int	kc_http_room(const KcHttp *http);	/* exchanges that may be started now */
 extern int	kc_http_in_flight(const KcHttp *http);
 
-/* Starts sending at once; room must be over 0 */
+/*
+ * The next kc_http_next() sends it, also one that does not wait; room must be
+ * over 0.  After an ERROR nothing is under way.
+ */
 extern void kc_http_start(KcHttp *http, KcExchange *exchange);
 
 /*

@@ -237,8 +237,8 @@ kc_token_fetch(KcToken *token)
 	token->reply_len = 0;
 	MemoryContextSwitchTo(old);
 
-	token->fetching = true;
 	kc_http_start(token->http, exchange);
+	token->fetching = true;
 	return true;
 }
 

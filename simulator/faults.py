@@ -24,6 +24,7 @@ REFUSING = {
     "batch_failed": {},
     "expire_token": {},
     "echo_password": {},
+    "echo_header": {},
 }
 TWISTING = {
     "html": {"status": (int, 200)},
@@ -190,6 +191,9 @@ def refuse(fault, call, dialect):
         answer = dialect.refusal(call, 422, "BATCH_FAILED", "the batch could not be processed")
     elif fault.kind == "expire_token":
         answer = dialect.revoke(call)
+    elif fault.kind == "echo_header":
+        answer = dialect.refusal(call, 403, "FORBIDDEN", "bad header Authorization: "
+                                 + call.headers.get("Authorization", "none"))
     else:
         answer = dialect.refusal(call, 403, "FORBIDDEN",
                                  f"access denied with password {dialect.secret_of(call)}")

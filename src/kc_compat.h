@@ -13,6 +13,7 @@
 #error "kinderconnect needs PostgreSQL 15 or later"
 #endif
 
+#include "common/base64.h"
 #include "common/jsonapi.h"
 #include "storage/latch.h"
 #if PG_VERSION_NUM >= 180000
@@ -63,6 +64,15 @@ kc_make_json_lexer(const char *json, size_t len, int encoding)
 	return makeJsonLexContextCstringLen(unconstify(char *, json), (int) len,
 										encoding, true);
 #endif
+}
+
+/*
+ * Bytes in base64 are uint8 from 18 on, char before; a void pointer is either.
+ */
+static inline int
+kc_b64_encode(const void *from, int len, char *to, int room)
+{
+	return pg_b64_encode(from, len, to, room);
 }
 
 /*

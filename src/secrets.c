@@ -487,6 +487,12 @@ kc_secret_read(const char *name, KcFault *fault)
 	return value;
 }
 
+char *
+kc_secret_alloc(size_t size)
+{
+	return wiped_alloc(size);
+}
+
 void
 kc_secret_free(char *value)
 {

@@ -17,6 +17,9 @@
 extern char *kc_secret_read(const char *name, KcFault *fault);
 extern void kc_secret_free(char *value);	/* wipes; NULL is fine */
 
+/* memory for what is made of a secret, to be freed like one */
+extern char *kc_secret_alloc(size_t size);
+
 /* false and a fault of kind SECRET where a file is not as private as ours */
 extern bool kc_key_file_is_private(const char *path, KcFault *fault);
 

@@ -121,12 +121,6 @@ kc_token_is_of(const KcToken *token, const char *endpoint, const char *client_id
 		strcmp(token->client_id, client_id) == 0;
 }
 
-void
-kc_token_mask(const KcToken *token, char *text)
-{
-	kc_mask_secret(text, token->client_secret);
-}
-
 TimestampTz
 kc_token_not_before(const KcToken *token)
 {
@@ -158,11 +152,13 @@ kc_token_expire(KcToken *token, uint32 generation)
 		token->renew_at = 0;
 }
 
-/* application/x-www-form-urlencoded, as RFC 6749 asks also for Basic */
+/*
+ * application/x-www-form-urlencoded, as RFC 6749 asks also for Basic.  out has
+ * room for three times the text, and its end.
+ */
 static char *
-kc_form_encode(const char *text)
+kc_form_encode(const char *text, char *out)
 {
-	char	   *out = (char *) palloc(3 * strlen(text) + 1);
 	char	   *o = out;
 
 	for (const unsigned char *t = (const unsigned char *) text; *t != '\0'; t++)
@@ -177,6 +173,55 @@ kc_form_encode(const char *text)
 	}
 	*o = '\0';
 	return out;
+}
+
+#define KC_FORM_ROOM(text) (3 * strlen(text) + 1)
+
+/* What stands behind "Basic" in the request for a token, in wiped memory */
+static char *
+kc_basic_credentials(const char *client_id, const char *encoded_secret)
+{
+	size_t		id_room = KC_FORM_ROOM(client_id);
+	char	   *pair = kc_secret_alloc(id_room + 1 + strlen(encoded_secret));
+	char	   *basic;
+	int			room;
+	int			len;
+
+	kc_form_encode(client_id, pair);
+	strcat(pair, ":");
+	strcat(pair, encoded_secret);
+	room = pg_b64_enc_len(strlen(pair)) + 1;
+	basic = kc_secret_alloc(room);
+	len = kc_b64_encode(pair, strlen(pair), basic, room);
+	basic[Max(len, 0)] = '\0';
+	kc_secret_free(pair);
+	return basic;
+}
+
+void
+kc_token_mask(const KcToken *token, char *text)
+{
+	KcFault		fault;
+	char	   *secret;
+	char	   *encoded;
+	char	   *basic;
+
+	if (text == NULL)
+		return;
+	secret = kc_secret_read(token->client_secret, &fault);
+	if (secret == NULL)
+	{
+		text[0] = '\0';
+		return;
+	}
+	encoded = kc_form_encode(secret, kc_secret_alloc(KC_FORM_ROOM(secret)));
+	basic = kc_basic_credentials(token->client_id, encoded);
+	kc_secret_mask(text, basic);
+	kc_secret_mask(text, encoded);
+	kc_secret_mask(text, secret);
+	kc_secret_free(basic);
+	kc_secret_free(encoded);
+	kc_secret_free(secret);
 }
 
 static bool
@@ -222,12 +267,14 @@ kc_token_fetch(KcToken *token)
 	exchange->method = "POST";
 	exchange->url = token->url;
 	exchange->headers = headers;
-	exchange->user = kc_form_encode(token->client_id);
-	token->secret = kc_form_encode(secret);
+	exchange->user = kc_form_encode(token->client_id,
+									(char *) palloc(KC_FORM_ROOM(token->client_id)));
+	token->secret = kc_form_encode(secret, (char *) palloc(KC_FORM_ROOM(secret)));
 	kc_secret_free(secret);
 	exchange->password = token->secret;
 	exchange->body = token->scope == NULL ? "grant_type=client_credentials" :
-		psprintf("grant_type=client_credentials&scope=%s", kc_form_encode(token->scope));
+		psprintf("grant_type=client_credentials&scope=%s",
+				 kc_form_encode(token->scope, (char *) palloc(KC_FORM_ROOM(token->scope))));
 	exchange->body_len = strlen(exchange->body);
 	exchange->http2 = token->http2;
 	exchange->deadline = token->deadline;

@@ -50,7 +50,11 @@ extern uint32 kc_token_generation(const KcToken *token);
 /* The service did not take the value of this generation */
 extern void kc_token_expire(KcToken *token, uint32 generation);
 
-/* Masks the client secret in what the service said; text may be NULL */
+/*
+ * Masks the client secret in what the service said, as it is and as it stands
+ * in our request.  Where it cannot be read again, nothing of the text is kept.
+ * text may be NULL.
+ */
 extern void kc_token_mask(const KcToken *token, char *text);
 
 /* The token whose exchange this is, or NULL */

@@ -11,7 +11,10 @@ use MIME::Base64;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $night = ready_night('secrets_stay', organizations => { sunshine => 'G-SUN' },
+# a client secret that is another one in a form
+my $seed = PostgreSQL::Test::Utils::tempdir() . '/seed.json';
+append_to_file($seed, slurp_file("$ENV{TESTDIR}/test/data/seed.json") =~ s{client-secret-1}{client/secret+1 & more}r);
+my $night = ready_night('secrets_stay', seed => $seed, organizations => { sunshine => 'G-SUN' },
 	conf => join "\n", "shared_preload_libraries = 'pg_cron, pg_stat_statements, auto_explain'", 'log_statement = all', 'log_min_messages = debug5',
 	'log_error_verbosity = verbose', 'log_min_duration_statement = 0', 'log_parameter_max_length = -1', 'log_parameter_max_length_on_error = -1',
 	'log_connections = on', 'log_lock_waits = on', 'log_temp_files = 0', 'auto_explain.log_min_duration = 0', 'auto_explain.log_nested_statements = on',
@@ -47,6 +50,8 @@ one_night('the service repeats the password, to lists', 'KC402', { kind => 'echo
 one_night('the service repeats the password, to submits', 'KC402', { kind => 'echo_password', operation => 'submit' });
 $night->sql('SELECT kinderconnect.retry(organization_id) FROM kinderconnect.organization');
 one_night('the service repeats the client secret', 'KC402', { kind => 'expire_token', operation => 'customers', times => 1 }, { kind => 'echo_password', operation => 'token' });
+one_night('the service repeats how we named ourselves', 'KC402', { kind => 'expire_token', operation => 'customers', times => 1 }, { kind => 'echo_header', operation => 'token' });
+one_night('the same, to calls', 'KC402', { kind => 'echo_header', operation => 'children' });
 one_night('the token is refused', 'KC402', { kind => 'expire_token' });
 one_night('an answer in pieces', 'KC402', { kind => 'truncated_json', operation => 'children', times => 2 }, { kind => 'bad_utf8', operation => 'submit', times => 1 }, { kind => 'nul_escape', operation => 'readback', times => 1 });
 one_night('a connection that breaks', 'KC402', { kind => 'drop_before', operation => 'customers', times => 1 }, { kind => 'drop_after', reset => JSON::PP::true, operation => 'submit', times => 1 }, { kind => 'cut', operation => 'children', times => 2 });
@@ -93,10 +98,12 @@ $said .= $night->sql('SELECT query FROM pg_stat_statements');
 my %secret = map { split /:/, $_, 2 } split /\n/, slurp_file($night->secrets_file);
 is(scalar(keys %secret), 3, 'client secret, group password and the token that arms');
 my $client = $night->seed->{clients}[0];
-my $basic = encode_base64("$client->{clientId}:$client->{clientSecret}", '');
-my @bytes = map { quotemeta } values %secret, $basic;
+my $form = join '+', map { s/([^\w.*-])/sprintf '%%%02X', ord $1/ger } split / /, $client->{clientSecret};
+my $basic = encode_base64("$client->{clientId}:$form", '');
+my @bytes = map { quotemeta } values %secret, $form, $basic;
 my $never = join '|', @bytes, 'sunflower', 'hunter-2', 'sim-[0-9a-f]{64}';
-ok('client-secret-1' =~ /$never/ && "sim-@{[ 'a' x 64 ]}" =~ /$never/, 'what is looked for would be found');
+is($form, 'client%2Fsecret%2B1+%26+more', 'a form has it otherwise');
+ok($client->{clientSecret} =~ /$never/ && "sim-@{[ 'a' x 64 ]}" =~ /$never/, 'what is looked for would be found');
 
 SKIP:
 {

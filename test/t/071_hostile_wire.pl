@@ -95,9 +95,9 @@ $night->sql(qq{
 		('gone', 'kinderbridge', 'http://127.0.0.1:1', '@{[ $night->url ]}/oauth2/token', 'kc-client', 'service'),
 		('nowhere', 'kinderbridge', 'https://kinderconnect.invalid', '@{[ $night->url ]}/oauth2/token', 'kc-client', 'service'),
 		('older', 'vendor-interface', '$url', NULL, NULL, NULL);
-	SELECT kinderconnect.enable_integration(name, 'G-' || name, 'group_g-1', name) FROM unnest(ARRAY['hostile', 'token', 'gone', 'nowhere']) name;
-	SELECT kinderconnect.enable_integration('older', 'G-older', 'group_older', 'older');
-	UPDATE kinderconnect.organization SET enabled = false WHERE organization_id <> 'g-1';
+	INSERT INTO kinderconnect.organization (organization_id, endpoint, group_id, group_password, first_enabled, enabled)
+	SELECT name, name, 'G-' || name, CASE name WHEN 'older' THEN 'group_older' ELSE 'group_g-1' END, current_date, false
+	FROM unnest(ARRAY['hostile', 'token', 'gone', 'nowhere', 'older']) name;
 	CREATE FUNCTION public.fails(statement text) RETURNS text LANGUAGE plpgsql AS \$\$
 	DECLARE detail text;
 	BEGIN

@@ -99,7 +99,7 @@ COMMENT ON COLUMN kinderconnect.authorization.organization_id IS 'the organizati
 COMMENT ON COLUMN kinderconnect.authorization.agency_id IS 'the agency';
 COMMENT ON COLUMN kinderconnect.authorization.provider_id IS 'the provider ID it is for';
 COMMENT ON COLUMN kinderconnect.authorization.kinderconnect_child_id IS 'the child';
-COMMENT ON COLUMN kinderconnect.authorization.authorization_id IS 'the service''s id, or begin date and units where its dialect has none';
+COMMENT ON COLUMN kinderconnect.authorization.authorization_id IS 'the service''s id, or begin date and units where its dialect has none; of a further period under the same id, the id with # and a number';
 COMMENT ON COLUMN kinderconnect.authorization.begin_date IS 'first day of care, inclusive';
 COMMENT ON COLUMN kinderconnect.authorization.end_date IS 'last day of care, inclusive; null: open';
 COMMENT ON COLUMN kinderconnect.authorization.units_of_care IS 'units authorized, as listed; the unit is the agency''s';
@@ -209,6 +209,100 @@ $$;
 COMMENT ON FUNCTION kinderconnect._children_reply(bigint) IS
 'the rows of a children call as they are taken in: authorization_id filled in (empty: none; null: one, but not which), subsidized null where it cannot be read, weekdays in upper case without repeats, trouble in words, sound where the authorization counts, unread as in reply_child';
 
+-- A service may renew an authorization under its id: two periods, and each a
+-- history of its own. The first is known by the id, the others by the id and a
+-- number, in the order in which they were seen. A list of a month need not hold
+-- all of them, so that which one an entry is, is told by its begin; by its days,
+-- where the begin has changed; and what shares no day with any that is known
+-- is a further one, whichever month is taken in first.
+CREATE FUNCTION kinderconnect._further_periods(outcomes kinderconnect.call_outcome[])
+	RETURNS TABLE (ticket bigint, kinderconnect_child_id text, authorization_id text, begin_date date, known_as text)
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH reply AS MATERIALIZED (
+		SELECT o.ticket, o.organization_id, o.agency_id, o.provider_id, r.kinderconnect_child_id, r.authorization_id, r.begin_date, r.end_date, r.ordinal, r.part
+		FROM unnest(outcomes) o CROSS JOIN LATERAL kinderconnect._children_reply(o.ticket) r
+		WHERE r.sound
+	), odd AS MATERIALIZED (
+		-- mostly nobody: the ids that are there twice, or otherwise than known
+		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id
+		FROM reply r
+		LEFT JOIN LATERAL (SELECT a.begin_date, a.known_until FROM kinderconnect.authorization a
+			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
+				= (r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id)
+			ORDER BY a.known_from DESC LIMIT 1) a ON true
+		GROUP BY r.ticket, r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id
+		HAVING min(r.begin_date) <> max(r.begin_date) OR NOT bool_and(a.begin_date = r.begin_date AND a.known_until = 'infinity')
+	), entry AS MATERIALIZED (
+		SELECT DISTINCT ON (r.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date) r.*
+		FROM reply r
+		WHERE ((r.ticket, r.kinderconnect_child_id, r.authorization_id) IN (SELECT d.ticket, d.kinderconnect_child_id, d.authorization_id FROM odd d)) IS TRUE
+		ORDER BY r.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date, r.ordinal, r.part
+	), known AS MATERIALIZED (
+		SELECT DISTINCT ON (d.ticket, d.kinderconnect_child_id, d.authorization_id, a.authorization_id)
+			d.ticket, d.kinderconnect_child_id, d.authorization_id, a.authorization_id AS known_as, a.begin_date, a.end_date, a.closed_as IS NOT NULL AS is_gone,
+			coalesce(nullif(substr(a.authorization_id, length(d.authorization_id) + 2), ''), '1')::integer AS number
+		FROM odd d
+		CROSS JOIN LATERAL (SELECT a.* FROM kinderconnect.authorization a
+			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id)
+					= (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id)
+				AND (a.authorization_id = d.authorization_id
+					OR left(a.authorization_id, length(d.authorization_id) + 1) = d.authorization_id || '#'
+						AND substr(a.authorization_id, length(d.authorization_id) + 2) ~ '^[1-9][0-9]{0,5}$'
+						-- the service's own, where it is in the list
+						AND ((d.ticket, a.kinderconnect_child_id, a.authorization_id) IN
+							(SELECT r.ticket, r.kinderconnect_child_id, r.authorization_id FROM reply r)) IS NOT TRUE)
+			OFFSET 0) a
+		ORDER BY d.ticket, d.kinderconnect_child_id, d.authorization_id, a.authorization_id, a.known_from DESC
+	), by_begin AS MATERIALIZED (
+		SELECT DISTINCT ON (e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date)
+			e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date, k.known_as
+		FROM entry e
+		JOIN known k ON (k.ticket, k.kinderconnect_child_id, k.authorization_id, k.begin_date)
+			= (e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date)
+		ORDER BY e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date, k.is_gone, k.number
+	), by_days AS MATERIALIZED (
+		SELECT DISTINCT ON (p.ticket, p.kinderconnect_child_id, p.authorization_id, p.begin_date)
+			p.ticket, p.kinderconnect_child_id, p.authorization_id, p.begin_date, p.known_as
+		FROM (SELECT DISTINCT ON (k.ticket, k.kinderconnect_child_id, k.known_as)
+				e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date, k.known_as, k.is_gone, k.number
+			FROM entry e
+			JOIN known k ON (k.ticket, k.kinderconnect_child_id, k.authorization_id) = (e.ticket, e.kinderconnect_child_id, e.authorization_id)
+				AND e.begin_date <= coalesce(k.end_date, 'infinity') AND k.begin_date <= coalesce(e.end_date, 'infinity')
+			WHERE NOT EXISTS (SELECT FROM by_begin b WHERE (b.ticket, b.kinderconnect_child_id, b.authorization_id, b.begin_date)
+					= (e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date))
+				AND NOT EXISTS (SELECT FROM by_begin b WHERE (b.ticket, b.kinderconnect_child_id, b.known_as)
+					= (k.ticket, k.kinderconnect_child_id, k.known_as))
+			ORDER BY k.ticket, k.kinderconnect_child_id, k.known_as, e.begin_date) p
+		ORDER BY p.ticket, p.kinderconnect_child_id, p.authorization_id, p.begin_date, p.is_gone, p.number
+	), found AS (
+		SELECT * FROM by_begin UNION ALL SELECT * FROM by_days
+	), further AS (
+		SELECT e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date,
+			coalesce((SELECT max(k.number) FROM known k WHERE (k.ticket, k.kinderconnect_child_id, k.authorization_id)
+				= (e.ticket, e.kinderconnect_child_id, e.authorization_id)), 0)
+				+ row_number() OVER (PARTITION BY e.ticket, e.kinderconnect_child_id, e.authorization_id ORDER BY e.begin_date) AS number
+		FROM entry e
+		WHERE NOT EXISTS (SELECT FROM found f WHERE (f.ticket, f.kinderconnect_child_id, f.authorization_id, f.begin_date)
+			= (e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date))
+	)
+	SELECT f.ticket, f.kinderconnect_child_id, f.authorization_id, f.begin_date, f.known_as
+	FROM found f WHERE f.known_as <> f.authorization_id
+	UNION ALL
+	SELECT f.ticket, f.kinderconnect_child_id, f.authorization_id, f.begin_date, f.authorization_id || '#' || f.number
+	FROM further f WHERE f.number > 1;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._further_periods(kinderconnect.call_outcome[]) IS
+'of the authorizations in lists of children, those that are a further period under an id that another one has, and what each is known as: the id, # and a number';
+
 -- Lists that have arrived together are taken in together: 30 children are soon
 -- written, and to begin a statement takes as long. They are of one month for
 -- each provider, so that what the others of a provider list stands.
@@ -225,6 +319,11 @@ CREATE FUNCTION kinderconnect._take_children(run bigint, outcomes kinderconnect.
 AS $$
 DECLARE
 	taken_at timestamptz := clock_timestamp();
+	tickets  bigint[];
+	children text[];
+	ids      text[];
+	begins   date[];
+	names    text[];
 BEGIN
 	outcomes := ARRAY(SELECT o FROM unnest(outcomes) o WHERE kinderconnect._take_list(run, o));
 
@@ -248,10 +347,23 @@ BEGIN
 					= (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id)
 				AND o.month <> l.listed);
 
+	SELECT array_agg(p.ticket), array_agg(p.kinderconnect_child_id), array_agg(p.authorization_id), array_agg(p.begin_date), array_agg(p.known_as)
+	INTO tickets, children, ids, begins, names
+	FROM kinderconnect._further_periods(outcomes) p;
+
 	WITH list AS MATERIALIZED (
 		SELECT o.ticket, o.organization_id, o.agency_id, o.provider_id, date_trunc('month', o.month)::date AS month FROM unnest(outcomes) o
 	), reply AS MATERIALIZED (
-		SELECT o.*, r.* FROM list o CROSS JOIN LATERAL kinderconnect._children_reply(o.ticket) r
+		SELECT o.*, r.ordinal, r.part, r.kinderconnect_child_id, r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized,
+			coalesce(p.known_as, r.authorization_id) AS authorization_id, r.begin_date, r.end_date, r.units_of_care, r.days, r.sound, r.unread,
+			row_number() OVER w AS place, CASE WHEN r.sound AND (r.end_date, r.units_of_care, r.days) IS DISTINCT FROM
+				(first_value(r.end_date) OVER w, first_value(r.units_of_care) OVER w, first_value(r.days) OVER w)
+			THEN concat_ws('; ', r.trouble, 'authorization is listed again with the same begin and other terms, and the first counts')
+			ELSE r.trouble END AS trouble
+		FROM list o CROSS JOIN LATERAL kinderconnect._children_reply(o.ticket) r
+		LEFT JOIN unnest(tickets, children, ids, begins, names) p(ticket, kinderconnect_child_id, authorization_id, begin_date, known_as)
+			ON (p.ticket, p.kinderconnect_child_id, p.authorization_id, p.begin_date) = (o.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date)
+		WINDOW w AS (PARTITION BY o.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date, r.sound ORDER BY r.ordinal, r.part)
 	), cleared AS (
 		DELETE FROM kinderconnect.list_problem p
 		USING list o
@@ -361,12 +473,13 @@ BEGIN
 		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id, coalesce(r.authorization_id, '') AS authorization_id
 		FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
 		UNION ALL
-		-- it may be any that the child has
+		-- it may be any that the child has, or that has its id
 		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id, a.authorization_id
-		FROM (SELECT r.* FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL AND r.authorization_id IS NULL) r
+		FROM (SELECT r.* FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL AND NOT r.sound AND r.authorization_id IS DISTINCT FROM '') r
 		CROSS JOIN LATERAL (SELECT a.authorization_id FROM kinderconnect.authorization a
 			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id)
 					= (r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id)
+				AND (r.authorization_id IS NULL OR left(a.authorization_id, length(r.authorization_id) + 1) = r.authorization_id || '#')
 				AND a.known_until = 'infinity' AND a.begin_date < (r.month + interval '1 month')::date AND (a.end_date >= r.month) IS NOT FALSE
 			OFFSET 0) a
 	), was_listed AS MATERIALIZED (
@@ -389,8 +502,7 @@ BEGIN
 	), changed AS MATERIALIZED (
 		-- apart, and one by one: the list is not walked for each authorization
 		SELECT s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id, a.known_from
-		FROM (SELECT DISTINCT ON (r.ticket, r.kinderconnect_child_id, r.authorization_id) r.*
-			FROM reply r WHERE r.sound ORDER BY r.ticket, r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part) s
+		FROM (SELECT r.* FROM reply r WHERE r.sound AND r.place = 1) s
 		CROSS JOIN LATERAL (SELECT a.known_from FROM kinderconnect.authorization a
 			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
 					= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id)
@@ -411,9 +523,13 @@ BEGIN
 		o.organization_id, o.agency_id, o.provider_id, r.kinderconnect_child_id, r.authorization_id,
 		r.begin_date, r.end_date, r.units_of_care, r.days, taken_at
 	FROM unnest(outcomes) o
-	CROSS JOIN LATERAL kinderconnect._children_reply(o.ticket) r
-	WHERE r.sound
-		AND NOT EXISTS (SELECT FROM kinderconnect.authorization a
+	CROSS JOIN LATERAL (SELECT r.kinderconnect_child_id, coalesce(p.known_as, r.authorization_id) AS authorization_id,
+			r.begin_date, r.end_date, r.units_of_care, r.days, r.ordinal, r.part
+		FROM kinderconnect._children_reply(o.ticket) r
+		LEFT JOIN unnest(tickets, children, ids, begins, names) p(ticket, kinderconnect_child_id, authorization_id, begin_date, known_as)
+			ON (p.ticket, p.kinderconnect_child_id, p.authorization_id, p.begin_date) = (o.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date)
+		WHERE r.sound) r
+	WHERE NOT EXISTS (SELECT FROM kinderconnect.authorization a
 			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
 					= (o.organization_id, o.agency_id, o.provider_id, r.kinderconnect_child_id, r.authorization_id)
 				AND a.known_until = 'infinity')

@@ -113,6 +113,73 @@ ALTER EXTENSION kinderconnect DROP TABLE kinderconnect.batch_record;
 DROP TABLE kinderconnect.batch_record;
 CREATE INDEX batch_by_provider ON kinderconnect.batch (organization_id, agency_id, provider_id, created_at);
 
+-- The ledger remembers of which location it speaks.
+
+ALTER TABLE kinderconnect.ledger ADD COLUMN location_id text COLLATE "C";
+COMMENT ON COLUMN kinderconnect.ledger.location_id IS 'the location in Manage whose attendance it says; null: made before version 1.1.0';
+
+-- Views know the horizon; health looks at the last run of each organization.
+
+COMMENT ON COLUMN kinderconnect.agency.time_zone IS 'IANA name, such as America/Chicago, or another zone that this server knows by name or rule; used only where Manage''s location has none';
+COMMENT ON COLUMN kinderconnect.authorization.authorization_id IS 'the service''s id, or begin date and units where its dialect has none; of a further period under the same id, the id with # and a number';
+COMMENT ON TABLE kinderconnect.list_problem IS 'records of the lists in force that are not as agreed; each was taken as far as it goes: what cannot be read of a child or an authorization stays as it was known';
+DROP INDEX kinderconnect.child_day_unsettled;
+CREATE INDEX child_day_unsettled ON kinderconnect.child_day (organization_id, service_date) INCLUDE (agency_id, window_ends, state, reason)
+	WHERE state IN ('held', 'ready', 'sending', 'unknown', 'rejected') AND reason IS DISTINCT FROM 'nothing_recorded';
+UPDATE kinderconnect.health_check h SET meaning = n.meaning, what_to_do = n.what_to_do
+FROM (VALUES
+	('last_run', '1: the last run of some organization failed at it, or was interrupted', 'See last_night, columns error and hint.')) n(check_name, meaning, what_to_do)
+WHERE h.check_name = n.check_name;
+
+
+-- Whether care is subsidized is said by each provider's list, month by month.
+-- So far it was said of the child, by whichever list came last.
+
+CREATE TABLE kinderconnect.listed_subsidy (
+	organization_id        text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	agency_id              text COLLATE "C" NOT NULL,
+	kinderconnect_child_id text COLLATE "C" NOT NULL,
+	provider_id            text COLLATE "C" NOT NULL,
+	month                  date NOT NULL CHECK (month = date_trunc('month', month)),
+	subsidized             boolean NOT NULL,
+	PRIMARY KEY (organization_id, agency_id, kinderconnect_child_id, provider_id, month)
+);
+COMMENT ON TABLE kinderconnect.listed_subsidy IS
+'whether a child''s care at a provider is subsidized, month by month, for those of whom a list of the provider has said that it is not; no row: it is. A month that no list has answered for is as the one before';
+COMMENT ON COLUMN kinderconnect.listed_subsidy.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.listed_subsidy.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.listed_subsidy.kinderconnect_child_id IS 'the child';
+COMMENT ON COLUMN kinderconnect.listed_subsidy.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.listed_subsidy.month IS 'first day of the month';
+COMMENT ON COLUMN kinderconnect.listed_subsidy.subsidized IS 'as listed; false: nothing is sent of that month';
+
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.listed_subsidy', '');
+COMMENT ON COLUMN kinderconnect.child.subsidized IS 'false: at no provider that lists it is its care subsidized, by the last month of each; listed, never sent. What holds for a provider is in listed_subsidy';
+INSERT INTO kinderconnect.listed_subsidy (organization_id, agency_id, kinderconnect_child_id, provider_id, month, subsidized)
+SELECT l.organization_id, l.agency_id, l.kinderconnect_child_id, l.provider_id, l.month, false
+FROM kinderconnect.child c
+CROSS JOIN LATERAL (SELECT l.organization_id, l.agency_id, l.kinderconnect_child_id, l.provider_id, l.month FROM kinderconnect.listed_authorization l
+	WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+	UNION
+	SELECT a.organization_id, a.agency_id, a.kinderconnect_child_id, a.provider_id, date_trunc('month', a.known_from AT TIME ZONE 'UTC')::date FROM kinderconnect.authorization a
+	WHERE (a.organization_id, a.agency_id, a.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id)) l
+WHERE NOT c.subsidized;
+
+-- What cannot be read of a child is named.
+
+ALTER TYPE kinderconnect.reply_child ADD ATTRIBUTE unread text[];
+COMMENT ON TYPE kinderconnect.reply_child IS
+'a child as the service lists it, a row for each authorization; one row with null authorization columns where it has none. Dates inclusive, a null end is open; days as on the wire (MO to SU), null or empty for every day. unread names the columns of which problem says that their value is not as agreed, or missing though required; of a record that was not read to its end, all';
+
+-- What a reason says, where it holds of more now.
+
+UPDATE kinderconnect.reason r SET meaning = n.meaning
+FROM (VALUES
+	('no_time_zone', 'Manage has not got the location, or neither it nor the agency has a known time zone'),
+	('two_providers', 'two provider IDs authorize the child on this day: of one location, or with an absence or a closure at both; or the service holds the day under another ID of the location'),
+	('source_shrank', 'most accepted days of the provider or the organization, or all attendance, have suddenly vanished from Manage; or the provider is another location now than when the day was accepted')) n(reason, meaning)
+WHERE r.reason = n.reason;
+
 -- A key that another one implies, and two of tables that can be made anew.
 
 ALTER TABLE kinderconnect.child_link DROP CONSTRAINT child_link_organization_id_fkey;
@@ -290,10 +357,255 @@ DROP FUNCTION kinderconnect._take_submit(bigint, kinderconnect.call_outcome);
 DROP FUNCTION kinderconnect._next_batch(bigint, text, text, text, date, date);
 DROP FUNCTION kinderconnect._prepare(bigint, text, text, text, date, date);
 DROP FUNCTION kinderconnect._send(text, text);
+DROP FUNCTION kinderconnect._children_reply(bigint);
 
 CREATE UNLOGGED SEQUENCE kinderconnect.next_look MINVALUE 0 START 0;
 COMMENT ON SEQUENCE kinderconnect.next_look IS
 'no tick looks who is due before this, in seconds since 1970: nobody will be. At most an hour ahead, and 0 whenever a run begins or ends or a function changes a timetable, an organization or a provider; after you have edited one of these tables yourself, SELECT setval(''kinderconnect.next_look'', 0) has the next tick look';
+
+CREATE OR REPLACE FUNCTION kinderconnect.api_customers(organization_id text)
+	RETURNS SETOF kinderconnect.reply_customer
+	AS 'MODULE_PATHNAME', 'kinderconnect_api_customers'
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10;
+COMMENT ON FUNCTION kinderconnect.api_customers(text) IS
+'asks the service now: the customers of an organization''s group, all pages';
+
+CREATE OR REPLACE FUNCTION kinderconnect.api_locations(organization_id text, customer_id text)
+	RETURNS SETOF kinderconnect.reply_location
+	AS 'MODULE_PATHNAME', 'kinderconnect_api_locations'
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10;
+COMMENT ON FUNCTION kinderconnect.api_locations(text, text) IS
+'asks the service now: the locations of a customer, all pages';
+
+CREATE OR REPLACE FUNCTION kinderconnect.api_agencies(organization_id text, customer_id text)
+	RETURNS SETOF kinderconnect.reply_agency
+	AS 'MODULE_PATHNAME', 'kinderconnect_api_agencies'
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10;
+COMMENT ON FUNCTION kinderconnect.api_agencies(text, text) IS
+'asks the service now: the agencies a customer reports to, all pages';
+
+CREATE OR REPLACE FUNCTION kinderconnect.api_children(organization_id text, agency_id text, provider_id text, month date)
+	RETURNS SETOF kinderconnect.reply_child
+	AS 'MODULE_PATHNAME', 'kinderconnect_api_children'
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100;
+COMMENT ON FUNCTION kinderconnect.api_children(text, text, text, date) IS
+'asks the service now: the children of a provider and their authorizations touching the month of the date, all pages';
+
+CREATE OR REPLACE FUNCTION kinderconnect.api_readback(organization_id text, agency_id text, provider_id text, from_date date, to_date date)
+	RETURNS SETOF kinderconnect.reply_record
+	AS 'MODULE_PATHNAME', 'kinderconnect_api_readback'
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000;
+COMMENT ON FUNCTION kinderconnect.api_readback(text, text, text, date, date) IS
+'asks the service now: the attendance it holds for a provider, dates inclusive, all pages';
+
+CREATE OR REPLACE FUNCTION kinderconnect.api_submit(organization_id text, agency_id text, provider_id text, batch_id text, records kinderconnect.wire_record[])
+	RETURNS SETOF kinderconnect.reply_result
+	AS 'MODULE_PATHNAME', 'kinderconnect_api_submit'
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100;
+COMMENT ON FUNCTION kinderconnect.api_submit(text, text, text, text, kinderconnect.wire_record[]) IS
+'sends attendance now, past the ledger: for adapting a dialect against a test service. Granted to nobody; the night never uses it';
+
+CREATE OR REPLACE FUNCTION kinderconnect.check_dialect(dialect text)
+	RETURNS TABLE (part text, problem text, severity text, cure text)
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	speech kinderconnect.dialect;
+	item   record;
+	detail text;
+BEGIN
+	IF check_dialect.dialect IS NULL THEN
+		RAISE EXCEPTION 'dialect must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	SELECT * INTO speech FROM kinderconnect.dialect d WHERE d.dialect = check_dialect.dialect;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'dialect "%" does not exist', check_dialect.dialect
+			USING ERRCODE = 'KC001', HINT = 'See the table kinderconnect.dialect for those that do.';
+	END IF;
+
+	FOR item IN SELECT o.operation FROM kinderconnect.dialect_operation o WHERE o.dialect = speech.dialect ORDER BY o.operation LOOP
+		BEGIN
+			PERFORM kinderconnect._compile_dialect(speech.dialect, item.operation);
+		EXCEPTION WHEN SQLSTATE 'KC001' THEN
+			GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, cure = PG_EXCEPTION_HINT;
+			part := concat_ws(' ', item.operation, substring(detail FROM 'part "(\w+)"'), substring(detail FROM 'position (\d+)'));
+			problem := replace(problem, format('dialect "%s" cannot be used: ', speech.dialect), '');
+			severity := 'error';
+			RETURN NEXT;
+		END;
+	END LOOP;
+
+	RETURN QUERY
+	WITH spoken AS (
+		SELECT * FROM kinderconnect.dialect_operation o WHERE o.dialect = speech.dialect
+	), field AS (
+		SELECT * FROM kinderconnect.dialect_field f WHERE f.dialect = speech.dialect
+	), kind AS (
+		-- which kinds of a child-day the service can be told
+		SELECT k.kind, EXISTS (SELECT FROM field f WHERE f.operation = 'submit' AND f.part = 'record' AND f.column_name = 'kind'
+			AND CASE k.kind WHEN 'void' THEN coalesce(f.codes -> 'void', 'null') <> 'null'
+				ELSE (f.codes -> k.kind <> 'null') IS NOT FALSE END) AS sayable
+		FROM (VALUES ('absence'), ('closure'), ('void')) k (kind)
+	), trouble (part, problem, severity, cure) AS (
+		SELECT 'dialect', 'builtin is true: pg_dump leaves it out, and an upgrade replaces it', 'warning', 'Set builtin to false.'
+		WHERE speech.builtin AND speech.dialect NOT IN ('kinderbridge', 'vendor-interface')
+
+		UNION ALL
+		SELECT w.operation, w.problem, w.severity, w.cure
+		FROM (VALUES
+			('children', 'error', 'the service is not asked which children are authorized', 'Add the operation to kinderconnect.dialect_operation.'),
+			('submit', 'error', 'attendance cannot be sent', 'Add the operation to kinderconnect.dialect_operation.'),
+			('customers', 'info', 'the service does not list customers', 'Nothing, if it cannot.'),
+			('locations', 'info', 'the service does not list locations', 'Enter each provider with add_provider() and its location.'),
+			('agencies', 'info', 'the service does not list agencies', 'Insert each with its state into kinderconnect.agency, so that the rules of the state are known.'),
+			('readback', 'info', 'the service cannot be asked what it holds: after a lost answer the same records are sent again', 'Nothing, if it cannot.')
+			) w (operation, severity, problem, cure)
+		WHERE w.operation NOT IN (SELECT s.operation FROM spoken s)
+
+		UNION ALL
+		SELECT s.operation, 'it is asked for each customer, and customers are not listed', 'warning', 'Add the operation customers.'
+		FROM spoken s
+		WHERE s.operation IN ('locations', 'agencies') AND 'customers' NOT IN (SELECT c.operation FROM spoken c)
+
+		UNION ALL
+		SELECT w.operation || ' ' || w.part, w.problem, w.severity,
+			CASE w.severity WHEN 'info' THEN format('Nothing, if the service has no place for it; else add a field for the column "%s".', w.column_name)
+				ELSE format('Add a field for the column "%s".', w.column_name) END
+		FROM (VALUES
+			('children', 'request', 'provider_id', 'error', 'it does not say which provider it is about'),
+			('children', 'request', 'agency_id', 'warning', 'it does not say of which agency the provider is'),
+			('children', 'request', 'month', 'warning', 'it does not say which month is asked for'),
+			('children', 'reply', 'kinderconnect_child_id', 'error', 'children have no id'),
+			('children', 'reply', 'first_name', 'error', 'children have no first name, without which none is matched'),
+			('children', 'reply', 'last_name', 'error', 'children have no last name, without which none is matched'),
+			('children', 'reply', 'date_of_birth', 'error', 'children have no birth date, without which none is matched'),
+			('children', 'reply', 'begin_date', 'error', 'authorizations have no first day, without which none counts'),
+			('children', 'reply', 'end_date', 'warning', 'authorizations have no last day: every one is open'),
+			('submit', 'request', 'provider_id', 'error', 'it does not say which provider it is about'),
+			('submit', 'request', 'agency_id', 'warning', 'it does not say of which agency the provider is'),
+			('submit', 'record', 'record_id', 'error', 'records have no id'),
+			('submit', 'record', 'kinderconnect_child_id', 'error', 'records do not say which child'),
+			('submit', 'record', 'service_date', 'error', 'records do not say which day'),
+			('submit', 'record', 'session_in', 'error', 'records have no check-in'),
+			('submit', 'record', 'session_out', 'error', 'records have no check-out'),
+			('submit', 'record', 'absence_reason', 'info', 'the reason of an absence is not sent'),
+			('submit', 'reply', 'record_id', 'error', 'results do not say which record they are about'),
+			('submit', 'reply', 'status', 'error', 'results do not say whether the record was accepted'),
+			('submit', 'reply', 'message', 'warning', 'results do not say why a record was rejected'),
+			('customers', 'reply', 'customer_id', 'error', 'customers have no id'),
+			('locations', 'request', 'customer_id', 'warning', 'it does not say which customer it is about'),
+			('locations', 'reply', 'agency_id', 'error', 'locations do not say which agency'),
+			('locations', 'reply', 'provider_id', 'error', 'locations have no provider ID'),
+			('locations', 'reply', 'name', 'warning', 'locations have no name, and are found in Manage only if they are entered with add_provider()'),
+			('agencies', 'request', 'customer_id', 'warning', 'it does not say which customer it is about'),
+			('agencies', 'reply', 'agency_id', 'error', 'agencies have no id'),
+			('agencies', 'reply', 'state', 'warning', 'agencies have no state, and no rules of a state'),
+			('readback', 'request', 'provider_id', 'error', 'it does not say which provider it is about'),
+			('readback', 'request', 'agency_id', 'warning', 'it does not say of which agency the provider is'),
+			('readback', 'request', 'from_date', 'warning', 'it does not say from which day on'),
+			('readback', 'request', 'to_date', 'warning', 'it does not say up to which day'),
+			('readback', 'reply', 'record_id', 'error', 'records have no id: a record whose answer was lost is taken for one that never arrived'),
+			('readback', 'reply', 'kinderconnect_child_id', 'error', 'records do not say which child'),
+			('readback', 'reply', 'service_date', 'error', 'records do not say which day'),
+			('readback', 'reply', 'kind', 'warning', 'records do not say whether they are a session, an absence or a closure'),
+			('readback', 'reply', 'session_in', 'warning', 'records have no check-in'),
+			('readback', 'reply', 'session_out', 'warning', 'records have no check-out')
+			) w (operation, part, column_name, severity, problem)
+		JOIN spoken s ON s.operation = w.operation
+		WHERE NOT EXISTS (SELECT FROM field f WHERE (f.operation, f.part, f.column_name) = (w.operation, w.part, w.column_name))
+
+		UNION ALL
+		SELECT s.operation || ' request', 'nothing in it proves who asks', 'warning', 'Add a field for the column "group_password".'
+		FROM spoken s
+		WHERE speech.auth = 'none'
+			AND NOT EXISTS (SELECT FROM field f WHERE (f.operation, f.part, f.column_name) = (s.operation, 'request', 'group_password'))
+
+		UNION ALL
+		-- what a call of each operation knows
+		SELECT concat_ws(' ', f.operation, f.part, f.position), format('"%s" is required, and %s', f.column_name,
+				CASE f.column_name WHEN 'page' THEN 'the first request has none' ELSE 'this operation never has it' END),
+			'error', 'Remove the field, or set required to false.'
+		FROM field f
+		WHERE f.part = 'request' AND f.required AND f.column_name NOT IN ('group_id', 'group_password')
+			AND (f.operation, f.column_name) NOT IN (VALUES
+				('children', 'agency_id'), ('children', 'provider_id'), ('children', 'month'),
+				('submit', 'agency_id'), ('submit', 'provider_id'), ('submit', 'batch_id'),
+				('locations', 'customer_id'), ('agencies', 'customer_id'),
+				('readback', 'agency_id'), ('readback', 'provider_id'), ('readback', 'from_date'), ('readback', 'to_date'))
+
+		UNION ALL
+		SELECT concat_ws(' ', f.operation, f.part, f.position), format('"%s" is required, and not every record has it', f.column_name),
+			'error', 'Set required to false.'
+		FROM field f
+		WHERE f.part = 'record' AND f.required AND f.column_name IN ('session_in', 'session_out', 'absence_reason')
+
+		UNION ALL
+		SELECT s.operation, 'its pages have names, and no field of the request asks for one by its name', 'error', 'Add a field for the column "page" to the request.'
+		FROM spoken s
+		WHERE s.next_page_path IS NOT NULL AND s.operation <> 'submit'
+			AND NOT EXISTS (SELECT FROM field f WHERE (f.operation, f.part, f.column_name) = (s.operation, 'request', 'page'))
+
+		UNION ALL
+		SELECT concat_ws(' ', f.operation, f.part, f.position), 'a page can be asked for, and nothing in the reply names it: only the first is read', 'warning', 'Set next_page_path of the operation.'
+		FROM field f JOIN spoken s ON s.operation = f.operation
+		WHERE f.part = 'request' AND f.column_name = 'page' AND s.next_page_path IS NULL
+
+		UNION ALL
+		SELECT f.operation || ' reply', format('a record without "%s" is passed over in silence', f.column_name), 'warning', 'Set required to true.'
+		FROM field f
+		WHERE f.part = 'reply' AND f.constant IS NULL
+			AND (f.operation, f.column_name) IN (VALUES ('customers', 'customer_id'), ('locations', 'agency_id'), ('locations', 'provider_id'),
+				('agencies', 'agency_id'), ('children', 'kinderconnect_child_id'), ('submit', 'record_id'))
+		GROUP BY f.operation, f.column_name
+		HAVING NOT bool_or(f.required)
+
+		UNION ALL
+		SELECT s.operation, 'what the service says of an error is lost', 'warning', 'Set error_message_path.'
+		FROM spoken s WHERE s.error_message_path IS NULL
+
+		UNION ALL
+		SELECT 'submit reply',
+			CASE WHEN bool_or(f.codes IS NOT NULL) THEN 'no code of the status stands for "accepted"'
+				ELSE 'whatever the service says but "accepted" and "duplicate" counts as rejected' END,
+			CASE WHEN bool_or(f.codes IS NOT NULL) THEN 'error' ELSE 'info' END,
+			'Give the status codes for "accepted" and "rejected", where the service has words of its own.'
+		FROM field f
+		WHERE (f.operation, f.part, f.column_name) = ('submit', 'reply', 'status') AND f.constant IS NULL
+		HAVING count(*) > 0 AND NOT coalesce(bool_or(f.codes ? 'accepted'), false)
+
+		UNION ALL
+		SELECT 'submit record', format('"%s" has no place for session %s, and places for others after it or beside it', c.column_name, n.n), 'error', 'Add the field, or remove the others.'
+		FROM (VALUES ('session_in'), ('session_out')) c (column_name)
+		CROSS JOIN generate_series(1, (SELECT max(f.element) FROM field f WHERE f.part = 'record')) n (n)
+		WHERE EXISTS (SELECT FROM field f WHERE f.part = 'record' AND f.column_name = c.column_name)
+			AND NOT EXISTS (SELECT FROM field f WHERE f.part = 'record' AND f.column_name = c.column_name AND coalesce(f.element, n.n) = n.n)
+
+		UNION ALL
+		SELECT 'submit record',
+			CASE k.kind
+				WHEN 'absence' THEN 'it has no word for an absence: absences are not sent'
+				WHEN 'closure' THEN 'it has no word for a closure: closures are not sent'
+				ELSE 'it cannot take a day back: one that is deleted in Manage is held as cannot_void'
+			END,
+			'info', 'Nothing, if the service cannot; else add a code for it to a field for the column "kind".'
+		FROM kind k
+		WHERE NOT k.sayable AND 'submit' IN (SELECT s.operation FROM spoken s)
+
+		UNION ALL
+		SELECT format('endpoint "%s"', e.endpoint), 'it has no token_url, and the dialect needs a token', 'error', 'Set token_url, client_id and client_secret.'
+		FROM kinderconnect.endpoint e WHERE e.dialect = speech.dialect AND speech.auth = 'oauth2' AND e.token_url IS NULL
+		UNION ALL
+		SELECT format('endpoint "%s"', e.endpoint), 'it has a token_url, and the dialect never asks for a token', 'warning', 'Set auth of the dialect to oauth2, or remove the token_url.'
+		FROM kinderconnect.endpoint e WHERE e.dialect = speech.dialect AND speech.auth = 'none' AND e.token_url IS NOT NULL
+	)
+	SELECT t.part, t.problem, t.severity, t.cure FROM trouble t
+	ORDER BY array_position(ARRAY['error', 'warning', 'info'], t.severity), t.part COLLATE "C", t.problem COLLATE "C";
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.check_dialect(text) IS
+'what is missing in a dialect or cannot work, before any call is made. part: operation, part and position of the row; severity: error (it cannot work), warning (something is lost), info (what the service does not have, and what stands in for it); of rows that make no sense the first of each operation';
 
 -- Not STRICT, and of nothing that is only stable, as concat_ws() is: so the
 -- four are inlined where a column is computed.
@@ -315,6 +627,21 @@ CREATE OR REPLACE FUNCTION kinderconnect._last_key(last_name text) RETURNS text
 		WHEN last_name IS NOT NULL THEN coalesce(kinderconnect._sorted(regexp_replace(kinderconnect._words(last_name), '( (jr|sr|ii|iii|iv))+$', '')), '') END;
 COMMENT ON FUNCTION kinderconnect._last_key(text) IS 'the words of the last name but for a suffix, folded, in the order of the alphabet; empty where there is none';
 
+-- A view of Manage's fails in PostgreSQL's own words, which may quote a row of
+-- it: a child's name, to whoever asked and to the server's log.
+CREATE FUNCTION kinderconnect._manage_fails(sqlstate text) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE EXCEPTION 'a query that is bound to Manage fails on its rows'
+		USING ERRCODE = _manage_fails.sqlstate,
+			DETAIL = 'PostgreSQL''s own words may quote a row, and are kept back.',
+			HINT = 'SELECT from kinderconnect.manage_location, manage_child and manage_attendance to see them.';
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._manage_fails(text) IS 'the error, with this SQLSTATE, that stands for one of class 22 of Manage''s views';
+
 -- A sequence knows no transactions, and what changes a timetable is seen when
 -- it commits. A tick that looks meanwhile must not say when to look again: so
 -- until the end of its transaction whoever changes something shares this lock,
@@ -330,8 +657,64 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._look_again() IS 'the next tick looks who is due, whatever one that is looking now finds';
 
--- The password's name is checked against the secrets file, and never repeated
--- in an error: somebody may have passed the password itself.
+-- What a person limits a function by has to be there: nothing found of a name
+-- that is misspelt would read as if all were well.
+CREATE FUNCTION kinderconnect._require_provider(organization_id text, agency_id text, provider_id text) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	IF num_nonnulls(_require_provider.agency_id, _require_provider.provider_id) > 0
+		AND NOT EXISTS (SELECT FROM kinderconnect.provider p
+			WHERE (_require_provider.organization_id IS NULL OR p.organization_id = _require_provider.organization_id)
+				AND (_require_provider.agency_id IS NULL OR p.agency_id = _require_provider.agency_id)
+				AND (_require_provider.provider_id IS NULL OR p.provider_id = _require_provider.provider_id)) THEN
+		RAISE EXCEPTION '% provider%',
+			coalesce('organization "' || _require_provider.organization_id || '" has no', 'no organization has a'),
+			concat(' "' || _require_provider.provider_id || '"', ' at agency "' || _require_provider.agency_id || '"')
+			USING ERRCODE = 'KC001', HINT = 'Providers are listed in kinderconnect.provider.';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_provider(text, text, text) IS
+'an error (KC001) where an agency or provider ID is given, and the organization has no provider of it; null: any';
+
+CREATE FUNCTION kinderconnect._require_period(from_date date, to_date date) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF from_date > to_date THEN
+		RAISE EXCEPTION 'from_date % is after to_date %', to_char(from_date, 'YYYY-MM-DD'), to_char(to_date, 'YYYY-MM-DD') USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_period(date, date) IS 'an error where a period ends before it begins; null: open';
+
+-- A name that is not in the secrets file is never repeated: somebody may have
+-- passed the password itself. A failed statement is logged with its text:
+-- hence log_min_error_statement, which only the owner may set.
+CREATE FUNCTION kinderconnect._require_group_password(organization text, name text, given boolean) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET log_min_error_statement = panic
+AS $$
+BEGIN
+	IF organization IS NULL THEN
+		RAISE EXCEPTION 'organization_id must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF NOT kinderconnect._has_secret(name) THEN
+		RAISE EXCEPTION 'group password of organization "%" is not in the secrets file', organization
+			USING ERRCODE = 'KC002',
+				DETAIL = CASE WHEN given THEN 'Looked for the name given as group_password.' ELSE format('Looked for the name "%s".', name) END,
+				HINT = 'group_password is the name of a line in the file of kinderconnect.secrets_file, not the password; write the line there, or call kinderconnect.set_secret(name, value).';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_group_password(text, text, boolean) IS
+'an error (KC002) unless the secrets file holds this name; given: it is the caller''s, and not repeated, nor is the failed statement logged';
+
 CREATE OR REPLACE FUNCTION kinderconnect.enable_integration(organization_id text, group_id text,
 		group_password text DEFAULT NULL, endpoint text DEFAULT NULL,
 		backfill_days integer DEFAULT 30, adopt_providers boolean DEFAULT true, sends boolean DEFAULT true) RETURNS void
@@ -343,6 +726,10 @@ DECLARE
 	secret_name text := coalesce(enable_integration.group_password, 'group_' || enable_integration.organization_id);
 	service     text := enable_integration.endpoint;
 BEGIN
+	-- before anything else may fail
+	IF enable_integration.group_password IS NOT NULL THEN
+		PERFORM kinderconnect._require_group_password(enable_integration.organization_id, secret_name, true);
+	END IF;
 	IF nullif(btrim(enable_integration.organization_id), '') IS NULL OR nullif(btrim(enable_integration.group_id), '') IS NULL
 		OR enable_integration.backfill_days IS NULL OR enable_integration.adopt_providers IS NULL OR enable_integration.sends IS NULL THEN
 		RAISE EXCEPTION 'organization_id, group_id, backfill_days, adopt_providers and sends must be given'
@@ -350,6 +737,16 @@ BEGIN
 	END IF;
 	IF enable_integration.backfill_days NOT BETWEEN 0 AND 366 THEN
 		RAISE EXCEPTION 'backfill_days % is not between 0 and 366', enable_integration.backfill_days
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF kinderconnect._is_bound('organization') THEN
+		PERFORM FROM kinderconnect.manage_organization m WHERE m.organization_id = enable_integration.organization_id COLLATE "default";
+		IF NOT FOUND THEN
+			RAISE EXCEPTION 'organization "%" is not in Manage', enable_integration.organization_id
+				USING ERRCODE = 'KC001', HINT = 'Organizations are listed in kinderconnect.manage_organization.';
+		END IF;
+	ELSIF enable_integration.organization_id ~ '^[[:space:]]|[[:space:]]$|[[:cntrl:]]' THEN
+		RAISE EXCEPTION 'organization_id must not begin or end with white space, nor contain control characters'
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	IF service IS NULL THEN
@@ -363,12 +760,8 @@ BEGIN
 		RAISE EXCEPTION 'endpoint "%" does not exist', service
 			USING ERRCODE = 'KC001', HINT = 'INSERT it into kinderconnect.endpoint first.';
 	END IF;
-	IF NOT kinderconnect._has_secret(secret_name) THEN
-		RAISE EXCEPTION 'group password of organization "%" is not in the secrets file', enable_integration.organization_id
-			USING ERRCODE = 'KC002',
-				DETAIL = CASE WHEN enable_integration.group_password IS NULL THEN format('Looked for the name "%s".', secret_name)
-					ELSE 'Looked for the name given as group_password.' END,
-				HINT = 'group_password is the name of a line in the file of kinderconnect.secrets_file, not the password; write the line there, or call kinderconnect.set_secret(name, value).';
+	IF enable_integration.group_password IS NULL THEN
+		PERFORM kinderconnect._require_group_password(enable_integration.organization_id, secret_name, false);
 	END IF;
 
 	INSERT INTO kinderconnect.organization AS o (organization_id, endpoint, group_id, group_password, first_enabled, backfill_days, adopt_providers, sends)
@@ -387,7 +780,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean) IS
-'lets an organization report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one; sends => false has its nights look on and send nothing, and backfill_days count from when it first sends';
+'lets an organization of Manage report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one; sends => false has its nights look on and send nothing, and backfill_days count from when it first sends';
 
 CREATE OR REPLACE FUNCTION kinderconnect.add_provider(organization_id text, agency_id text, provider_id text, location_id text DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -416,6 +809,23 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect.add_provider(text, text, text, text) IS
 'enters a provider ID of an agency, as many as wanted; location_id is Manage''s location, or null to have it found by stored id, or name and ZIP';
+
+CREATE OR REPLACE FUNCTION kinderconnect.disable_provider(organization_id text, agency_id text, provider_id text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	IF num_nulls(disable_provider.organization_id, disable_provider.agency_id, disable_provider.provider_id) > 0 THEN
+		RAISE EXCEPTION 'organization_id, agency_id and provider_id must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	PERFORM kinderconnect._require_provider(disable_provider.organization_id, disable_provider.agency_id, disable_provider.provider_id);
+	UPDATE kinderconnect.provider SET enabled = false
+	WHERE (organization_id, agency_id, provider_id) = (disable_provider.organization_id, disable_provider.agency_id, disable_provider.provider_id);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.disable_provider(text, text, text) IS
+'asks and sends nothing for a provider; add_provider() takes it up again';
 
 -- Whether an organization's dialect has an operation at all.
 CREATE FUNCTION kinderconnect._speaks(organization_id text, operation text) RETURNS boolean
@@ -479,7 +889,7 @@ BEGIN
 		SELECT format('%I.%I', n.nspname, c.relname)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = 'kinderconnect' AND c.relname IN ('provider', 'listed_location', 'list_state', 'child', 'authorization',
-				'listed_authorization', 'child_link', 'known_child', 'child_day', 'ledger', 'batch', 'run_provider', 'provider_clock')
+				'listed_authorization', 'listed_subsidy', 'child_link', 'known_child', 'child_day', 'ledger', 'batch', 'run_provider', 'provider_clock')
 			AND c.relkind = 'r'
 			AND pg_relation_size(c.oid) / current_setting('block_size')::bigint
 				> CASE WHEN c.reltuples < 2.0 * c.relpages THEN greatest(c.relpages, 8) ELSE 8::bigint * greatest(c.relpages, 1) END
@@ -501,6 +911,51 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._stopped_because() IS 'who stopped sending, when and why; null: nobody did';
+
+-- Every clock reads this zone: one that the server does not know would be an
+-- error to all organizations. An abbreviation is none: it has no summer, and
+-- what it stands for is a setting of the session.
+CREATE FUNCTION kinderconnect._check_time_zone() RETURNS trigger
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET TimeZone = 'UTC'
+AS $$
+BEGIN
+	PERFORM set_config('TimeZone', NEW.time_zone, true), now() AT TIME ZONE NEW.time_zone
+	WHERE NEW.time_zone ~ '^[[:alpha:]<]';
+	IF NOT FOUND THEN
+		RAISE invalid_parameter_value;
+	END IF;
+	RETURN NEW;
+EXCEPTION WHEN invalid_parameter_value OR syntax_error OR invalid_datetime_format THEN
+	RAISE EXCEPTION 'agency "%" has no known time zone "%"', NEW.agency_id, NEW.time_zone
+		USING ERRCODE = 'KC001',
+			HINT = 'Give the IANA name, such as America/Chicago: SELECT name FROM pg_timezone_names.';
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._check_time_zone() IS 'an error (KC001) where an agency''s time zone is none that this server knows';
+
+CREATE OR REPLACE FUNCTION kinderconnect.accept_shrink(organization_id text, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	accepted bigint;
+BEGIN
+	PERFORM kinderconnect._require_organization(accept_shrink.organization_id);
+	PERFORM kinderconnect._require_provider(accept_shrink.organization_id, accept_shrink.agency_id, accept_shrink.provider_id);
+	UPDATE kinderconnect.list_state l SET accept_shrink = true
+	WHERE l.organization_id = accept_shrink.organization_id
+		AND l.set_aside_at IS NOT NULL
+		AND (accept_shrink.agency_id IS NULL OR l.agency_id = accept_shrink.agency_id)
+		AND (accept_shrink.provider_id IS NULL OR l.provider_id = accept_shrink.provider_id);
+	GET DIAGNOSTICS accepted = ROW_COUNT;
+	RETURN accepted;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.accept_shrink(text, text, text) IS
+'the lists that were set aside because they had shrunk are taken by the next run, and the days held as source_shrank taken back, of an organization, or of one agency or provider of it; answers how many lists, the attendance of a provider counting as one';
 
 CREATE OR REPLACE FUNCTION kinderconnect._take_agencies(run bigint, outcome kinderconnect.call_outcome) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -603,6 +1058,136 @@ COMMENT ON COLUMN kinderconnect.provider_standing.configured IS 'entered by add_
 COMMENT ON COLUMN kinderconnect.provider_standing.name IS 'as the service lists it, else the provider ID';
 COMMENT ON COLUMN kinderconnect.provider_standing.barred IS 'null: it takes part; else the reason';
 
+-- What cannot be read is a problem, and changes nothing: an authorization with
+-- a begin, an end or weekdays that are none, or that ends before it begins, is
+-- not taken for one that is open, or for every day. Nor is it gone: one that
+-- cannot be told from others may be any that the child has.
+CREATE OR REPLACE FUNCTION kinderconnect._children_reply(ticket bigint)
+	RETURNS TABLE (ordinal integer, part integer, kinderconnect_child_id text, first_name text, middle_name text, last_name text,
+		suffix text, date_of_birth date, subsidized boolean, authorization_id text, begin_date date, end_date date,
+		units_of_care text, days text[], trouble text, sound boolean, unread text[])
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT r.ordinal, (row_number() OVER (PARTITION BY r.ordinal))::integer, r.kinderconnect_child_id, r.first_name, r.middle_name,
+		r.last_name, r.suffix, r.date_of_birth,
+		CASE WHEN ('subsidized' = ANY (r.unread)) IS NOT TRUE THEN coalesce(r.subsidized, true) END,
+		CASE WHEN 'begin_date' = ANY (r.unread) AND (r.authorization_id IS NULL OR 'authorization_id' = ANY (r.unread)) THEN NULL
+			WHEN r.authorization_id IS NULL AND r.begin_date IS NULL THEN ''
+			ELSE coalesce(r.authorization_id, to_char(r.begin_date, 'YYYY-MM-DD') || coalesce('/' || r.units_of_care, '')) END,
+		r.begin_date, r.end_date, r.units_of_care, d.days,
+		CASE WHEN r.problem IS NULL THEN t.trouble ELSE concat_ws('; ', r.problem, t.trouble) END,
+		r.kinderconnect_child_id IS NOT NULL AND r.begin_date IS NOT NULL AND t.trouble IS NULL
+			AND (r.unread && ARRAY['begin_date', 'end_date', 'days']) IS NOT TRUE,
+		r.unread
+	FROM kinderconnect._rows(_children_reply.ticket, NULL::kinderconnect.reply_child) r
+	CROSS JOIN LATERAL (SELECT array_agg(DISTINCT upper(btrim(u))) AS days FROM unnest(r.days) u) d
+	CROSS JOIN LATERAL (SELECT CASE
+		WHEN r.end_date < r.begin_date THEN 'authorization ends before it begins'
+		WHEN NOT d.days <@ ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'] THEN 'authorization has an unknown weekday'
+		END AS trouble) t;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._children_reply(bigint) IS
+'the rows of a children call as they are taken in: authorization_id filled in (empty: none; null: one, but not which), subsidized null where it cannot be read, weekdays in upper case without repeats, trouble in words, sound where the authorization counts, unread as in reply_child';
+
+-- A service may renew an authorization under its id: two periods, and each a
+-- history of its own. The first is known by the id, the others by the id and a
+-- number, in the order in which they were seen. A list of a month need not hold
+-- all of them, so that which one an entry is, is told by its begin; by its days,
+-- where the begin has changed; and what shares no day with any that is known
+-- is a further one, whichever month is taken in first.
+CREATE FUNCTION kinderconnect._further_periods(outcomes kinderconnect.call_outcome[])
+	RETURNS TABLE (ticket bigint, kinderconnect_child_id text, authorization_id text, begin_date date, known_as text)
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH reply AS MATERIALIZED (
+		SELECT o.ticket, o.organization_id, o.agency_id, o.provider_id, r.kinderconnect_child_id, r.authorization_id, r.begin_date, r.end_date, r.ordinal, r.part
+		FROM unnest(outcomes) o CROSS JOIN LATERAL kinderconnect._children_reply(o.ticket) r
+		WHERE r.sound
+	), odd AS MATERIALIZED (
+		-- mostly nobody: the ids that are there twice, or otherwise than known
+		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id
+		FROM reply r
+		LEFT JOIN LATERAL (SELECT a.begin_date, a.known_until FROM kinderconnect.authorization a
+			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
+				= (r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id)
+			ORDER BY a.known_from DESC LIMIT 1) a ON true
+		GROUP BY r.ticket, r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id
+		HAVING min(r.begin_date) <> max(r.begin_date) OR NOT bool_and(a.begin_date = r.begin_date AND a.known_until = 'infinity')
+	), entry AS MATERIALIZED (
+		SELECT DISTINCT ON (r.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date) r.*
+		FROM reply r
+		WHERE ((r.ticket, r.kinderconnect_child_id, r.authorization_id) IN (SELECT d.ticket, d.kinderconnect_child_id, d.authorization_id FROM odd d)) IS TRUE
+		ORDER BY r.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date, r.ordinal, r.part
+	), known AS MATERIALIZED (
+		SELECT DISTINCT ON (d.ticket, d.kinderconnect_child_id, d.authorization_id, a.authorization_id)
+			d.ticket, d.kinderconnect_child_id, d.authorization_id, a.authorization_id AS known_as, a.begin_date, a.end_date, a.closed_as IS NOT NULL AS is_gone,
+			coalesce(nullif(substr(a.authorization_id, length(d.authorization_id) + 2), ''), '1')::integer AS number
+		FROM odd d
+		CROSS JOIN LATERAL (SELECT a.* FROM kinderconnect.authorization a
+			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id)
+					= (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id)
+				AND (a.authorization_id = d.authorization_id
+					OR left(a.authorization_id, length(d.authorization_id) + 1) = d.authorization_id || '#'
+						AND substr(a.authorization_id, length(d.authorization_id) + 2) ~ '^[1-9][0-9]{0,5}$'
+						-- the service's own, where it is in the list
+						AND ((d.ticket, a.kinderconnect_child_id, a.authorization_id) IN
+							(SELECT r.ticket, r.kinderconnect_child_id, r.authorization_id FROM reply r)) IS NOT TRUE)
+			OFFSET 0) a
+		ORDER BY d.ticket, d.kinderconnect_child_id, d.authorization_id, a.authorization_id, a.known_from DESC
+	), by_begin AS MATERIALIZED (
+		SELECT DISTINCT ON (e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date)
+			e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date, k.known_as
+		FROM entry e
+		JOIN known k ON (k.ticket, k.kinderconnect_child_id, k.authorization_id, k.begin_date)
+			= (e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date)
+		ORDER BY e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date, k.is_gone, k.number
+	), by_days AS MATERIALIZED (
+		SELECT DISTINCT ON (p.ticket, p.kinderconnect_child_id, p.authorization_id, p.begin_date)
+			p.ticket, p.kinderconnect_child_id, p.authorization_id, p.begin_date, p.known_as
+		FROM (SELECT DISTINCT ON (k.ticket, k.kinderconnect_child_id, k.known_as)
+				e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date, k.known_as, k.is_gone, k.number
+			FROM entry e
+			JOIN known k ON (k.ticket, k.kinderconnect_child_id, k.authorization_id) = (e.ticket, e.kinderconnect_child_id, e.authorization_id)
+				AND e.begin_date <= coalesce(k.end_date, 'infinity') AND k.begin_date <= coalesce(e.end_date, 'infinity')
+			WHERE NOT EXISTS (SELECT FROM by_begin b WHERE (b.ticket, b.kinderconnect_child_id, b.authorization_id, b.begin_date)
+					= (e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date))
+				AND NOT EXISTS (SELECT FROM by_begin b WHERE (b.ticket, b.kinderconnect_child_id, b.known_as)
+					= (k.ticket, k.kinderconnect_child_id, k.known_as))
+			ORDER BY k.ticket, k.kinderconnect_child_id, k.known_as, e.begin_date) p
+		ORDER BY p.ticket, p.kinderconnect_child_id, p.authorization_id, p.begin_date, p.is_gone, p.number
+	), found AS (
+		SELECT * FROM by_begin UNION ALL SELECT * FROM by_days
+	), further AS (
+		SELECT e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date,
+			coalesce((SELECT max(k.number) FROM known k WHERE (k.ticket, k.kinderconnect_child_id, k.authorization_id)
+				= (e.ticket, e.kinderconnect_child_id, e.authorization_id)), 0)
+				+ row_number() OVER (PARTITION BY e.ticket, e.kinderconnect_child_id, e.authorization_id ORDER BY e.begin_date) AS number
+		FROM entry e
+		WHERE NOT EXISTS (SELECT FROM found f WHERE (f.ticket, f.kinderconnect_child_id, f.authorization_id, f.begin_date)
+			= (e.ticket, e.kinderconnect_child_id, e.authorization_id, e.begin_date))
+	)
+	SELECT f.ticket, f.kinderconnect_child_id, f.authorization_id, f.begin_date, f.known_as
+	FROM found f WHERE f.known_as <> f.authorization_id
+	UNION ALL
+	SELECT f.ticket, f.kinderconnect_child_id, f.authorization_id, f.begin_date, f.authorization_id || '#' || f.number
+	FROM further f WHERE f.number > 1;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._further_periods(kinderconnect.call_outcome[]) IS
+'of the authorizations in lists of children, those that are a further period under an id that another one has, and what each is known as: the id, # and a number';
+
 -- Lists that have arrived together are taken in together: 30 children are soon
 -- written, and to begin a statement takes as long. They are of one month for
 -- each provider, so that what the others of a provider list stands.
@@ -619,6 +1204,11 @@ CREATE OR REPLACE FUNCTION kinderconnect._take_children(run bigint, outcomes kin
 AS $$
 DECLARE
 	taken_at timestamptz := clock_timestamp();
+	tickets  bigint[];
+	children text[];
+	ids      text[];
+	begins   date[];
+	names    text[];
 BEGIN
 	outcomes := ARRAY(SELECT o FROM unnest(outcomes) o WHERE kinderconnect._take_list(run, o));
 
@@ -642,10 +1232,23 @@ BEGIN
 					= (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id)
 				AND o.month <> l.listed);
 
+	SELECT array_agg(p.ticket), array_agg(p.kinderconnect_child_id), array_agg(p.authorization_id), array_agg(p.begin_date), array_agg(p.known_as)
+	INTO tickets, children, ids, begins, names
+	FROM kinderconnect._further_periods(outcomes) p;
+
 	WITH list AS MATERIALIZED (
 		SELECT o.ticket, o.organization_id, o.agency_id, o.provider_id, date_trunc('month', o.month)::date AS month FROM unnest(outcomes) o
 	), reply AS MATERIALIZED (
-		SELECT o.*, r.* FROM list o CROSS JOIN LATERAL kinderconnect._children_reply(o.ticket) r
+		SELECT o.*, r.ordinal, r.part, r.kinderconnect_child_id, r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized,
+			coalesce(p.known_as, r.authorization_id) AS authorization_id, r.begin_date, r.end_date, r.units_of_care, r.days, r.sound, r.unread,
+			row_number() OVER w AS place, CASE WHEN r.sound AND (r.end_date, r.units_of_care, r.days) IS DISTINCT FROM
+				(first_value(r.end_date) OVER w, first_value(r.units_of_care) OVER w, first_value(r.days) OVER w)
+			THEN concat_ws('; ', r.trouble, 'authorization is listed again with the same begin and other terms, and the first counts')
+			ELSE r.trouble END AS trouble
+		FROM list o CROSS JOIN LATERAL kinderconnect._children_reply(o.ticket) r
+		LEFT JOIN unnest(tickets, children, ids, begins, names) p(ticket, kinderconnect_child_id, authorization_id, begin_date, known_as)
+			ON (p.ticket, p.kinderconnect_child_id, p.authorization_id, p.begin_date) = (o.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date)
+		WINDOW w AS (PARTITION BY o.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date, r.sound ORDER BY r.ordinal, r.part)
 	), cleared AS (
 		DELETE FROM kinderconnect.list_problem p
 		USING list o
@@ -659,23 +1262,111 @@ BEGIN
 		ON CONFLICT (organization_id, operation, customer_id, agency_id, provider_id, month, ordinal, part) DO UPDATE
 		SET kinderconnect_child_id = excluded.kinderconnect_child_id, problem = excluded.problem
 		WHERE (p.kinderconnect_child_id, p.problem) IS DISTINCT FROM (excluded.kinderconnect_child_id, excluded.problem)
+	), answered AS MATERIALIZED (
+		-- of whom the list says that it is not subsidized, or one of the
+		-- provider has said so; true where any entry says so
+		SELECT r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id, bool_or(r.subsidized) AS said
+		FROM reply r
+		WHERE ((r.ticket, r.kinderconnect_child_id) IN (SELECT q.ticket, q.kinderconnect_child_id
+			FROM reply q
+			LEFT JOIN LATERAL (SELECT true AS known FROM kinderconnect.listed_subsidy s
+				WHERE (s.organization_id, s.agency_id, s.kinderconnect_child_id, s.provider_id)
+					= (q.organization_id, q.agency_id, q.kinderconnect_child_id, q.provider_id) LIMIT 1) s ON true
+			WHERE q.kinderconnect_child_id IS NOT NULL AND (q.subsidized IS NOT TRUE OR s.known))) IS TRUE
+		GROUP BY r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id
+	), answer AS MATERIALIZED (
+		-- what cannot be read is as it was, and who is new is not subsidized
+		SELECT a.organization_id, a.agency_id, a.provider_id, a.month, a.kinderconnect_child_id, s.subsidized IS NOT NULL AS known,
+			coalesce(a.said, s.subsidized, (SELECT true FROM kinderconnect.listed_authorization l
+				WHERE (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id)
+					= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id) LIMIT 1), false) AS subsidized
+		FROM answered a
+		LEFT JOIN LATERAL (SELECT s.subsidized FROM kinderconnect.listed_subsidy s
+			WHERE (s.organization_id, s.agency_id, s.kinderconnect_child_id, s.provider_id)
+				= (a.organization_id, a.agency_id, a.kinderconnect_child_id, a.provider_id)
+			ORDER BY s.month > a.month, abs(s.month - a.month) LIMIT 1) s ON true
+	), subsidy AS MATERIALIZED (
+		SELECT a.organization_id, a.agency_id, a.provider_id, a.month, a.kinderconnect_child_id, a.subsidized
+		FROM answer a WHERE a.known OR NOT a.subsidized
+		UNION ALL
+		-- so far it was in every month
+		SELECT DISTINCT a.organization_id, a.agency_id, a.provider_id, l.month, a.kinderconnect_child_id, true
+		FROM answer a
+		JOIN kinderconnect.listed_authorization l ON (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id)
+				= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id) AND l.month <> a.month
+		WHERE NOT a.known AND NOT a.subsidized
+	), subsidies AS (
+		INSERT INTO kinderconnect.listed_subsidy AS s (organization_id, agency_id, provider_id, month, kinderconnect_child_id, subsidized)
+		SELECT n.* FROM subsidy n
+		WHERE NOT EXISTS (SELECT FROM kinderconnect.listed_subsidy s
+			WHERE (s.organization_id, s.agency_id, s.kinderconnect_child_id, s.provider_id, s.month, s.subsidized)
+				= (n.organization_id, n.agency_id, n.kinderconnect_child_id, n.provider_id, n.month, n.subsidized))
+		ON CONFLICT (organization_id, agency_id, kinderconnect_child_id, provider_id, month) DO UPDATE SET subsidized = excluded.subsidized
+	), concerned AS MATERIALIZED (
+		SELECT DISTINCT n.organization_id, n.agency_id, n.kinderconnect_child_id FROM subsidy n
+	), private AS MATERIALIZED (
+		-- these children, where no provider has it otherwise
+		SELECT l.organization_id, l.agency_id, l.kinderconnect_child_id
+		FROM (SELECT DISTINCT ON (l.organization_id, l.agency_id, l.kinderconnect_child_id, l.provider_id) l.*
+			FROM (SELECT n.organization_id, n.agency_id, n.kinderconnect_child_id, n.provider_id, n.month, n.subsidized FROM subsidy n
+				UNION ALL
+				SELECT s.organization_id, s.agency_id, s.kinderconnect_child_id, s.provider_id, s.month, s.subsidized
+				FROM concerned c
+				JOIN kinderconnect.listed_subsidy s ON (s.organization_id, s.agency_id, s.kinderconnect_child_id)
+					= (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+				WHERE ((s.organization_id, s.agency_id, s.kinderconnect_child_id, s.provider_id, s.month) IN
+					(SELECT n.organization_id, n.agency_id, n.kinderconnect_child_id, n.provider_id, n.month FROM subsidy n)) IS NOT TRUE
+				UNION ALL
+				SELECT l.organization_id, l.agency_id, l.kinderconnect_child_id, l.provider_id, '-infinity', true
+				FROM concerned c
+				JOIN kinderconnect.listed_authorization l ON (l.organization_id, l.agency_id, l.kinderconnect_child_id)
+					= (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+				UNION ALL
+				SELECT r.organization_id, r.agency_id, r.kinderconnect_child_id, r.provider_id, '-infinity', true
+				FROM reply r
+				WHERE ((r.organization_id, r.agency_id, r.kinderconnect_child_id) IN
+					(SELECT c.organization_id, c.agency_id, c.kinderconnect_child_id FROM concerned c)) IS TRUE) l
+			ORDER BY l.organization_id, l.agency_id, l.kinderconnect_child_id, l.provider_id, l.month DESC) l
+		GROUP BY l.organization_id, l.agency_id, l.kinderconnect_child_id
+		HAVING NOT bool_or(l.subsidized)
 	), children AS (
 		INSERT INTO kinderconnect.child AS c
 			(organization_id, agency_id, kinderconnect_child_id, first_name, middle_name, last_name, suffix, date_of_birth, subsidized)
-		SELECT r.organization_id, r.agency_id, r.kinderconnect_child_id, r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized
+		SELECT r.organization_id, r.agency_id, r.kinderconnect_child_id, n.*
 		FROM (SELECT DISTINCT ON (r.kinderconnect_child_id, r.agency_id, r.organization_id) r.* FROM reply r
 			WHERE r.kinderconnect_child_id IS NOT NULL
 			ORDER BY r.kinderconnect_child_id, r.agency_id, r.organization_id, r.ticket DESC, r.ordinal) r
+		LEFT JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+			= (r.organization_id, r.agency_id, r.kinderconnect_child_id)
+		CROSS JOIN LATERAL (SELECT
+			CASE WHEN 'first_name' = ANY (r.unread) THEN c.first_name ELSE r.first_name END AS first_name,
+			CASE WHEN 'middle_name' = ANY (r.unread) THEN c.middle_name ELSE r.middle_name END AS middle_name,
+			CASE WHEN 'last_name' = ANY (r.unread) THEN c.last_name ELSE r.last_name END AS last_name,
+			CASE WHEN 'suffix' = ANY (r.unread) THEN c.suffix ELSE r.suffix END AS suffix,
+			CASE WHEN 'date_of_birth' = ANY (r.unread) THEN c.date_of_birth ELSE r.date_of_birth END AS date_of_birth,
+			((r.organization_id, r.agency_id, r.kinderconnect_child_id) IN (SELECT p.organization_id, p.agency_id, p.kinderconnect_child_id FROM private p)) IS NOT TRUE AS subsidized) n
 		-- a conflict would lock, and so write, a row that is as it was
-		WHERE NOT EXISTS (SELECT FROM kinderconnect.child c
-			WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (r.organization_id, r.agency_id, r.kinderconnect_child_id)
-				AND (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS NOT DISTINCT FROM
-					(r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth, r.subsidized))
+		WHERE c.organization_id IS NULL
+			OR (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS DISTINCT FROM
+				(n.first_name, n.middle_name, n.last_name, n.suffix, n.date_of_birth, n.subsidized)
 		ON CONFLICT (organization_id, agency_id, kinderconnect_child_id) DO UPDATE
 		SET first_name = excluded.first_name, middle_name = excluded.middle_name, last_name = excluded.last_name,
 			suffix = excluded.suffix, date_of_birth = excluded.date_of_birth, subsidized = excluded.subsidized, changed_at = now()
 		WHERE (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized) IS DISTINCT FROM
 			(excluded.first_name, excluded.middle_name, excluded.last_name, excluded.suffix, excluded.date_of_birth, excluded.subsidized)
+	), listing AS MATERIALIZED (
+		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id, coalesce(r.authorization_id, '') AS authorization_id
+		FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
+		UNION ALL
+		-- it may be any that the child has, or that has its id
+		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id, a.authorization_id
+		FROM (SELECT r.* FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL AND NOT r.sound AND r.authorization_id IS DISTINCT FROM '') r
+		CROSS JOIN LATERAL (SELECT a.authorization_id FROM kinderconnect.authorization a
+			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id)
+					= (r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id)
+				AND (r.authorization_id IS NULL OR left(a.authorization_id, length(r.authorization_id) + 1) = r.authorization_id || '#')
+				AND a.known_until = 'infinity' AND a.begin_date < (r.month + interval '1 month')::date AND (a.end_date >= r.month) IS NOT FALSE
+			OFFSET 0) a
 	), was_listed AS MATERIALIZED (
 		-- apart, for the planner takes it that IN hashes anew for each list
 		SELECT o.*, l.kinderconnect_child_id, l.authorization_id
@@ -688,17 +1379,15 @@ BEGIN
 		WHERE (l.organization_id, l.agency_id, l.provider_id, l.month, l.kinderconnect_child_id, l.authorization_id)
 				= (w.organization_id, w.agency_id, w.provider_id, w.month, w.kinderconnect_child_id, w.authorization_id)
 			AND (w.ticket, w.kinderconnect_child_id, w.authorization_id) NOT IN
-				(SELECT r.ticket, r.kinderconnect_child_id, r.authorization_id FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL)
+				(SELECT n.ticket, n.kinderconnect_child_id, n.authorization_id FROM listing n)
 	), newly_listed AS (
 		INSERT INTO kinderconnect.listed_authorization (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)
-		SELECT r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id, r.authorization_id
-		FROM reply r WHERE r.kinderconnect_child_id IS NOT NULL
+		SELECT n.organization_id, n.agency_id, n.provider_id, n.month, n.kinderconnect_child_id, n.authorization_id FROM listing n
 		ON CONFLICT DO NOTHING
 	), changed AS MATERIALIZED (
 		-- apart, and one by one: the list is not walked for each authorization
 		SELECT s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id, a.known_from
-		FROM (SELECT DISTINCT ON (r.ticket, r.kinderconnect_child_id, r.authorization_id) r.*
-			FROM reply r WHERE r.sound ORDER BY r.ticket, r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part) s
+		FROM (SELECT r.* FROM reply r WHERE r.sound AND r.place = 1) s
 		CROSS JOIN LATERAL (SELECT a.known_from FROM kinderconnect.authorization a
 			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
 					= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id)
@@ -719,9 +1408,13 @@ BEGIN
 		o.organization_id, o.agency_id, o.provider_id, r.kinderconnect_child_id, r.authorization_id,
 		r.begin_date, r.end_date, r.units_of_care, r.days, taken_at
 	FROM unnest(outcomes) o
-	CROSS JOIN LATERAL kinderconnect._children_reply(o.ticket) r
-	WHERE r.sound
-		AND NOT EXISTS (SELECT FROM kinderconnect.authorization a
+	CROSS JOIN LATERAL (SELECT r.kinderconnect_child_id, coalesce(p.known_as, r.authorization_id) AS authorization_id,
+			r.begin_date, r.end_date, r.units_of_care, r.days, r.ordinal, r.part
+		FROM kinderconnect._children_reply(o.ticket) r
+		LEFT JOIN unnest(tickets, children, ids, begins, names) p(ticket, kinderconnect_child_id, authorization_id, begin_date, known_as)
+			ON (p.ticket, p.kinderconnect_child_id, p.authorization_id, p.begin_date) = (o.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date)
+		WHERE r.sound) r
+	WHERE NOT EXISTS (SELECT FROM kinderconnect.authorization a
 			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
 					= (o.organization_id, o.agency_id, o.provider_id, r.kinderconnect_child_id, r.authorization_id)
 				AND a.known_until = 'infinity')
@@ -884,6 +1577,46 @@ BEGIN ATOMIC
 	FROM (SELECT FROM kinderconnect.scored_child s WHERE s.organization_id = organization AND s.scored_at = '-infinity' LIMIT 1001) s;
 END;
 COMMENT ON FUNCTION kinderconnect._few_to_score(text) IS 'whether so few children are due for scoring that each is better looked up by itself';
+
+CREATE OR REPLACE FUNCTION kinderconnect.reject_match(organization_id text, agency_id text, kinderconnect_child_id text, child_id text, reason text DEFAULT NULL)
+	RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM kinderconnect._require_organization(reject_match.organization_id);
+	IF num_nulls(reject_match.agency_id, reject_match.kinderconnect_child_id, reject_match.child_id) > 0 THEN
+		RAISE EXCEPTION 'agency_id, kinderconnect_child_id and child_id must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF NOT EXISTS (SELECT FROM kinderconnect.child c WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+			= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id)) THEN
+		RAISE EXCEPTION 'agency "%" lists no child "%"', reject_match.agency_id, reject_match.kinderconnect_child_id
+			USING ERRCODE = 'KC001', HINT = 'Children are listed in kinderconnect.child.';
+	END IF;
+	IF EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
+			AND (k.organization_id, k.agency_id, k.kinderconnect_child_id, k.child_id)
+				= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id, reject_match.child_id)) THEN
+		RAISE EXCEPTION 'child "%" of agency "%" is linked to child "%" of Manage', reject_match.kinderconnect_child_id,
+			reject_match.agency_id, reject_match.child_id
+			USING ERRCODE = 'object_in_use', HINT = 'End the link: SELECT kinderconnect.unlink_child(organization_id, agency_id, kinderconnect_child_id, reason).';
+	END IF;
+	INSERT INTO kinderconnect.child_decision (organization_id, agency_id, kinderconnect_child_id, child_id, decision, reason)
+	VALUES (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id, reject_match.child_id, 'reject', reject_match.reason);
+	DELETE FROM kinderconnect.match_candidate n
+	WHERE (n.organization_id, n.agency_id, n.kinderconnect_child_id, n.child_id)
+		= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id, reject_match.child_id);
+	-- another may take its place
+	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+	WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+		= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id) AND c.unlinked_because IS NOT NULL;
+	UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
+	WHERE (s.organization_id, s.agency_id, s.kinderconnect_child_id)
+		= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.reject_match(text, text, text, text, text) IS
+'a person''s decision that a KinderConnect child is not this child of Manage: they are never linked by a night, nor offered again. link_child() takes it back';
 
 CREATE OR REPLACE FUNCTION kinderconnect._stored_ids(organization text)
 	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text)
@@ -1306,6 +2039,9 @@ DECLARE
 	other text;
 BEGIN
 	PERFORM kinderconnect._require_organization(link_child.organization_id);
+	IF num_nulls(link_child.agency_id, link_child.kinderconnect_child_id, link_child.child_id) > 0 THEN
+		RAISE EXCEPTION 'agency_id, kinderconnect_child_id and child_id must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
 	IF NOT EXISTS (SELECT FROM kinderconnect.child c WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
 			= (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id)) THEN
 		RAISE EXCEPTION 'agency "%" lists no child "%"', link_child.agency_id, link_child.kinderconnect_child_id
@@ -1342,6 +2078,42 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect.link_child(text, text, text, text, text) IS
 'a person''s decision that a KinderConnect child is this child of Manage; replaces a link in force';
+
+CREATE OR REPLACE FUNCTION kinderconnect.unlink_child(organization_id text, agency_id text, kinderconnect_child_id text, reason text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	parted text;
+BEGIN
+	PERFORM kinderconnect._require_organization(unlink_child.organization_id);
+	IF num_nulls(unlink_child.agency_id, unlink_child.kinderconnect_child_id) > 0 THEN
+		RAISE EXCEPTION 'agency_id and kinderconnect_child_id must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF nullif(btrim(unlink_child.reason), '') IS NULL THEN
+		RAISE EXCEPTION 'a reason must be given' USING ERRCODE = 'null_value_not_allowed', HINT = 'It stays in kinderconnect.child_decision, for who asks later.';
+	END IF;
+	UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user, end_reason = unlink_child.reason
+	WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id)
+		= (unlink_child.organization_id, unlink_child.agency_id, unlink_child.kinderconnect_child_id)
+	RETURNING k.child_id INTO parted;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'child "%" of agency "%" has no link', unlink_child.kinderconnect_child_id, unlink_child.agency_id
+			USING ERRCODE = 'KC001', HINT = 'Links are listed in kinderconnect.child_link.';
+	END IF;
+	INSERT INTO kinderconnect.child_decision (organization_id, agency_id, kinderconnect_child_id, child_id, decision, reason)
+	VALUES (unlink_child.organization_id, unlink_child.agency_id, unlink_child.kinderconnect_child_id, parted, 'unlink', unlink_child.reason);
+	-- whoever it might be instead, and who else the child of Manage might be
+	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+	WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+		= (unlink_child.organization_id, unlink_child.agency_id, unlink_child.kinderconnect_child_id);
+	UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
+	WHERE (m.organization_id, m.child_id) = (unlink_child.organization_id, parted);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.unlink_child(text, text, text, text) IS
+'ends a link, with the reason; its days already accepted are held as authorization_lost, void_day() takes them back';
 
 CREATE VIEW kinderconnect.child_match_status AS
 SELECT c.organization_id, c.agency_id, c.kinderconnect_child_id, c.first_name, c.last_name, c.date_of_birth,
@@ -1390,6 +2162,20 @@ BEGIN ATOMIC
 		ORDER BY r.rule, r.agency_id NULLS LAST, r.builtin) r;
 END;
 COMMENT ON FUNCTION kinderconnect._rules(text, date) IS 'the enforced rules of an agency, or its state, for a service date';
+
+-- What closes a day, for the views. The setting is read as it stands, and is
+-- 45 where the library is not loaded and no file says otherwise.
+CREATE FUNCTION kinderconnect._horizon_days() RETURNS integer
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN coalesce(nullif(current_setting('kinderconnect.horizon_days', true), ''), '45')::integer;
+COMMENT ON FUNCTION kinderconnect._horizon_days() IS 'the setting horizon_days, days, without loading the library';
+
+CREATE FUNCTION kinderconnect._is_open(day date, window_ends timestamptz, zone text) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN (window_ends > now()) IS NOT FALSE
+		AND day + kinderconnect._horizon_days() >= (now() AT TIME ZONE coalesce(zone, 'Pacific/Honolulu'))::date;
+COMMENT ON FUNCTION kinderconnect._is_open(date, timestamptz, text) IS
+'whether a service date can still be sent: its enforced window, if any, has not ended, and it is not older than the horizon on the clock of the agency''s zone (null: Honolulu''s)';
 
 -- Whether a service can take a day back, by its dialect.
 CREATE FUNCTION kinderconnect._can_void(organization text) RETURNS boolean
@@ -1471,7 +2257,8 @@ DECLARE
 	in_manage text COLLATE "default" := organization;
 BEGIN
 	RETURN QUERY
-	SELECT p.location_id, coalesce(kinderconnect._zone(min(m.time_zone)), CASE WHEN min(m.time_zone) IS NULL THEN min(a.time_zone) END)
+	SELECT p.location_id, coalesce(kinderconnect._zone(min(m.time_zone)),
+		CASE WHEN min(m.time_zone) IS NULL AND count(m.location_id) > 0 THEN min(a.time_zone) END)
 	FROM kinderconnect.provider p
 	LEFT JOIN kinderconnect.manage_location m ON m.organization_id = in_manage AND m.location_id COLLATE "C" = p.location_id
 	LEFT JOIN kinderconnect.agency a ON a.agency_id = p.agency_id
@@ -1480,7 +2267,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._location_zones(text) IS
-'the zone of each location that has a provider: Manage''s, else the agency''s; null where it is not known';
+'the zone of each location that has a provider: Manage''s, or where Manage has the location without one, the agency''s; null where it is not known';
 
 -- The whole judgement, read-only: _plan() writes it down, preview() shows it,
 -- and with it tonight's links and today, as it stands.
@@ -1549,29 +2336,39 @@ BEGIN
 		UNION ALL
 		SELECT n.* FROM kinderconnect._links(organization) n WHERE foresee
 	), merged AS (
-		-- accepted under the id that this one took the place of
+		-- sent under an id that this one took the place of, at whatever remove
 		SELECT k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date AS day,
-			string_agg(DISTINCT format('as %s: %s, accepted %s', d.kinderconnect_child_id, d.accepted_content,
-				to_char(d.accepted_at AT TIME ZONE coalesce(s.zone, 'Pacific/Honolulu'), 'YYYY-MM-DD')), '; ') AS facts
+			string_agg(DISTINCT format('as %s: %s, %s', d.kinderconnect_child_id, coalesce(d.accepted_content, d.sent_content),
+				coalesce('accepted ' || to_char(d.accepted_at AT TIME ZONE coalesce(s.zone, 'Pacific/Honolulu'), 'YYYY-MM-DD'), 'its answer was lost')), '; ') AS facts
 		FROM (SELECT k.agency_id, k.kinderconnect_child_id, o.kinderconnect_child_id AS formerly
 			FROM link k
 			JOIN kinderconnect.child_link o ON (o.organization_id, o.agency_id, o.child_id) = (organization, k.agency_id, k.child_id)
-				AND o.end_reason = 'merged into ' || k.kinderconnect_child_id
+				AND o.end_reason LIKE 'merged into %' AND o.kinderconnect_child_id <> k.kinderconnect_child_id
 			UNION ALL
 			SELECT k.agency_id, k.kinderconnect_child_id, k.formerly FROM link k WHERE k.formerly IS NOT NULL) k
 		JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.kinderconnect_child_id)
-			= (organization, k.agency_id, k.formerly) AND d.service_date >= since AND d.accepted_content IS NOT NULL
+			= (organization, k.agency_id, k.formerly) AND d.service_date >= since AND (d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))
 		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
 		GROUP BY k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date
+	), private AS MATERIALIZED (
+		-- the days on which care at a provider is not subsidized: a month that
+		-- no list has answered for is as the one before
+		SELECT s.agency_id, s.provider_id, s.kinderconnect_child_id, range_agg(daterange(s.since, s.until)) AS days
+		FROM (SELECT s.agency_id, s.provider_id, s.kinderconnect_child_id, s.subsidized,
+				CASE WHEN lag(s.month) OVER w IS NULL THEN '-infinity' ELSE s.month END AS since, coalesce(lead(s.month) OVER w, 'infinity') AS until
+			FROM kinderconnect.listed_subsidy s
+			WHERE s.organization_id = organization
+			WINDOW w AS (PARTITION BY s.agency_id, s.kinderconnect_child_id, s.provider_id ORDER BY s.month)) s
+		WHERE NOT s.subsidized
+		GROUP BY s.agency_id, s.provider_id, s.kinderconnect_child_id
 	), said AS MATERIALIZED (
 		-- what stands now, and what vanished and has not come back, up to the
 		-- day it vanished
-		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id, a.begin_date, a.days, e.end_date,
+		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id, a.begin_date, a.days, e.end_date, v.days AS private,
 			concat_ws('/', a.authorization_id, to_char(a.begin_date, 'YYYY-MM-DD'), to_char(e.end_date, 'YYYY-MM-DD'), array_to_string(a.days, '+')) AS words
 		FROM kinderconnect.authorization a
 		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
-		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
-			= (a.organization_id, a.agency_id, a.kinderconnect_child_id) AND c.subsidized
+		LEFT JOIN private v ON (v.agency_id, v.provider_id, v.kinderconnect_child_id) = (a.agency_id, a.provider_id, a.kinderconnect_child_id)
 		CROSS JOIN LATERAL (SELECT CASE WHEN a.closed_as = 'vanished' THEN least(a.end_date, (a.known_until AT TIME ZONE coalesce(s.zone, 'Pacific/Honolulu'))::date - 1)
 			ELSE a.end_date END AS end_date) e
 		WHERE a.organization_id = organization
@@ -1587,6 +2384,7 @@ BEGIN
 		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
 		CROSS JOIN LATERAL generate_series(greatest(a.begin_date, s.first_day)::timestamp,
 			least(a.end_date, s.last_day)::timestamp, interval '1 day') d
+		WHERE (a.private @> d::date) IS NOT TRUE
 		GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id, d
 	), lapsed AS (
 		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, max(coalesce(a.end_date, 'infinity')) AS ended
@@ -1661,22 +2459,42 @@ BEGIN
 			here AS (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day, v.location_id),
 			others AS (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day ORDER BY v.provider_id
 				ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING EXCLUDE CURRENT ROW)
+	), neighbour AS MATERIALIZED (
+		-- hardly ever any: then the days below are not read
+		SELECT s.agency_id, s.provider_id, o.provider_id AS other_id
+		FROM site s JOIN site o ON (o.agency_id, o.location_id) = (s.agency_id, s.location_id) AND o.provider_id <> s.provider_id
+	), elsewhere AS (
+		-- sent under another provider ID of the location, whatever became of
+		-- that one: there is one attendance, and it is there already
+		SELECT n.agency_id, n.other_id AS provider_id, d.kinderconnect_child_id, d.service_date AS day,
+			string_agg(format('provider %s %s', d.provider_id, coalesce('holds ' || d.accepted_content, 'may hold ' || d.sent_content)), '; '
+				ORDER BY d.provider_id) AS facts
+		FROM kinderconnect.child_day d
+		JOIN neighbour n ON (n.agency_id, n.provider_id) = (d.agency_id, d.provider_id)
+		WHERE d.organization_id = organization AND d.service_date >= since
+			AND (d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))
+		GROUP BY n.agency_id, n.other_id, d.kinderconnect_child_id, d.service_date
 	), stray AS (
 		-- attendance that no authorization covers, under one provider ID of
-		-- its location: one that takes part, and lists the child, else the first
-		SELECT DISTINCT ON (t.agency_id, t.location_id, t.kinderconnect_child_id, t.day) t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day
-		FROM attended t
-		JOIN site s ON (s.agency_id, s.provider_id) = (t.agency_id, t.provider_id)
-		LEFT JOIN kinderconnect.listed_authorization l
-			ON (l.organization_id, l.agency_id, l.provider_id, l.month, l.kinderconnect_child_id)
-				= (organization, t.agency_id, t.provider_id, date_trunc('month', t.day)::date, t.kinderconnect_child_id)
-			AND l.month >= date_trunc('month', since::timestamp)
-		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
-			= (organization, t.agency_id, t.kinderconnect_child_id) AND c.subsidized
-		WHERE NOT EXISTS (SELECT FROM covered v JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
-			WHERE v.agency_id = t.agency_id AND s.location_id = t.location_id
-				AND v.kinderconnect_child_id = t.kinderconnect_child_id AND v.day = t.day)
-		ORDER BY t.agency_id, t.location_id, t.kinderconnect_child_id, t.day, s.barred IS NOT NULL, l.provider_id IS NULL, t.provider_id
+		-- its location: one that takes part, and lists the child, else the first.
+		-- Nobody asks for care that is not subsidized
+		SELECT t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day
+		FROM (SELECT DISTINCT ON (t.agency_id, t.location_id, t.kinderconnect_child_id, t.day) t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day,
+				(x.days @> t.day) IS TRUE AS private
+			FROM attended t
+			JOIN site s ON (s.agency_id, s.provider_id) = (t.agency_id, t.provider_id)
+			LEFT JOIN kinderconnect.listed_authorization l
+				ON (l.organization_id, l.agency_id, l.provider_id, l.month, l.kinderconnect_child_id)
+					= (organization, t.agency_id, t.provider_id, date_trunc('month', t.day)::date, t.kinderconnect_child_id)
+				AND l.month >= date_trunc('month', since::timestamp)
+			JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+				= (organization, t.agency_id, t.kinderconnect_child_id) AND c.subsidized
+			LEFT JOIN private x ON (x.agency_id, x.provider_id, x.kinderconnect_child_id) = (t.agency_id, t.provider_id, t.kinderconnect_child_id)
+			WHERE NOT EXISTS (SELECT FROM covered v JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
+				WHERE v.agency_id = t.agency_id AND s.location_id = t.location_id
+					AND v.kinderconnect_child_id = t.kinderconnect_child_id AND v.day = t.day)
+			ORDER BY t.agency_id, t.location_id, t.kinderconnect_child_id, t.day, s.barred IS NOT NULL, l.provider_id IS NULL, private, t.provider_id) t
+		WHERE NOT t.private
 	), day AS (
 		SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day FROM covered v WHERE v.authorized
 		UNION
@@ -1741,11 +2559,12 @@ BEGIN
 			m.code AS reason_code,
 			EXISTS (SELECT FROM kinderconnect.absence_reason l WHERE l.agency_id = d.agency_id) AS reasons_listed,
 			CASE WHEN e.accepted_content IS NULL THEN x.facts END AS merged,
+			CASE WHEN e.accepted_content IS NULL THEN h.facts END AS elsewhere,
 			w.rivals > 0 AS rival_here, w.came_elsewhere > 0 AS came_elsewhere, w.noted_elsewhere > 0 AS noted_elsewhere,
 			w.known_elsewhere > 0 AS known_elsewhere, w.others, greatest(n.modified_at, a.modified_at) AS modified_at,
 			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AND a.unknown IS NULL AS silent, a.unknown,
 			md5(concat_ws('|', k.child_id, k.flag, s.location_id, v.by, r.r)) AS basis,
-			e.state AS was, e.content AS was_content, e.accepted_kind, e.accepted_content, e.sent_content, e.sent_basis,
+			e.state AS was, e.content AS was_content, e.accepted_kind, e.accepted_content, e.accepted_record_id, e.sent_content, e.sent_basis,
 			coalesce(e.void_wanted AND e.accepted_content IS NOT NULL, false) AS void_wanted
 		FROM day d
 		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
@@ -1757,6 +2576,7 @@ BEGIN
 		LEFT JOIN link k ON (k.agency_id, k.kinderconnect_child_id) = (d.agency_id, d.kinderconnect_child_id)
 		LEFT JOIN crossing y ON (y.child_id, y.location_id, y.day) = (k.child_id, s.location_id, d.day)
 		LEFT JOIN merged x ON (x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN elsewhere h ON (h.agency_id, h.provider_id, h.kinderconnect_child_id, h.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN sessions n ON (n.agency_id, n.provider_id, n.kinderconnect_child_id, n.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN absence a ON (a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN closure z ON (z.agency_id, z.provider_id, z.day) = (d.agency_id, d.provider_id, d.day)
@@ -1776,6 +2596,7 @@ BEGIN
 				WHEN NOT f.covered AND f.ended < f.day THEN 'authorization_ended'
 				WHEN NOT f.covered THEN 'not_authorized'
 				WHEN NOT f.authorized THEN 'not_authorized_weekday'
+				WHEN f.elsewhere IS NOT NULL AND k.said_kind IS NOT NULL THEN 'two_providers'
 				WHEN f.rival_here AND f.sessions > 0 THEN 'two_providers'
 				WHEN (f.rival_here OR f.noted_elsewhere)
 					AND (k.said_kind = 'absence' AND f.rules ->> 'absences' IS DISTINCT FROM 'omit'
@@ -1856,7 +2677,10 @@ BEGIN
 				WHEN c.to_void AND NOT c.void_anyway AND NOT (c.was = 'ready' AND c.was_content IS NULL)
 					AND (c.voids >= shrink_floor AND c.voids * 100 > c.held_there * (100 - shrink_ratio)
 						OR c.all_voids >= shrink_floor AND c.all_voids * 100 > c.all_held_there * (100 - shrink_ratio)
-						OR c.nothing_left) THEN '!source_shrank'
+						OR c.nothing_left
+						-- what it was accepted of may still stand there
+						OR (SELECT l.location_id FROM kinderconnect.ledger l WHERE (l.organization_id, l.record_id) = (organization, c.accepted_record_id))
+							<> c.location_id) THEN '!source_shrank'
 				WHEN c.was = 'rejected' AND c.sent_content = coalesce(c.content, 'void') AND c.sent_basis = c.basis THEN 'rejected'
 				WHEN NOT c.finished THEN '!unfinished_day'
 				ELSE 'ready'
@@ -1877,9 +2701,12 @@ BEGIN
 					WHEN j.verdict = '!window_closed' THEN 'closed ' || to_char(j.window_ends AT TIME ZONE j.zone, 'YYYY-MM-DD')
 					WHEN j.verdict = '!absence_reason' THEN j.manage_reason
 					WHEN j.verdict = '!unknown_kind' THEN j.unknown
+					WHEN j.verdict = '!two_providers' AND j.elsewhere IS NOT NULL THEN j.elsewhere
 					WHEN j.verdict IN ('!two_providers', '!other_provider') THEN 'provider ' || j.others
 					WHEN j.verdict = '!merged_child' THEN j.merged
-					WHEN j.verdict = '!source_shrank' THEN format('%s of %s accepted days', j.voids, j.held_there)
+					WHEN j.verdict = '!source_shrank' THEN concat_ws(', ', format('%s of %s accepted days', j.voids, j.held_there),
+						(SELECT 'accepted of location ' || l.location_id FROM kinderconnect.ledger l
+						WHERE (l.organization_id, l.record_id) = (organization, j.accepted_record_id) AND l.location_id <> j.location_id))
 				END,
 				j.facts, CASE WHEN j.verdict <> '!absence_reason' THEN nullif(j.absences, 0) || ' absence(s)' END, nullif(j.closures, 0) || ' closure(s)', j.crossing), '')
 		END,
@@ -2044,13 +2871,7 @@ BEGIN
 	IF set_schedule.provider_id IS NOT NULL AND set_schedule.agency_id IS NULL THEN
 		RAISE EXCEPTION 'provider_id needs agency_id' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	IF set_schedule.agency_id IS NOT NULL AND NOT EXISTS (SELECT FROM kinderconnect.provider p
-			WHERE p.organization_id = set_schedule.organization_id AND p.agency_id = set_schedule.agency_id
-				AND (set_schedule.provider_id IS NULL OR p.provider_id = set_schedule.provider_id)) THEN
-		RAISE EXCEPTION 'organization "%" has no provider%at agency "%"', set_schedule.organization_id,
-				coalesce(' "' || set_schedule.provider_id || '" ', ' '), set_schedule.agency_id
-			USING ERRCODE = 'KC001', HINT = 'Providers are listed in kinderconnect.provider.';
-	END IF;
+	PERFORM kinderconnect._require_provider(set_schedule.organization_id, set_schedule.agency_id, set_schedule.provider_id);
 
 	INSERT INTO kinderconnect.timetable (organization_id, agency_id, provider_id, cadence, local_time, days, anchor, month_days)
 	VALUES (set_schedule.organization_id, coalesce(set_schedule.agency_id, ''), coalesce(set_schedule.provider_id, ''), set_schedule.cadence,
@@ -2356,6 +3177,13 @@ DECLARE
 	hint     text;
 BEGIN
 	CASE _check_rebind.relation
+		WHEN 'organization' THEN
+			what := 'enabled organizations';
+			hint := 'Their nights find nothing in Manage: enable_integration() takes the organization_id of manage_organization.';
+			EXECUTE format('SELECT count(*), count(*) FILTER (WHERE k.found), array_to_string((array_agg(k.key ORDER BY k.key COLLATE "C") FILTER (WHERE NOT k.found))[1:3], '', '')
+				FROM (SELECT format(''"%%s"'', o.organization_id) AS key, EXISTS (SELECT FROM (%s) m WHERE m.organization_id COLLATE "C" = o.organization_id) AS found
+					FROM kinderconnect.organization o
+					WHERE o.enabled) k', source) INTO known, found, examples;
 		WHEN 'location' THEN
 			what := 'locations of providers';
 			hint := 'They are found anew by name, but for those that add_provider() has told.';
@@ -2396,17 +3224,108 @@ BEGIN
 	IF found = known THEN
 		RETURN;
 	END IF;
-	IF found = 0 AND kinderconnect._is_bound(_check_rebind.relation) THEN
+	IF found = 0 AND _check_rebind.relation <> 'organization' AND kinderconnect._is_bound(_check_rebind.relation) THEN
 		RAISE EXCEPTION 'query for Manage''s "%" has none of the % % that the binding in force has', _check_rebind.relation, known, what
 			USING ERRCODE = 'KC001', DETAIL = format('Not there, by id: %s.', examples),
 				HINT = format('Its ids are others, or its rows are. If that is meant, DROP VIEW kinderconnect.manage_%s first.', _check_rebind.relation);
 	END IF;
-	RAISE WARNING 'Manage''s "%": % of % % are not in it as they were', _check_rebind.relation, known - found, known, what
+	RAISE WARNING 'Manage''s "%": % of % % are not in it%', _check_rebind.relation, known - found, known, what,
+			CASE WHEN _check_rebind.relation = 'organization' THEN '' ELSE ' as they were' END
 		USING DETAIL = format('By id: %s.', examples), HINT = hint;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._check_rebind(text, text) IS
-'whether a new source of Manage still has the locations, the linked children or the attendance that the nights so far rest on: an error where it has none of them, a warning where it lacks some';
+'whether a new source of Manage has the organizations that are enabled, and still has the locations, the linked children or the attendance that the nights so far rest on: a warning where it lacks some, an error where it has none of the last three';
+
+-- The query is checked as a temporary view first, so that a wrong one leaves
+-- the binding in force untouched.
+CREATE OR REPLACE FUNCTION kinderconnect.bind_manage(relation text, query text) RETURNS text
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	view_name   text := 'manage_' || bind_manage.relation;
+	missing     text;
+	mistyped    text;
+	hint        text;
+	select_list text;
+	source      text;
+	sample_size CONSTANT integer := 100000;
+	sampled     bigint;
+BEGIN
+	IF bind_manage.relation IS NULL THEN
+		RAISE EXCEPTION 'relation must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF NOT EXISTS (SELECT FROM kinderconnect.manage_column c WHERE c.relation = bind_manage.relation) THEN
+		RAISE EXCEPTION 'Manage has no relation "%"', bind_manage.relation
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Relations are: ' || (SELECT string_agg(DISTINCT c.relation, ', ') FROM kinderconnect.manage_column c) || '.';
+	END IF;
+	IF query IS NULL OR btrim(query) = '' THEN
+		RAISE EXCEPTION 'query for Manage''s "%" is empty', bind_manage.relation USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+
+	IF to_regclass('pg_temp.kinderconnect_bind') IS NOT NULL THEN
+		DROP VIEW pg_temp.kinderconnect_bind;
+	END IF;
+	EXECUTE format(E'CREATE TEMPORARY VIEW kinderconnect_bind AS SELECT * FROM (%s\n) AS q', rtrim(query, E'; \n\t'));
+
+	-- An id is text: of words, numbers, and what is written like one.
+	SELECT string_agg(format('"%s" (%s)', c.column_name, c.data_type), ', ' ORDER BY c.position)
+			FILTER (WHERE a.attname IS NULL),
+		string_agg(format('"%s" is %s, not %s', c.column_name, format_type(a.atttypid, a.atttypmod), c.data_type), ', ' ORDER BY c.position)
+			FILTER (WHERE a.atttypid <> c.data_type
+				AND (c.data_type <> 'text'::regtype OR t.typcategory NOT IN ('S', 'N', 'E') AND t.oid <> 'uuid'::regtype)),
+		CASE WHEN bool_or(a.atttypid = 'timestamp'::regtype AND c.data_type = 'timestamptz'::regtype)
+			THEN 'A timestamp without time zone becomes one by: check_in AT TIME ZONE ''America/Chicago''.'
+			ELSE 'Cast the column in the query.' END,
+		string_agg(format('q.%I::%s AS %I', c.column_name, c.data_type, c.column_name), ', ' ORDER BY c.position)
+	INTO missing, mistyped, hint, select_list
+	FROM kinderconnect.manage_column c
+	LEFT JOIN pg_attribute a ON a.attrelid = 'pg_temp.kinderconnect_bind'::regclass
+		AND a.attname = c.column_name AND a.attnum > 0 AND NOT a.attisdropped
+	LEFT JOIN pg_type t ON t.oid = a.atttypid
+	WHERE c.relation = bind_manage.relation;
+
+	IF missing IS NOT NULL THEN
+		RAISE EXCEPTION 'query for Manage''s "%" lacks columns', bind_manage.relation
+			USING ERRCODE = 'undefined_column',
+				DETAIL = 'Missing: ' || missing || '.',
+				HINT = 'Name each column as listed in kinderconnect.manage_column; a column that Manage does not have may be NULL::type.';
+	END IF;
+	IF mistyped IS NOT NULL THEN
+		RAISE EXCEPTION 'query for Manage''s "%" has columns of the wrong type', bind_manage.relation
+			USING ERRCODE = 'datatype_mismatch', DETAIL = 'Column ' || mistyped || '.', HINT = hint;
+	END IF;
+
+	source := format('SELECT %s FROM pg_temp.kinderconnect_bind q', select_list);
+	IF to_regclass('pg_temp.kinderconnect_sample') IS NOT NULL THEN
+		DROP TABLE pg_temp.kinderconnect_sample;
+	END IF;
+	BEGIN
+		EXECUTE format('CREATE TEMPORARY TABLE kinderconnect_sample AS %s LIMIT %s', source, sample_size);
+		GET DIAGNOSTICS sampled = ROW_COUNT;
+	EXCEPTION WHEN data_exception THEN
+		RAISE EXCEPTION 'query for Manage''s "%" fails on its rows', bind_manage.relation
+			USING ERRCODE = SQLSTATE,
+				DETAIL = 'PostgreSQL''s own words may quote a row, and are kept back.',
+				HINT = 'Run the query by itself to see them.';
+	END;
+	PERFORM kinderconnect._check_sample(bind_manage.relation);
+	PERFORM kinderconnect._check_rebind(bind_manage.relation, source);
+	DROP TABLE pg_temp.kinderconnect_sample;
+	DROP VIEW pg_temp.kinderconnect_bind;
+
+	EXECUTE format(E'CREATE OR REPLACE VIEW kinderconnect.%I AS SELECT %s FROM (%s\n) AS q', view_name, select_list, rtrim(query, E'; \n\t'));
+	EXECUTE format('GRANT SELECT ON kinderconnect.%I TO kinderconnect_operator, kinderconnect_admin', view_name);
+	EXECUTE format('COMMENT ON VIEW kinderconnect.%I IS %L', view_name,
+		format('Manage''s %s, bound by kinderconnect.bind_manage()', bind_manage.relation));
+	RETURN format('kinderconnect.%s is bound, %s rows sampled', view_name, sampled);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.bind_manage(text, text) IS
+'binds one of Manage''s relations (organization, location, child, attendance; optional child_id, provider_id) to a query, and makes the view kinderconnect.manage_<relation> of it. Columns: kinderconnect.manage_column. The query''s tables must be schema-qualified. Refuses missing columns, wrong types, null keys, unknown zones and kinds, and a source that has nothing of what is linked; warns of duplicate keys and of rows that no night can use';
 
 CREATE VIEW kinderconnect.batch_record AS
 SELECT b.organization_id, b.batch_id, r.record_id
@@ -2447,8 +3366,12 @@ BEGIN
 			WHEN s.state = 'rejected' THEN 'rejected'
 			WHEN s.state = 'accepted' AND s.kind = 'void' AND d.content IS NULL THEN 'voided'
 			WHEN s.state = 'accepted' AND s.content = d.content THEN 'accepted'
+			-- that the next plan may doubt it: of what is ready it takes it for decided
+			WHEN s.kind <> 'void' AND d.content IS NULL AND NOT d.void_wanted THEN 'held'
 			ELSE 'ready'		-- not taken, or Manage says something else by now
 		END,
+		reason = CASE WHEN s.state IN ('accepted', 'not_taken') AND s.kind <> 'void' AND d.content IS NULL AND NOT d.void_wanted
+			THEN 'nothing_recorded' END,
 		code = CASE WHEN s.state = 'rejected' THEN s.code END,
 		message = CASE WHEN s.state = 'rejected' THEN s.message END,
 		void_wanted = d.void_wanted AND s.state <> 'accepted',
@@ -2475,6 +3398,25 @@ CREATE OR REPLACE FUNCTION kinderconnect._settle(organization text, record_ids t
 		array_fill(outcome, ARRAY[cardinality(record_ids)]), codes, messages);
 COMMENT ON FUNCTION kinderconnect._settle(text, text[], text, text[], text[]) IS
 'records of one organization become all the same, as by _settle_each()';
+
+-- What a dead run left under way may have arrived. Runs are locked out by
+-- organization, so nothing else can be sending.
+CREATE OR REPLACE FUNCTION kinderconnect._recover(organization text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE kinderconnect.batch b SET state = CASE b.state WHEN 'sending' THEN 'lost' ELSE 'dropped' END, ended_at = clock_timestamp()
+	WHERE b.organization_id = organization AND b.state IN ('sending', 'waiting');
+
+	PERFORM kinderconnect._settle(organization, array_agg(l.record_id), 'unknown', NULL, NULL)
+	FROM kinderconnect.ledger l
+	WHERE l.organization_id = organization AND l.state = 'sending'
+	HAVING count(*) > 0;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._recover(text) IS
+'what a run that died left under way becomes unknown, to be resolved before anything new of the same days';
 
 -- Puts records into a batch; the caller commits before it is sent.
 CREATE OR REPLACE FUNCTION kinderconnect._new_batch(run bigint, organization text, agency text, provider text, parent text, leads boolean, again boolean, record_ids text[]) RETURNS text
@@ -2515,9 +3457,58 @@ $$;
 COMMENT ON FUNCTION kinderconnect._most_records(text, text, text) IS
 'how many records a batch of a provider may carry: as the dialect says, or half of the smallest of 16 or more that was too large (HTTP status 413) within 30 days';
 
+-- Whoever loses two in a row is not there: that many a night may cost.
+CREATE FUNCTION kinderconnect._lost_last(run bigint, organization text, agency text, provider text, OUT lost bigint, OUT answered boolean)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	SELECT count(*) FILTER (WHERE b.state = 'lost' AND (b.ended_at <= b.answered_at) IS NOT TRUE), count(b.answered_at) > 0 INTO lost, answered
+	FROM (SELECT b.state, b.ended_at, max(b.ended_at) FILTER (WHERE b.state IN ('answered', 'refused')) OVER () AS answered_at
+		FROM kinderconnect.batch b
+		WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (organization, agency, provider, run)
+			AND b.created_at >= (SELECT r.started_at FROM kinderconnect.run r WHERE r.run_id = run)) b;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._lost_last(bigint, text, text, text) IS
+'of how many batches of a provider in a run the answer was lost since one was answered or refused, and whether any was';
+
+-- A record that is unknown keeps the days of its child from being sent, by
+-- whichever id the agency knows it: none of the others. But a service that does
+-- not answer is not sent the others to be lost too: only one that listed the
+-- provider's children in this run, and has answered since it lost one.
+CREATE FUNCTION kinderconnect._days_to_try(run bigint, organization text, agency text, provider text, from_date date, to_date date) RETURNS tid[]
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tried record;
+BEGIN
+	IF NOT EXISTS (SELECT FROM kinderconnect.ledger l
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
+		RETURN NULL;
+	END IF;
+	tried := kinderconnect._lost_last(run, organization, agency, provider);
+	IF tried.lost > 1 OR tried.lost > 0 AND NOT tried.answered OR NOT kinderconnect._listed_tonight(run, organization, agency, provider) THEN
+		RETURN '{}';
+	END IF;
+	RETURN ARRAY(SELECT d.ctid
+		FROM kinderconnect.child_day d
+		WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider) AND d.state = 'ready'
+			AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+			AND NOT EXISTS (SELECT FROM kinderconnect.ledger l
+				WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')
+					AND l.service_date = d.service_date AND (l.kinderconnect_child_id = d.kinderconnect_child_id OR l.child_id = d.child_id))
+		ORDER BY d.service_date, d.kinderconnect_child_id
+		LIMIT kinderconnect._most_records(organization, agency, provider));
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._days_to_try(bigint, text, text, text, date, date) IS
+'the next ready days of a provider that may be sent while records of it are unknown; null: none is, all may';
+
 -- The next batch of each of these providers, marked as sending: a waiting half
 -- of a refused one, else new records of ready days. One at a time for each
--- provider, and nothing new while any of its days is unknown.
+-- provider, and of a child's day nothing new while a record of it is unknown.
 --
 -- Halves: the first half of what was refused last, down to a single record,
 -- then the largest of what is left. So the search for a culprit soon meets a
@@ -2555,9 +3546,7 @@ BEGIN
 	SELECT array_agg(u.organization_id), array_agg(u.agency_id), array_agg(u.provider_id) INTO organizations, agencies, providers
 	FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
 	WHERE NOT EXISTS (SELECT FROM kinderconnect.batch b
-			WHERE (b.organization_id, b.agency_id, b.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND b.state = 'sending')
-		AND NOT EXISTS (SELECT FROM kinderconnect.ledger l
-			WHERE (l.organization_id, l.agency_id, l.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND l.state IN ('sending', 'unknown'));
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND b.state = 'sending');
 
 	-- the rare case is asked for first, a provider at a time: joined, all ready
 	-- days would be read for these
@@ -2577,11 +3566,17 @@ BEGIN
 	FOR made IN
 		WITH claimed AS MATERIALIZED (
 			SELECT c.*
-			FROM (SELECT u.*, kinderconnect._most_records(u.organization_id, u.agency_id, u.provider_id) AS most
-				FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)) u
+			FROM (SELECT u.*, kinderconnect._most_records(u.organization_id, u.agency_id, u.provider_id) AS most,
+					kinderconnect._days_to_try(run, u.organization_id, u.agency_id, u.provider_id, from_date, to_date) AS chosen
+				FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
+				OFFSET 0) u		-- each is asked once, not for every day
 			CROSS JOIN LATERAL (
 				SELECT d.ctid AS tid, d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date,
-					coalesce(d.kind, 'void') AS kind, d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis,
+					coalesce(d.kind, 'void') AS kind, d.session_in, d.session_out, d.absence_reason, coalesce(d.content, 'void') AS content, d.basis, d.location_id,
+					-- whom somebody unlinked since the plan
+					d.void_wanted OR EXISTS (SELECT FROM kinderconnect.child_link k
+						WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id)
+							= (d.organization_id, d.agency_id, d.kinderconnect_child_id) AND k.child_id = d.child_id) AS linked,
 					-- a day that was taken over may be there under a record that is not ours
 					coalesce(d.child_id, (SELECT a.child_id FROM kinderconnect.ledger a
 						WHERE (a.organization_id, a.record_id) = (d.organization_id, d.accepted_record_id)),
@@ -2595,23 +3590,31 @@ BEGIN
 				FROM kinderconnect.child_day d
 				WHERE (d.organization_id, d.agency_id, d.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND d.state = 'ready'
 					AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+					AND (u.chosen IS NULL OR d.ctid = ANY (u.chosen))
 				ORDER BY d.service_date, d.kinderconnect_child_id
 				LIMIT u.most) c
 		), written AS (
 			INSERT INTO kinderconnect.ledger AS l (organization_id, record_id, agency_id, provider_id, kinderconnect_child_id, service_date,
-				child_id, kind, session_in, session_out, absence_reason, content, state, run_id)
+				child_id, kind, session_in, session_out, absence_reason, content, state, run_id, location_id)
 			SELECT c.organization_id, c.record_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.service_date,
-				c.child_id, c.kind, c.session_in, c.session_out, c.absence_reason, c.content, 'sending', run
+				c.child_id, c.kind, c.session_in, c.session_out, c.absence_reason, c.content, 'sending', run, c.location_id
 			FROM claimed c
+			WHERE c.linked
 			ON CONFLICT (organization_id, record_id) DO UPDATE
-			SET state = 'sending', run_id = excluded.run_id, code = NULL, message = NULL, answered_at = NULL
+			SET state = 'sending', run_id = excluded.run_id, code = NULL, message = NULL, answered_at = NULL, location_id = excluded.location_id
 			RETURNING l.organization_id, l.agency_id, l.provider_id, l.record_id
 		), marked AS (
 			UPDATE kinderconnect.child_day d
 			SET state = 'sending', record_id = c.record_id, sent_content = c.content, sent_basis = c.basis, changed_at = now()
 			FROM claimed c
-			WHERE d.organization_id = c.organization_id AND d.ctid = c.tid
+			WHERE d.organization_id = c.organization_id AND d.ctid = c.tid AND c.linked
 			RETURNING d.organization_id, d.agency_id, d.provider_id
+		), parted AS (
+			UPDATE kinderconnect.child_day d
+			SET state = 'held', reason = CASE WHEN d.accepted_content IS NULL THEN 'unmatched' ELSE 'authorization_lost' END,
+				detail = 'unlinked while the night ran', changed_at = now()
+			FROM claimed c
+			WHERE d.organization_id = c.organization_id AND d.ctid = c.tid AND NOT c.linked
 		), batched AS (
 			INSERT INTO kinderconnect.batch AS b (organization_id, batch_id, agency_id, provider_id, run_id, records, record_ids, state, sent_at)
 			SELECT w.organization_id, gen_random_uuid(), w.agency_id, w.provider_id, run, count(*), array_agg(w.record_id), 'sending', clock_timestamp()
@@ -2619,12 +3622,19 @@ BEGIN
 			GROUP BY w.organization_id, w.agency_id, w.provider_id
 			RETURNING b.organization_id, b.agency_id, b.provider_id, b.batch_id, b.records
 		)
-		SELECT b.organization_id, b.batch_id, b.provider_id, b.records, coalesce(m.marks, 0) AS marks
-		FROM batched b
+		SELECT c.organization_id, c.agency_id, c.provider_id, b.batch_id, b.records, coalesce(m.marks, 0) AS marks
+		FROM (SELECT DISTINCT c.organization_id, c.agency_id, c.provider_id FROM claimed c) c
+		LEFT JOIN batched b ON (b.organization_id, b.agency_id, b.provider_id) = (c.organization_id, c.agency_id, c.provider_id)
 		LEFT JOIN (SELECT m.organization_id, m.agency_id, m.provider_id, count(*) AS marks FROM marked m
 			GROUP BY m.organization_id, m.agency_id, m.provider_id) m
-			ON (m.organization_id, m.agency_id, m.provider_id) = (b.organization_id, b.agency_id, b.provider_id)
+			ON (m.organization_id, m.agency_id, m.provider_id) = (c.organization_id, c.agency_id, c.provider_id)
 	LOOP
+		-- all that it was going to send is held now; it may have more
+		IF made.batch_id IS NULL THEN
+			RETURN QUERY SELECT n.* FROM kinderconnect._next_batches(run, ARRAY[made.organization_id], ARRAY[made.agency_id], ARRAY[made.provider_id],
+				from_date, to_date) n;
+			CONTINUE;
+		END IF;
 		-- A row that somebody changed meanwhile stands elsewhere. Its day would
 		-- stay ready, and go once more.
 		IF made.marks <> made.records THEN
@@ -2657,20 +3667,21 @@ COMMENT ON FUNCTION kinderconnect._listed_tonight(bigint, text, text, text) IS
 'whether the service listed the children of a provider, or of any of the organization, in this run';
 
 -- The plan left alone what was unknown then. What Manage says of these days
--- by now is judged before any of it is sent.
+-- by now is judged before any of it is sent, when the last batch of them is in;
+-- what is unknown even then does not keep the others.
 CREATE FUNCTION kinderconnect._plan_resolved(run bigint, organization text, agency text, provider text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM kinderconnect.ledger l
-			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state = 'sending') THEN
 		PERFORM kinderconnect._plan(organization, agency, provider, (r.scope ->> 'from_date')::date, (r.scope ->> 'to_date')::date)
 		FROM kinderconnect.run r WHERE r.run_id = run;
 	END IF;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._plan_resolved(bigint, text, text, text) IS 'plans a provider anew, when none of its records is unknown any more';
+COMMENT ON FUNCTION kinderconnect._plan_resolved(bigint, text, text, text) IS 'plans a provider anew, when none of its records is on its way any more';
 
 -- Takes in the answers to batches. Only what the service truly said changes
 -- anything: a record it did not name is unknown, and one it names twice with
@@ -2749,12 +3760,12 @@ BEGIN
 		IF item.left_out > 0 THEN
 			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, false, 'KC301',
 				format('answer of the service leaves %s of %s records out', item.left_out, item.records),
-				'They are unknown, and are resolved before anything new is sent for the provider.');
+				'They are unknown; of these children''s days nothing new is sent until they are resolved.');
 		END IF;
 		IF item.contradicted > 0 THEN
 			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, false, 'KC301',
 				format('answer of the service says two things of %s of %s records', item.contradicted, item.records),
-				'They are unknown, and are resolved before anything new is sent for the provider.');
+				'They are unknown; of these children''s days nothing new is sent until they are resolved.');
 		END IF;
 		IF item.strays > 0 THEN
 			PERFORM kinderconnect._fail_provider(run, item.organization_id, item.agency_id, item.provider_id, false, 'KC301',
@@ -2906,7 +3917,7 @@ BEGIN ATOMIC
 	FROM kinderconnect.organization g
 	JOIN o ON o.organization_id = g.organization_id
 	JOIN kinderconnect.child_link k ON (k.organization_id, k.agency_id, k.child_id) = (o.organization_id, o.agency_id, o.child_id)
-		AND k.ended_at IS NULL AND o.end_reason = 'merged into ' || k.kinderconnect_child_id
+		AND k.ended_at IS NULL AND k.kinderconnect_child_id <> o.kinderconnect_child_id
 	JOIN kinderconnect.provider_standing p ON (p.organization_id, p.agency_id) = (k.organization_id, k.agency_id) AND p.barred IS NULL
 	JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id)
 			= (p.organization_id, p.agency_id, p.provider_id, k.kinderconnect_child_id)
@@ -2919,6 +3930,97 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._merged_days(text) IS
 'days held as merged_child, and the id under which the service accepted them';
+
+-- The night never takes back by itself what it accepted under an authorization
+-- or link that is gone: that is a person's decision.
+CREATE OR REPLACE FUNCTION kinderconnect.void_day(organization_id text, agency_id text, provider_id text, kinderconnect_child_id text, service_date date) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM kinderconnect._require_organization(void_day.organization_id);
+	IF num_nulls(void_day.agency_id, void_day.provider_id, void_day.kinderconnect_child_id, void_day.service_date) > 0 THEN
+		RAISE EXCEPTION 'agency_id, provider_id, kinderconnect_child_id and service_date must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF NOT kinderconnect._can_void(void_day.organization_id) THEN
+		RAISE EXCEPTION 'service of organization "%" cannot take a day back', void_day.organization_id
+			USING ERRCODE = 'KC001', HINT = 'Delete the day in the agency''s portal.';
+	END IF;
+	UPDATE kinderconnect.child_day d SET void_wanted = true
+	WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+			= (void_day.organization_id, void_day.agency_id, void_day.provider_id, void_day.kinderconnect_child_id, void_day.service_date)
+		AND d.accepted_kind IS NOT NULL AND d.reason = 'authorization_lost';
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'child "%" of agency "%" has no such day that is held as authorization_lost', void_day.kinderconnect_child_id, void_day.agency_id
+			USING ERRCODE = 'KC001', DETAIL = format('Provider "%s", %s.', void_day.provider_id, to_char(void_day.service_date, 'YYYY-MM-DD')),
+				HINT = 'Days held are listed in kinderconnect.child_day; a day deleted in Manage is taken back by itself.';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.void_day(text, text, text, text, date) IS
+'the next run takes back an accepted day whose authorization or link is gone';
+
+CREATE OR REPLACE FUNCTION kinderconnect.reconcile(organization_id text, from_date date, to_date date,
+		agency_id text DEFAULT NULL, provider_id text DEFAULT NULL)
+	RETURNS SETOF kinderconnect.reconcile_difference
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	org     text := reconcile.organization_id;
+	item    record;
+	outcome kinderconnect.call_outcome;
+	more    boolean := true;
+BEGIN
+	PERFORM kinderconnect._require_organization(org);
+	IF reconcile.from_date IS NULL OR reconcile.to_date IS NULL THEN
+		RAISE EXCEPTION 'from_date and to_date must be given' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	PERFORM kinderconnect._require_period(reconcile.from_date, reconcile.to_date);
+	PERFORM kinderconnect._require_provider(org, reconcile.agency_id, reconcile.provider_id);
+	IF NOT kinderconnect._speaks(org, 'readback') THEN
+		RAISE EXCEPTION 'service of organization "%" cannot be asked what it holds', org
+			USING ERRCODE = 'KC001', HINT = 'Its dialect has no operation "readback"; compare in the agency''s portal.';
+	END IF;
+
+	-- Every provider of which either side may hold something, also one that
+	-- takes part no more.
+	PERFORM kinderconnect._open(NULL);
+	FOR item IN
+		SELECT p.agency_id, p.provider_id FROM kinderconnect.provider p
+		WHERE p.organization_id = org
+			AND (reconcile.agency_id IS NULL OR p.agency_id = reconcile.agency_id)
+			AND (reconcile.provider_id IS NULL OR p.provider_id = reconcile.provider_id)
+		ORDER BY p.agency_id, p.provider_id
+	LOOP
+		PERFORM kinderconnect._start('readback', org, item.agency_id, item.provider_id,
+			from_date => reconcile.from_date, to_date => reconcile.to_date);
+	END LOOP;
+
+	WHILE more LOOP
+		more := false;
+		FOR outcome IN SELECT * FROM kinderconnect._collect() LOOP
+			more := true;
+			IF outcome.ok THEN
+				RETURN QUERY
+				SELECT org, outcome.agency_id, outcome.provider_id, d.kinderconnect_child_id, d.service_date, d.difference, d.state,
+					d.held_here, d.held_there, d.record_here, d.record_there, d.problem
+				FROM kinderconnect._differences(outcome.ticket, org, outcome.agency_id, outcome.provider_id,
+					reconcile.from_date, reconcile.to_date) d;
+			ELSE
+				RETURN NEXT (org, outcome.agency_id, outcome.provider_id, NULL, NULL, 'no_answer', NULL, NULL, NULL, NULL, NULL,
+					kinderconnect._said(outcome))::kinderconnect.reconcile_difference;
+			END IF;
+			PERFORM kinderconnect._release(outcome.ticket);
+		END LOOP;
+	END LOOP;
+	PERFORM kinderconnect._close();
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.reconcile(text, date, date, text, text) IS
+'asks the service what attendance it holds for an organization, service dates inclusive, or for one agency or provider of it, and answers the differences from what we say it holds: no rows, no difference. Changes nothing';
 
 CREATE FUNCTION kinderconnect._providers_to_compare(run bigint, organization text)
 	RETURNS TABLE (agency_id text, provider_id text, from_date date, to_date date)
@@ -3003,6 +4105,53 @@ $$;
 COMMENT ON FUNCTION kinderconnect._take_comparison(bigint, kinderconnect.call_outcome) IS
 'writes down where what the service holds differs from what we say it holds; where it cannot be asked only that';
 
+CREATE OR REPLACE FUNCTION kinderconnect.retry(organization_id text, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL,
+		kinderconnect_child_id text DEFAULT NULL, from_date date DEFAULT NULL, to_date date DEFAULT NULL) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	rejected bigint;
+	differing bigint;
+BEGIN
+	PERFORM kinderconnect._require_organization(retry.organization_id);
+	PERFORM kinderconnect._require_provider(retry.organization_id, retry.agency_id, retry.provider_id);
+	PERFORM kinderconnect._require_period(retry.from_date, retry.to_date);
+	UPDATE kinderconnect.child_day d SET sent_basis = NULL
+	WHERE d.organization_id = retry.organization_id AND d.state = 'rejected'
+		AND (retry.agency_id IS NULL OR d.agency_id = retry.agency_id)
+		AND (retry.provider_id IS NULL OR d.provider_id = retry.provider_id)
+		AND (retry.kinderconnect_child_id IS NULL OR d.kinderconnect_child_id = retry.kinderconnect_child_id)
+		AND d.service_date BETWEEN coalesce(retry.from_date, '-infinity') AND coalesce(retry.to_date, 'infinity')
+		AND d.service_date > (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer;
+	GET DIAGNOSTICS rejected = ROW_COUNT;
+
+	-- where a comparison found that the service holds something else, that is
+	-- what is to be corrected
+	UPDATE kinderconnect.child_day d
+	SET state = 'ready', accepted_kind = f.kind_there, accepted_in = f.in_there, accepted_out = f.out_there, accepted_reason = f.reason_there,
+		accepted_content = f.held_there,
+		accepted_record_id = CASE WHEN f.held_there IS NOT NULL THEN d.accepted_record_id END,
+		accepted_at = CASE WHEN f.held_there IS NOT NULL THEN d.accepted_at END, changed_at = now()
+	FROM kinderconnect.comparison_difference f
+	WHERE f.organization_id = retry.organization_id AND f.gone IS NULL AND f.difference IN ('missing_there', 'different')
+		AND f.held_there IS DISTINCT FROM f.held_here
+		AND (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+			= (f.organization_id, f.agency_id, f.provider_id, f.kinderconnect_child_id, f.service_date)
+		AND d.state = 'accepted' AND d.accepted_content = f.held_here
+		AND (retry.agency_id IS NULL OR d.agency_id = retry.agency_id)
+		AND (retry.provider_id IS NULL OR d.provider_id = retry.provider_id)
+		AND (retry.kinderconnect_child_id IS NULL OR d.kinderconnect_child_id = retry.kinderconnect_child_id)
+		AND d.service_date BETWEEN coalesce(retry.from_date, '-infinity') AND coalesce(retry.to_date, 'infinity')
+		AND d.service_date > (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer;
+	GET DIAGNOSTICS differing = ROW_COUNT;
+	RETURN rejected + differing;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.retry(text, text, text, text, date, date) IS
+'the next run sends these days again although nothing changed in Manage: rejected ones, and accepted ones of which the service holds something else or nothing (comparison_difference); answers how many. Days older than the horizon are not looked at';
+
 -- In SQL, so that a LIMIT on it need not read all of them.
 CREATE FUNCTION kinderconnect._old_calls(organization text) RETURNS TABLE (batch_id text, ended_at timestamptz)
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -3053,6 +4202,11 @@ DECLARE
 BEGIN
 	DELETE FROM kinderconnect.list_problem p WHERE p.organization_id = organization AND p.month = old;
 	DELETE FROM kinderconnect.listed_authorization l WHERE l.organization_id = organization AND l.month = old;
+	-- the last word about a child stands
+	DELETE FROM kinderconnect.listed_subsidy s WHERE s.organization_id = organization AND s.month = old
+		AND EXISTS (SELECT FROM kinderconnect.listed_subsidy n
+			WHERE (n.organization_id, n.agency_id, n.kinderconnect_child_id, n.provider_id)
+				= (s.organization_id, s.agency_id, s.kinderconnect_child_id, s.provider_id) AND n.month > s.month);
 	DELETE FROM kinderconnect.list_state l WHERE l.organization_id = organization AND l.month = old;
 	GET DIAGNOSTICS purged = ROW_COUNT;
 	RETURN purged;
@@ -3140,14 +4294,8 @@ BEGIN
 	ELSIF provider IS NOT NULL OR agency IS NOT NULL THEN
 		RAISE EXCEPTION 'agency_id and provider_id need organization_id' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	IF provider IS NOT NULL AND NOT EXISTS (SELECT FROM kinderconnect.provider p
-			WHERE p.organization_id = organization AND p.provider_id = provider AND (agency IS NULL OR p.agency_id = agency)) THEN
-		RAISE EXCEPTION 'organization "%" has no provider "%"', organization, provider
-			USING ERRCODE = 'KC001', HINT = 'Providers are listed in kinderconnect.provider.';
-	END IF;
-	IF from_date > to_date THEN
-		RAISE EXCEPTION 'from_date % is after to_date %', from_date, to_date USING ERRCODE = 'invalid_parameter_value';
-	END IF;
+	PERFORM kinderconnect._require_provider(organization, agency, provider);
+	PERFORM kinderconnect._require_period(from_date, to_date);
 	PERFORM kinderconnect._require_manage();
 
 	INSERT INTO kinderconnect.run (scope)
@@ -3883,6 +5031,8 @@ BEGIN
 	FROM judged j
 	WHERE j.problem IS NOT NULL
 	GROUP BY j.problem, j.location_id;
+EXCEPTION WHEN data_exception THEN
+	PERFORM kinderconnect._manage_fails(SQLSTATE);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._attendance_problems(text) IS
@@ -3906,6 +5056,55 @@ COMMENT ON COLUMN kinderconnect.attendance_problem.newest IS 'last date of them'
 COMMENT ON COLUMN kinderconnect.attendance_problem.examples IS 'up to three attendance_id, those that concern first';
 COMMENT ON COLUMN kinderconnect.attendance_problem.meaning IS 'the problem in words';
 COMMENT ON COLUMN kinderconnect.attendance_problem.what_to_do IS 'the cure';
+
+CREATE OR REPLACE FUNCTION kinderconnect.preview(organization_id text DEFAULT NULL, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL,
+		from_date date DEFAULT NULL, to_date date DEFAULT NULL)
+	RETURNS SETOF kinderconnect.preview_day
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	organization text;
+BEGIN
+	IF preview.organization_id IS NOT NULL THEN
+		PERFORM kinderconnect._require_organization(preview.organization_id);
+	END IF;
+	PERFORM kinderconnect._require_provider(preview.organization_id, preview.agency_id, preview.provider_id);
+	PERFORM kinderconnect._require_period(preview.from_date, preview.to_date);
+	PERFORM kinderconnect._require_manage();
+	FOR organization IN
+		SELECT o.organization_id FROM kinderconnect.organization o
+		WHERE o.organization_id = preview.organization_id OR o.enabled AND preview.organization_id IS NULL
+		ORDER BY o.organization_id
+	LOOP
+		BEGIN
+			RETURN QUERY
+			SELECT organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date, p.location_id, p.child_id,
+				p.state, p.reason, p.detail, r.what_to_do,
+				CASE WHEN p.state = 'ready' AND p.content IS NULL THEN 'void' ELSE p.kind END,
+				p.session_in, p.session_out, p.absence_reason, p.content, d.accepted_content, p.finished
+			FROM kinderconnect._planned(organization, preview.agency_id, preview.provider_id, preview.from_date, preview.to_date, true) p
+			LEFT JOIN kinderconnect.reason r ON r.reason = p.reason
+			LEFT JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
+				= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date);
+			IF num_nonnulls(preview.agency_id, preview.provider_id, preview.from_date, preview.to_date) = 0 THEN
+				RETURN QUERY
+				SELECT organization, NULL, NULL, NULL, NULL::date, p.location_id, NULL, 'unplaced', p.problem,
+					format('%s of %s rows may concern an authorized child: %s', p.concerning, p.entries, array_to_string(p.examples, ', ')), r.what_to_do,
+					NULL, NULL::time[], NULL::time[], NULL, NULL, NULL, NULL::boolean
+				FROM kinderconnect._attendance_problems(organization) p
+				JOIN kinderconnect.reason r ON r.reason = p.problem
+				WHERE p.concerning > 0;
+			END IF;
+		EXCEPTION WHEN data_exception THEN
+			PERFORM kinderconnect._manage_fails(SQLSTATE);
+		END;
+	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.preview(text, text, text, date, date) IS
+'the dry run: every child-day of the horizon as the night would plan it now, by the lists last fetched and tonight''s links; state ready is what would be sent, content is what, kind void takes a day back. Today''s days are there as they stand, those that nothing is wrong with as unfinished_day; and, unless it is limited, rows of Manage that belong to no day and may concern an authorized child. Sends and changes nothing';
 
 CREATE OR REPLACE FUNCTION kinderconnect._tick(shard integer, shards integer) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -4106,6 +5305,37 @@ COMMENT ON COLUMN kinderconnect.progress.remains IS 'how long the rest takes at 
 COMMENT ON COLUMN kinderconnect.progress.providers_failed IS 'providers with an error so far';
 COMMENT ON COLUMN kinderconnect.progress.halted IS 'nothing more is asked or sent for it in this run';
 
+CREATE OR REPLACE FUNCTION kinderconnect.set_threshold(check_name text, warning numeric, critical numeric) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	low_is_bad boolean;
+BEGIN
+	IF set_threshold.check_name IS NULL THEN
+		RAISE EXCEPTION 'check_name must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	SELECT c.low_is_bad INTO low_is_bad FROM kinderconnect.health_check c WHERE c.check_name = set_threshold.check_name;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'there is no check "%"', set_threshold.check_name
+			USING ERRCODE = 'undefined_object', HINT = 'SELECT check_name, unit, meaning FROM kinderconnect.health_check.';
+	END IF;
+	IF set_threshold.warning < 0 OR set_threshold.critical < 0 OR set_threshold.warning = 'NaN' OR set_threshold.critical = 'NaN' THEN
+		RAISE EXCEPTION 'a threshold must not be negative' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF (CASE WHEN low_is_bad THEN set_threshold.warning < set_threshold.critical ELSE set_threshold.warning > set_threshold.critical END) THEN
+		RAISE EXCEPTION 'check "%" would be critical before it warns', set_threshold.check_name
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	INSERT INTO kinderconnect.health_threshold (check_name, warning, critical)
+	VALUES (set_threshold.check_name, set_threshold.warning, set_threshold.critical)
+	ON CONFLICT (check_name) DO UPDATE
+	SET warning = excluded.warning, critical = excluded.critical, set_at = excluded.set_at, set_by = excluded.set_by;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.set_threshold(text, numeric, numeric) IS 'from when on a check warns and is critical, in its unit; null: never';
+
 -- Others' jobs are not for everybody, and this one's messages neither.
 CREATE OR REPLACE FUNCTION kinderconnect._cron_job(OUT jobs bigint, OUT active boolean, OUT schedule text, OUT status text, OUT ended_at timestamptz)
 	LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
@@ -4138,6 +5368,11 @@ $$;
 COMMENT ON FUNCTION kinderconnect._cron_job() IS
 'the job of pg_cron that ticks here, and how it last ended; of several for shards, active only if all are, and failed if any did; jobs null: pg_cron is not in this database';
 
+CREATE FUNCTION kinderconnect._moment(at timestamptz) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN to_char(at, 'YYYY-MM-DD HH24:MI:SS TZH:TZM');
+COMMENT ON FUNCTION kinderconnect._moment(timestamptz) IS 'a time of view health: to the second, in the session''s time zone, with its offset from UTC';
+
 CREATE VIEW kinderconnect.health AS
 WITH due AS MATERIALIZED (
 	SELECT d.organization_id, count(*) FILTER (WHERE d.failures > 0) AS failing, max(d.covered_at) AS covered_at,
@@ -4153,12 +5388,12 @@ WITH due AS MATERIALIZED (
 ), measure AS (
 	SELECT 'last_tick' AS check_name, NULL AS organization_id,
 		CASE WHEN NOT pg_is_in_recovery() THEN extract(epoch FROM now() - coalesce(t.at, pg_postmaster_start_time())) / 60 END AS number,
-		CASE WHEN pg_is_in_recovery() THEN 'a standby' ELSE coalesce(t.at::timestamp(0) || ' ' || current_setting('TimeZone'), 'none yet') END AS value
+		CASE WHEN pg_is_in_recovery() THEN 'a standby' ELSE coalesce(kinderconnect._moment(t.at), 'none yet') END AS value
 	FROM (SELECT kinderconnect._last_tick() AS at) t
 	UNION ALL
 	SELECT 'cron_job', NULL, CASE WHEN j.jobs = 0 OR NOT j.active OR j.status = 'failed' THEN 1 WHEN j.jobs > 0 THEN 0 END,
 		CASE WHEN j.jobs IS NULL THEN 'pg_cron is not in this database' WHEN j.jobs = 0 THEN 'no job'
-			ELSE concat_ws(', ', j.schedule, CASE WHEN NOT j.active THEN 'switched off' END, 'last run ' || j.status || ' at ' || j.ended_at::timestamp(0)) END
+			ELSE concat_ws(', ', j.schedule, CASE WHEN NOT j.active THEN 'switched off' END, 'last run ' || j.status || ' at ' || kinderconnect._moment(j.ended_at)) END
 	FROM kinderconnect._cron_job() j
 	UNION ALL
 	SELECT 'armed', NULL, CASE WHEN pg_is_in_recovery() THEN NULL WHEN a.why IS NULL THEN 0 ELSE 1 END,
@@ -4172,9 +5407,24 @@ WITH due AS MATERIALIZED (
 		coalesce('not bound: ' || string_agg(r, ', ') FILTER (WHERE to_regclass('kinderconnect.manage_' || r) IS NULL), 'yes')
 	FROM unnest(ARRAY['organization', 'location', 'child', 'attendance']) r
 	UNION ALL
-	SELECT 'last_run', NULL, CASE WHEN r.status IN ('failed', 'interrupted') THEN 1 WHEN r.status IS NOT NULL THEN 0 END,
-		coalesce('run ' || r.run_id || ': ' || concat_ws(', ', r.status, r.sqlstate), 'none yet')
-	FROM (SELECT) one LEFT JOIN (SELECT * FROM kinderconnect.run r WHERE r.status <> 'running' ORDER BY r.run_id DESC LIMIT 1) r ON true
+	-- of every organization, for each may have runs of its own; a run fails for
+	-- those alone that it failed at
+	SELECT 'last_run', NULL, CASE WHEN l.failed > 0 THEN 1 WHEN l.runs > 0 THEN 0 END,
+		CASE WHEN l.runs = 0 THEN 'none yet' ELSE format('%s of %s organizations failed', l.failed, l.runs)
+			|| coalesce(': ' || array_to_string(l.said[:5], '; ') || CASE WHEN cardinality(l.said) > 5 THEN '; ...' ELSE '' END, '') END
+	FROM (SELECT count(*) AS runs, count(*) FILTER (WHERE r.failed) AS failed,
+			array_agg(DISTINCT format('run %s: %s', r.run_id, concat_ws(', ', r.status, r.sqlstate))) FILTER (WHERE r.failed) AS said
+		FROM kinderconnect.organization o
+		CROSS JOIN LATERAL (
+			SELECT r.run_id, r.status, coalesce(r.sqlstate, l.sqlstate) AS sqlstate,
+				r.status = 'interrupted' OR r.status = 'failed' AND (r.sqlstate IS NOT NULL OR l.sqlstate IS NOT NULL
+					OR EXISTS (SELECT FROM kinderconnect.run_provider p
+						WHERE (p.organization_id, p.run_id) = (l.organization_id, l.run_id) AND p.sqlstate IS NOT NULL)) AS failed
+			FROM kinderconnect.run_organization l
+			JOIN kinderconnect.run r ON r.run_id = l.run_id
+			WHERE l.organization_id = o.organization_id AND l.locked AND r.status <> 'running'
+			ORDER BY l.run_id DESC LIMIT 1) r
+		WHERE o.enabled) l
 	UNION ALL
 	SELECT 'interrupted_runs', NULL, count(*), count(*)::text
 	FROM (SELECT r.* FROM kinderconnect.run r ORDER BY r.run_id DESC LIMIT 2000) r
@@ -4191,9 +5441,14 @@ WITH due AS MATERIALIZED (
 	CROSS JOIN LATERAL (SELECT min(c.service_date) AS oldest, count(*) AS days FROM kinderconnect.child_day c
 		WHERE c.organization_id = o.organization_id AND c.state IN ('ready', 'sending', 'unknown')) w
 	CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE c.state IN ('held', 'rejected')) AS days, count(*) FILTER (WHERE c.state = 'rejected') AS rejected,
-			min(c.window_ends) FILTER (WHERE (c.reason IN ('authorization_lost', 'merged_child', 'cannot_void', 'source_shrank')) IS NOT TRUE) AS first_ends
+			min(least(c.window_ends, (c.service_date + kinderconnect._horizon_days() + 1)::timestamp AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu')))
+				FILTER (WHERE (c.reason IN ('authorization_lost', 'merged_child', 'cannot_void', 'source_shrank')) IS NOT TRUE) AS first_ends
 		FROM kinderconnect.child_day c
-		WHERE c.organization_id = o.organization_id AND (c.window_ends > now() OR c.window_ends IS NULL)
+		LEFT JOIN kinderconnect.agency g ON g.agency_id = c.agency_id
+		WHERE c.organization_id = o.organization_id
+			-- no agency's date is before Honolulu's: what is lost need not be read
+			AND c.service_date >= (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect._horizon_days()
+			AND kinderconnect._is_open(c.service_date, c.window_ends, g.time_zone)
 			AND c.state IN ('held', 'ready', 'sending', 'unknown', 'rejected') AND c.reason IS DISTINCT FROM 'nothing_recorded'
 			AND (c.reason IN ('window_closed', 'horizon_passed')) IS NOT TRUE) u
 	CROSS JOIN LATERAL (SELECT count(*) AS children, min(r.since) AS since FROM (
@@ -4206,22 +5461,22 @@ WITH due AS MATERIALIZED (
 		WHERE l.organization_id = o.organization_id AND l.set_aside_at IS NOT NULL) l
 	CROSS JOIN LATERAL (SELECT coalesce(sum(c.differences), 0) AS days FROM kinderconnect.comparison c WHERE c.organization_id = o.organization_id) f
 	CROSS JOIN LATERAL (VALUES
-		('last_success', extract(epoch FROM now() - coalesce(d.covered_at, o.first_enabled)) / 3600, coalesce(d.covered_at::timestamp(0)::text, 'none yet')),
-		('overdue', extract(epoch FROM now() - d.uncovered_since) / 3600, coalesce('since ' || d.uncovered_since::timestamp(0), 'no')),
-		('token', extract(epoch FROM now() - d.token) / 3600, coalesce('refused since ' || d.token::timestamp(0), 'ok')),
-		('credentials', extract(epoch FROM now() - d.credentials) / 3600, coalesce('failing since ' || d.credentials::timestamp(0), 'ok')),
-		('certificate', extract(epoch FROM now() - d.certificate) / 3600, coalesce('not trusted since ' || d.certificate::timestamp(0), 'ok')),
-		('configuration', extract(epoch FROM now() - d.configuration) / 3600, coalesce('wrong since ' || d.configuration::timestamp(0), 'ok')),
-		('manage_source', extract(epoch FROM now() - d.manage_source) / 3600, coalesce('failing since ' || d.manage_source::timestamp(0), 'ok')),
+		('last_success', extract(epoch FROM now() - coalesce(d.covered_at, o.first_enabled)) / 3600, coalesce(kinderconnect._moment(d.covered_at), 'none yet')),
+		('overdue', extract(epoch FROM now() - d.uncovered_since) / 3600, coalesce('since ' || kinderconnect._moment(d.uncovered_since), 'no')),
+		('token', extract(epoch FROM now() - d.token) / 3600, coalesce('refused since ' || kinderconnect._moment(d.token), 'ok')),
+		('credentials', extract(epoch FROM now() - d.credentials) / 3600, coalesce('failing since ' || kinderconnect._moment(d.credentials), 'ok')),
+		('certificate', extract(epoch FROM now() - d.certificate) / 3600, coalesce('not trusted since ' || kinderconnect._moment(d.certificate), 'ok')),
+		('configuration', extract(epoch FROM now() - d.configuration) / 3600, coalesce('wrong since ' || kinderconnect._moment(d.configuration), 'ok')),
+		('manage_source', extract(epoch FROM now() - d.manage_source) / 3600, coalesce('failing since ' || kinderconnect._moment(d.manage_source), 'ok')),
 		('providers_failing', coalesce(d.failing, 0), coalesce(d.failing, 0)::text),
 		('oldest_unsent', (now() AT TIME ZONE 'UTC')::date - w.oldest, coalesce(w.oldest || ', of ' || w.days || ' child-days', 'none')),
-		('window_closes', extract(epoch FROM u.first_ends - now()) / 86400, coalesce('first on ' || u.first_ends::timestamp(0), 'none')),
+		('window_closes', extract(epoch FROM u.first_ends - now()) / 86400, coalesce('first on ' || kinderconnect._moment(u.first_ends), 'none')),
 		('days_at_stake', u.days, u.days::text),
 		('rejected', u.rejected, u.rejected::text),
 		('differences', f.days, f.days::text),
 		('review_backlog', v.children, v.children::text),
-		('review_age', extract(epoch FROM now() - v.since) / 86400, coalesce('since ' || v.since::timestamp(0), 'none')),
-		('lists_set_aside', l.lists, concat(l.lists, ' since ' || l.since::timestamp(0)))
+		('review_age', extract(epoch FROM now() - v.since) / 86400, coalesce('since ' || kinderconnect._moment(v.since), 'none')),
+		('lists_set_aside', l.lists, concat(l.lists, ' since ' || kinderconnect._moment(l.since)))
 		) m (check_name, number, value)
 	WHERE o.enabled
 ), judged AS (
@@ -4248,7 +5503,7 @@ COMMENT ON VIEW kinderconnect.health IS
 COMMENT ON COLUMN kinderconnect.health.check_name IS 'as in health_check';
 COMMENT ON COLUMN kinderconnect.health.organization_id IS 'the organization; null: the whole';
 COMMENT ON COLUMN kinderconnect.health.status IS 'ok, warning or critical';
-COMMENT ON COLUMN kinderconnect.health.value IS 'what was found, in words; times in the session''s time zone';
+COMMENT ON COLUMN kinderconnect.health.value IS 'what was found, in words; times in the session''s time zone, with its offset from UTC';
 COMMENT ON COLUMN kinderconnect.health.number IS 'the same in unit, for comparing; null: there is nothing to measure, and that is well';
 COMMENT ON COLUMN kinderconnect.health.unit IS 'of number; level: 0 is well';
 COMMENT ON COLUMN kinderconnect.health.threshold IS 'from when on it warns and is critical: set_threshold()';
@@ -4314,9 +5569,13 @@ COMMENT ON COLUMN kinderconnect.provider_summary.not_due IS 'nothing to send, ex
 
 CREATE VIEW kinderconnect.held_summary AS
 SELECT d.organization_id, d.agency_id, d.provider_id, d.state, d.reason, count(*) AS days,
-	min(d.service_date) AS oldest, max(d.service_date) AS newest, min(d.window_ends) AS first_window_ends, r.meaning, r.what_to_do
+	min(d.service_date) AS oldest, max(d.service_date) AS newest,
+	min(d.window_ends) FILTER (WHERE d.state = 'held' AND w.is_open) AS first_window_ends, count(*) FILTER (WHERE d.state = 'held' AND NOT w.is_open) AS lost,
+	r.meaning, r.what_to_do
 FROM kinderconnect.child_day d
 JOIN kinderconnect.reason r ON r.reason = d.reason
+LEFT JOIN kinderconnect.agency g ON g.agency_id = d.agency_id
+CROSS JOIN LATERAL (SELECT d.reason NOT IN ('window_closed', 'horizon_passed') AND kinderconnect._is_open(d.service_date, d.window_ends, g.time_zone) AS is_open) w
 GROUP BY d.organization_id, d.agency_id, d.provider_id, d.state, d.reason, r.meaning, r.what_to_do;
 COMMENT ON VIEW kinderconnect.held_summary IS 'why child-days are not sent, for each provider and reason, and what to do';
 COMMENT ON COLUMN kinderconnect.held_summary.organization_id IS 'the organization';
@@ -4327,7 +5586,8 @@ COMMENT ON COLUMN kinderconnect.held_summary.reason IS 'its code';
 COMMENT ON COLUMN kinderconnect.held_summary.days IS 'how many child-days';
 COMMENT ON COLUMN kinderconnect.held_summary.oldest IS 'first service date';
 COMMENT ON COLUMN kinderconnect.held_summary.newest IS 'last service date';
-COMMENT ON COLUMN kinderconnect.held_summary.first_window_ends IS 'when the first of them is lost; null: no enforced window';
+COMMENT ON COLUMN kinderconnect.held_summary.first_window_ends IS 'of held: when the first window that is still open ends; null: no enforced window is open. The horizon may end before: unsettled_day';
+COMMENT ON COLUMN kinderconnect.held_summary.lost IS 'of held: child-days whose enforced window is over, or that are older than the horizon';
 COMMENT ON COLUMN kinderconnect.held_summary.meaning IS 'the reason in words';
 COMMENT ON COLUMN kinderconnect.held_summary.what_to_do IS 'the cure';
 
@@ -4347,7 +5607,7 @@ COMMENT ON COLUMN kinderconnect.unlinked_child.middle_name IS 'as listed';
 COMMENT ON COLUMN kinderconnect.unlinked_child.last_name IS 'as listed';
 COMMENT ON COLUMN kinderconnect.unlinked_child.suffix IS 'as listed';
 COMMENT ON COLUMN kinderconnect.unlinked_child.date_of_birth IS 'as listed';
-COMMENT ON COLUMN kinderconnect.unlinked_child.subsidized IS 'false: never sent';
+COMMENT ON COLUMN kinderconnect.unlinked_child.subsidized IS 'false: at no provider, and never sent';
 COMMENT ON COLUMN kinderconnect.unlinked_child.unlinked_because IS 'why it has no link';
 COMMENT ON COLUMN kinderconnect.unlinked_child.first_listed IS 'when it was first listed';
 
@@ -4368,9 +5628,48 @@ COMMENT ON COLUMN kinderconnect.provider_review.city IS 'as the service lists it
 COMMENT ON COLUMN kinderconnect.provider_review.zip IS 'as the service lists it';
 COMMENT ON COLUMN kinderconnect.provider_review.candidates IS 'Manage locations that fit by id, or by name and ZIP; empty: none does';
 
+-- Organizations, and providers of other clocks, have nights apart: the last run
+-- of all tells of some of them.
+CREATE VIEW kinderconnect.last_night AS
+SELECT u.organization_id, u.agency_id, u.provider_id, r.run_id, r.started_at, r.ended_at, r.status,
+	p.children, p.matched, p.sent, p.accepted, p.rejected, p.voided, p.unanswered, p.differences, p.held, p.ready,
+	coalesce(p.sqlstate, o.sqlstate, r.sqlstate) AS sqlstate,
+	CASE WHEN p.sqlstate IS NOT NULL THEN p.error WHEN o.sqlstate IS NOT NULL THEN o.error ELSE r.error END AS error,
+	CASE WHEN p.sqlstate IS NOT NULL THEN p.hint WHEN o.sqlstate IS NOT NULL THEN o.hint END AS hint
+FROM (SELECT s.organization_id, s.agency_id, s.provider_id FROM kinderconnect.provider_standing s WHERE s.barred IS NULL
+	UNION ALL
+	SELECT o.organization_id, '', '' FROM kinderconnect.organization o
+	WHERE o.enabled AND NOT EXISTS (SELECT FROM kinderconnect.provider_standing s WHERE s.organization_id = o.organization_id AND s.barred IS NULL)) u
+LEFT JOIN kinderconnect.provider_clock k ON (k.organization_id, k.agency_id, k.provider_id) = (u.organization_id, u.agency_id, u.provider_id)
+LEFT JOIN kinderconnect.run r ON r.run_id = k.run_id
+LEFT JOIN kinderconnect.run_provider p ON (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (u.organization_id, r.run_id, u.agency_id, u.provider_id)
+LEFT JOIN kinderconnect.run_organization o ON (o.organization_id, o.run_id) = (u.organization_id, r.run_id);
+COMMENT ON VIEW kinderconnect.last_night IS
+'what the last run that each provider had a part in did for it, and what went wrong; of the providers that take part. Agency and provider empty: an organization of which no provider is known yet. Counts are null while the run is under way, and if it died';
+COMMENT ON COLUMN kinderconnect.last_night.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.last_night.agency_id IS 'the agency';
+COMMENT ON COLUMN kinderconnect.last_night.provider_id IS 'the provider ID';
+COMMENT ON COLUMN kinderconnect.last_night.run_id IS 'the run; null: it had a part in none yet';
+COMMENT ON COLUMN kinderconnect.last_night.started_at IS 'when the run began';
+COMMENT ON COLUMN kinderconnect.last_night.ended_at IS 'when it ended; null: it is under way';
+COMMENT ON COLUMN kinderconnect.last_night.status IS 'of the run, for all that it did: running, succeeded, failed, stopped or interrupted';
+COMMENT ON COLUMN kinderconnect.last_night.children IS 'authorized children at the end of the run';
+COMMENT ON COLUMN kinderconnect.last_night.matched IS 'of these, linked to a child of Manage';
+COMMENT ON COLUMN kinderconnect.last_night.sent IS 'child-days the service answered for in the run';
+COMMENT ON COLUMN kinderconnect.last_night.accepted IS 'of these, accepted';
+COMMENT ON COLUMN kinderconnect.last_night.rejected IS 'of these, rejected';
+COMMENT ON COLUMN kinderconnect.last_night.voided IS 'of these, taken back';
+COMMENT ON COLUMN kinderconnect.last_night.unanswered IS 'child-days sent whose answer was unknown at the end of the run';
+COMMENT ON COLUMN kinderconnect.last_night.differences IS 'child-days of which the service holds something else than we say; null: not compared in the run';
+COMMENT ON COLUMN kinderconnect.last_night.held IS 'child-days held at the end of the run';
+COMMENT ON COLUMN kinderconnect.last_night.ready IS 'child-days still to be sent at the end of the run';
+COMMENT ON COLUMN kinderconnect.last_night.sqlstate IS 'the provider''s first error, else its organization''s, else why the run ended before its end; null: all went well';
+COMMENT ON COLUMN kinderconnect.last_night.error IS 'the same in words';
+COMMENT ON COLUMN kinderconnect.last_night.hint IS 'what to do about it';
+
 CREATE VIEW kinderconnect.authorized_child AS
 SELECT a.organization_id, a.agency_id, g.name AS agency, g.state, a.provider_id, p.name AS provider, p.location_id, p.barred,
-	a.kinderconnect_child_id, c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, c.subsidized,
+	a.kinderconnect_child_id, c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth, coalesce(s.subsidized, true) AS subsidized,
 	k.child_id, k.method AS matched_by, coalesce(k.flag, CASE WHEN k.child_id IS NULL THEN coalesce(c.unlinked_because, 'not_matched_yet') END) AS review,
 	a.authorization_id, a.begin_date, a.end_date, a.units_of_care, a.days, a.known_from,
 	a.begin_date <= t.today AND (a.days IS NULL OR t.weekday = ANY (a.days)) AS authorized_today
@@ -4382,6 +5681,10 @@ LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
 	AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (a.organization_id, a.agency_id, a.kinderconnect_child_id)
 CROSS JOIN LATERAL (SELECT d.today, (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d.today)::integer] AS weekday
 	FROM (SELECT (now() AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date AS today) d) t
+LEFT JOIN LATERAL (SELECT s.subsidized FROM kinderconnect.listed_subsidy s
+	WHERE (s.organization_id, s.agency_id, s.kinderconnect_child_id, s.provider_id)
+		= (a.organization_id, a.agency_id, a.kinderconnect_child_id, a.provider_id)
+	ORDER BY s.month > t.today, abs(s.month - t.today) LIMIT 1) s ON true
 WHERE a.known_until = 'infinity' AND (a.end_date IS NULL OR a.end_date >= t.today);
 COMMENT ON VIEW kinderconnect.authorized_child IS
 'every authorization that stands and has not ended, with its child, its match in Manage, its location and its agency; a child with two has two rows';
@@ -4399,11 +5702,11 @@ COMMENT ON COLUMN kinderconnect.authorized_child.middle_name IS 'as the service 
 COMMENT ON COLUMN kinderconnect.authorized_child.last_name IS 'as the service lists it';
 COMMENT ON COLUMN kinderconnect.authorized_child.suffix IS 'as the service lists it';
 COMMENT ON COLUMN kinderconnect.authorized_child.date_of_birth IS 'as the service lists it';
-COMMENT ON COLUMN kinderconnect.authorized_child.subsidized IS 'false: listed, never sent';
+COMMENT ON COLUMN kinderconnect.authorized_child.subsidized IS 'false: by the provider''s list of this month its care there is not subsidized, and not sent';
 COMMENT ON COLUMN kinderconnect.authorized_child.child_id IS 'the child in Manage; null: not matched';
 COMMENT ON COLUMN kinderconnect.authorized_child.matched_by IS 'how it was matched: method of child_link';
 COMMENT ON COLUMN kinderconnect.authorized_child.review IS 'why a person should look at the match: unlinked_because of child, flag of child_link, or not_matched_yet; null: it stands';
-COMMENT ON COLUMN kinderconnect.authorized_child.authorization_id IS 'the service''s id, or begin date and units where its dialect has none';
+COMMENT ON COLUMN kinderconnect.authorized_child.authorization_id IS 'the service''s id, or begin date and units where its dialect has none; of a further period under the same id, the id with # and a number';
 COMMENT ON COLUMN kinderconnect.authorized_child.begin_date IS 'first day of care, inclusive; may lie ahead';
 COMMENT ON COLUMN kinderconnect.authorized_child.end_date IS 'last day of care, inclusive; null: open';
 COMMENT ON COLUMN kinderconnect.authorized_child.units_of_care IS 'units authorized, as listed';
@@ -4493,7 +5796,8 @@ SELECT u.organization_id, u.agency_id, u.reason, count(*) AS children, count(*) 
 	count(*) FILTER (WHERE u.first_listed > now() - interval '7 days') AS this_week,
 	count(*) FILTER (WHERE u.first_listed <= now() - interval '7 days' AND u.first_listed > now() - interval '30 days') AS this_month,
 	count(*) FILTER (WHERE u.first_listed <= now() - interval '30 days') AS older,
-	min(u.first_listed) AS oldest, coalesce(sum(d.days), 0)::bigint AS days_held, min(d.oldest_day) AS oldest_day, min(d.first_window_ends) AS first_window_ends
+	min(u.first_listed) AS oldest, coalesce(sum(d.days), 0)::bigint AS days_held, min(d.oldest_day) AS oldest_day,
+	min(d.first_window_ends) AS first_window_ends, coalesce(sum(d.lost), 0)::bigint AS days_lost
 FROM (SELECT c.organization_id, c.agency_id, c.kinderconnect_child_id, c.first_listed,
 		coalesce(k.flag, c.unlinked_because, 'not_matched_yet') AS reason,
 		EXISTS (SELECT FROM kinderconnect.authorization a WHERE a.known_until = 'infinity'
@@ -4502,8 +5806,11 @@ FROM (SELECT c.organization_id, c.agency_id, c.kinderconnect_child_id, c.first_l
 	LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
 		AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id)
 	WHERE k.child_id IS NULL OR k.flag IS NOT NULL) u
-LEFT JOIN (SELECT d.organization_id, d.agency_id, d.kinderconnect_child_id, count(*) AS days, min(d.service_date) AS oldest_day, min(d.window_ends) AS first_window_ends
+LEFT JOIN (SELECT d.organization_id, d.agency_id, d.kinderconnect_child_id, count(*) AS days, min(d.service_date) AS oldest_day,
+		min(d.window_ends) FILTER (WHERE kinderconnect._is_open(d.service_date, d.window_ends, g.time_zone)) AS first_window_ends,
+		count(*) FILTER (WHERE NOT kinderconnect._is_open(d.service_date, d.window_ends, g.time_zone)) AS lost
 	FROM kinderconnect.child_day d
+	LEFT JOIN kinderconnect.agency g ON g.agency_id = d.agency_id
 	WHERE d.reason IN ('unmatched', 'link_disagrees', 'child_gone')
 	GROUP BY d.organization_id, d.agency_id, d.kinderconnect_child_id) d
 	ON (d.organization_id, d.agency_id, d.kinderconnect_child_id) = (u.organization_id, u.agency_id, u.kinderconnect_child_id)
@@ -4521,14 +5828,16 @@ COMMENT ON COLUMN kinderconnect.unmatched_summary.older IS 'first listed more th
 COMMENT ON COLUMN kinderconnect.unmatched_summary.oldest IS 'when the first of them was first listed';
 COMMENT ON COLUMN kinderconnect.unmatched_summary.days_held IS 'child-days that wait for the match';
 COMMENT ON COLUMN kinderconnect.unmatched_summary.oldest_day IS 'the first of these days';
-COMMENT ON COLUMN kinderconnect.unmatched_summary.first_window_ends IS 'when the first of these days is lost; null: no enforced window';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.first_window_ends IS 'when the first window of these days that is still open ends; null: no enforced window is open. The horizon may end before: unsettled_day';
+COMMENT ON COLUMN kinderconnect.unmatched_summary.days_lost IS 'of these days, those whose enforced window is over, or that are older than the horizon: no match brings them back';
 
 CREATE VIEW kinderconnect.unclaimed_day AS
 SELECT d.organization_id, d.agency_id, d.provider_id, d.location_id, d.kinderconnect_child_id, d.child_id, c.first_name, c.last_name,
 	d.service_date, (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d.service_date)::integer] AS weekday,
-	d.window_ends, (d.window_ends > now()) IS NOT FALSE AS is_open
+	d.window_ends, kinderconnect._is_open(d.service_date, d.window_ends, g.time_zone) AS is_open
 FROM kinderconnect.child_day d
 JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+LEFT JOIN kinderconnect.agency g ON g.agency_id = d.agency_id
 WHERE d.reason = 'nothing_recorded' AND d.authorized;
 COMMENT ON VIEW kinderconnect.unclaimed_day IS
 'money nobody asked for: authorized, finished days of matched children for which Manage has neither attendance nor absence nor closure. Days of unmatched children are in unmatched_summary';
@@ -4543,7 +5852,7 @@ COMMENT ON COLUMN kinderconnect.unclaimed_day.last_name IS 'as the service lists
 COMMENT ON COLUMN kinderconnect.unclaimed_day.service_date IS 'local date at the location';
 COMMENT ON COLUMN kinderconnect.unclaimed_day.weekday IS 'MO to SU: an authorization that names no weekdays covers the weekend too';
 COMMENT ON COLUMN kinderconnect.unclaimed_day.window_ends IS 'when the agency stops taking it; null: no enforced window';
-COMMENT ON COLUMN kinderconnect.unclaimed_day.is_open IS 'true: recorded in Manage today, it is still sent';
+COMMENT ON COLUMN kinderconnect.unclaimed_day.is_open IS 'true: recorded in Manage today, it is still sent; false: its enforced window is over, or it is older than the horizon';
 
 -- Two ways of counting the same child-days: what Manage says of them, and
 -- what became of them. A day whose record cannot be sent as it is counts as
@@ -4669,8 +5978,7 @@ COMMENT ON COLUMN kinderconnect.unit_band_in_force.note IS 'what else is known';
 -- so the date on which an enforced window closes is the same for both.
 --
 -- Whatever the agency takes, a day older than the horizon is no longer looked
--- at; its setting is read as it stands, and is 45 where the library is not
--- loaded and no file says otherwise.
+-- at.
 CREATE VIEW kinderconnect.unsettled_day AS
 SELECT d.organization_id, d.agency_id, d.provider_id, d.location_id, d.kinderconnect_child_id, d.child_id, c.first_name, c.last_name,
 	d.service_date, (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d.service_date)::integer] AS weekday,
@@ -4696,7 +6004,7 @@ CROSS JOIN LATERAL (SELECT coalesce(g.time_zone, 'Pacific/Honolulu') AS zone, (n
 CROSS JOIN LATERAL (SELECT
 	coalesce((d.window_ends AT TIME ZONE t.zone + interval '12 hours')::date - 1, d.service_date + coalesce(o.days, e.days)) AS last_day,
 	d.window_ends IS NOT NULL OR coalesce(o.enforced, e.enforced, false) AS enforced) w
-CROSS JOIN LATERAL (SELECT d.service_date + coalesce(nullif(current_setting('kinderconnect.horizon_days', true), ''), '45')::integer AS last_day) h
+CROSS JOIN LATERAL (SELECT d.service_date + kinderconnect._horizon_days() AS last_day) h
 WHERE d.state IN ('held', 'ready', 'sending', 'unknown', 'rejected');
 COMMENT ON VIEW kinderconnect.unsettled_day IS
 'every child-day that the service does not hold as Manage has it, and that something could still be done about: how old it is, and until when';
@@ -5037,6 +6345,26 @@ END;
 COMMENT ON FUNCTION kinderconnect._visible_organizations(name) IS
 'the organizations that an analyst sees who is, by SET ROLE or by login, this role';
 
+CREATE TRIGGER check_time_zone BEFORE INSERT OR UPDATE OF time_zone ON kinderconnect.agency
+	FOR EACH ROW WHEN (NEW.time_zone IS NOT NULL) EXECUTE FUNCTION kinderconnect._check_time_zone();
+COMMENT ON TRIGGER check_time_zone ON kinderconnect.agency IS 'refuses a time zone that this server does not know';
+
+-- What was written before nobody looked at.
+
+DO $$
+DECLARE
+	item record;
+BEGIN
+	FOR item IN SELECT a.agency_id FROM kinderconnect.agency a WHERE a.time_zone IS NOT NULL LOOP
+		BEGIN
+			UPDATE kinderconnect.agency a SET time_zone = a.time_zone WHERE a.agency_id = item.agency_id;
+		EXCEPTION WHEN SQLSTATE 'KC001' THEN
+			RAISE WARNING '%', SQLERRM USING HINT = 'Correct kinderconnect.agency: no night begins, and no view of health answers, as long as it is so.';
+		END;
+	END LOOP;
+END;
+$$;
+
 CREATE EVENT TRIGGER kinderconnect_before_drop ON ddl_command_start
 	WHEN TAG IN ('DROP EXTENSION', 'DROP SCHEMA')
 	EXECUTE FUNCTION kinderconnect._before_drop();
@@ -5079,6 +6407,7 @@ ALTER VIEW kinderconnect.health SET (security_invoker = true);
 ALTER VIEW kinderconnect.health_summary SET (security_invoker = true);
 ALTER VIEW kinderconnect.held_ageing SET (security_invoker = true);
 ALTER VIEW kinderconnect.held_summary SET (security_invoker = true);
+ALTER VIEW kinderconnect.last_night SET (security_invoker = true);
 ALTER VIEW kinderconnect.parted_pair SET (security_invoker = true);
 ALTER VIEW kinderconnect.progress SET (security_invoker = true);
 ALTER VIEW kinderconnect.provider_month SET (security_invoker = true);
@@ -5095,13 +6424,16 @@ ALTER VIEW kinderconnect.unsettled_day SET (security_invoker = true);
 REVOKE ALL ON FUNCTION
 	kinderconnect.authorizations_ending(integer), kinderconnect.newly_authorized(date), kinderconnect._is_restricted(name),
 	kinderconnect._visible_organizations(name), kinderconnect._job_name(integer), kinderconnect.schedule(text, integer),
-	kinderconnect._speaks(text, text), kinderconnect._fail_organization(bigint, text, boolean, text, text, text),
+	kinderconnect._require_provider(text, text, text), kinderconnect._require_period(date, date), kinderconnect._speaks(text, text),
+	kinderconnect._fail_organization(bigint, text, boolean, text, text, text),
 	kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text),
-	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]), kinderconnect._differing(kinderconnect.child, date, text, text, text, text),
+	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]), kinderconnect._children_reply(bigint),
+	kinderconnect._further_periods(kinderconnect.call_outcome[]), kinderconnect._differing(kinderconnect.child, date, text, text, text, text),
 	kinderconnect._are_few(text, bigint), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
-	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text),
+	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._manage_fails(text),
 	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),
 	kinderconnect._providers_to_compare(bigint, text), kinderconnect._most_records(text, text, text),
+	kinderconnect._lost_last(bigint, text, text, text), kinderconnect._days_to_try(bigint, text, text, text, date, date),
 	kinderconnect._next_batches(bigint, text[], text[], text[], date, date), kinderconnect._listed_tonight(bigint, text, text, text),
 	kinderconnect._plan_resolved(bigint, text, text, text), kinderconnect._take_answers(bigint, kinderconnect.call_outcome[]),
 	kinderconnect._take_failure(bigint, kinderconnect.call_outcome), kinderconnect._in_shard(text, integer, integer),
@@ -5112,8 +6444,10 @@ REVOKE ALL ON FUNCTION
 	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
 	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text),
 	kinderconnect._old_calls(text), kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean),
-	kinderconnect._due_as_of(timestamptz, text[]), kinderconnect._stopped_because(), kinderconnect._look_again(), kinderconnect._due_now(),
-	kinderconnect._tick(integer, integer), kinderconnect._take_part(bigint), kinderconnect._before_drop()
+	kinderconnect._require_group_password(text, text, boolean), kinderconnect._due_as_of(timestamptz, text[]), kinderconnect._horizon_days(),
+	kinderconnect._is_open(date, timestamptz, text), kinderconnect._stopped_because(), kinderconnect._look_again(), kinderconnect._due_now(),
+	kinderconnect._tick(integer, integer), kinderconnect._take_part(bigint), kinderconnect._moment(timestamptz), kinderconnect._check_time_zone(),
+	kinderconnect._before_drop()
 	FROM PUBLIC;
 REVOKE ALL ON PROCEDURE
 	kinderconnect._make_room(bigint, integer), kinderconnect._send_together(bigint, text[], text[]),
@@ -5121,11 +6455,12 @@ REVOKE ALL ON PROCEDURE
 	kinderconnect._night(text, text, text, date, date, boolean, integer, integer), kinderconnect.tick(integer, integer)
 	FROM PUBLIC;
 GRANT SELECT ON
-	kinderconnect.same_name, kinderconnect.parted_pair, kinderconnect.child_match_status, kinderconnect.batch_record, kinderconnect.provider_standing,
-	kinderconnect.provider_summary, kinderconnect.held_summary, kinderconnect.unlinked_child, kinderconnect.authorized_child,
-	kinderconnect.authorization_history, kinderconnect.unmatched_summary, kinderconnect.unclaimed_day, kinderconnect.provider_month,
-	kinderconnect.entry_window, kinderconnect.absence_limit_in_force, kinderconnect.unit_band_in_force, kinderconnect.unsettled_day,
-	kinderconnect.about_to_be_lost, kinderconnect.held_ageing, kinderconnect.child_day_history, kinderconnect.absence_use, kinderconnect.unit_use
+	kinderconnect.listed_subsidy, kinderconnect.same_name, kinderconnect.parted_pair, kinderconnect.child_match_status, kinderconnect.batch_record,
+	kinderconnect.provider_standing, kinderconnect.provider_summary, kinderconnect.held_summary, kinderconnect.unlinked_child,
+	kinderconnect.authorized_child, kinderconnect.authorization_history, kinderconnect.unmatched_summary, kinderconnect.unclaimed_day,
+	kinderconnect.provider_month, kinderconnect.entry_window, kinderconnect.absence_limit_in_force, kinderconnect.unit_band_in_force,
+	kinderconnect.unsettled_day, kinderconnect.about_to_be_lost, kinderconnect.held_ageing, kinderconnect.child_day_history, kinderconnect.absence_use,
+	kinderconnect.unit_use
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect.authorizations_ending(integer), kinderconnect.newly_authorized(date), kinderconnect._is_restricted(name),
@@ -5134,15 +6469,21 @@ GRANT EXECUTE ON FUNCTION
 GRANT SELECT ON
 	kinderconnect.provider_review, kinderconnect.attendance_problem
 	TO kinderconnect_operator, kinderconnect_admin;
+GRANT INSERT, UPDATE, DELETE ON
+	kinderconnect.listed_subsidy
+	TO kinderconnect_operator;
 GRANT EXECUTE ON FUNCTION
-	kinderconnect._job_name(integer), kinderconnect.schedule(text, integer), kinderconnect._speaks(text, text),
+	kinderconnect._job_name(integer), kinderconnect.schedule(text, integer), kinderconnect._require_provider(text, text, text),
+	kinderconnect._require_period(date, date), kinderconnect._speaks(text, text),
 	kinderconnect._fail_organization(bigint, text, boolean, text, text, text),
 	kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text),
-	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]), kinderconnect._differing(kinderconnect.child, date, text, text, text, text),
+	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]), kinderconnect._children_reply(bigint),
+	kinderconnect._further_periods(kinderconnect.call_outcome[]), kinderconnect._differing(kinderconnect.child, date, text, text, text, text),
 	kinderconnect._are_few(text, bigint), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
-	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text),
+	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._manage_fails(text),
 	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),
 	kinderconnect._providers_to_compare(bigint, text), kinderconnect._most_records(text, text, text),
+	kinderconnect._lost_last(bigint, text, text, text), kinderconnect._days_to_try(bigint, text, text, text, date, date),
 	kinderconnect._next_batches(bigint, text[], text[], text[], date, date), kinderconnect._listed_tonight(bigint, text, text, text),
 	kinderconnect._plan_resolved(bigint, text, text, text), kinderconnect._take_answers(bigint, kinderconnect.call_outcome[]),
 	kinderconnect._take_failure(bigint, kinderconnect.call_outcome), kinderconnect._in_shard(text, integer, integer),
@@ -5161,13 +6502,14 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._old_calls(text)
 	TO kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
-	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean), kinderconnect._speaks(text, text)
+	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean), kinderconnect._require_group_password(text, text, boolean),
+	kinderconnect._require_provider(text, text, text), kinderconnect._speaks(text, text), kinderconnect._manage_fails(text)
 	TO kinderconnect_admin;
 GRANT SELECT ON
 	kinderconnect.due
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
-	kinderconnect._due_as_of(timestamptz, text[])
+	kinderconnect._due_as_of(timestamptz, text[]), kinderconnect._horizon_days(), kinderconnect._is_open(date, timestamptz, text)
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect._stopped_because()
@@ -5185,5 +6527,8 @@ GRANT EXECUTE ON PROCEDURE
 	kinderconnect._night(text, text, text, date, date, boolean, integer, integer), kinderconnect.tick(integer, integer)
 	TO kinderconnect_operator;
 GRANT SELECT ON
-	kinderconnect.health, kinderconnect.health_summary, kinderconnect.progress
+	kinderconnect.health, kinderconnect.health_summary, kinderconnect.progress, kinderconnect.last_night
+	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION
+	kinderconnect._moment(timestamptz)
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;

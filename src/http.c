@@ -874,6 +874,8 @@ kc_http_start(KcHttp *http, KcExchange *exchange)
 	memset(&exchange->fault, 0, sizeof(exchange->fault));
 	allowed = kc_http_check_key(exchange);
 
+	/* what passed before is not of this one */
+	kc_http_count_time(http, false);
 	slot->exchange = exchange;
 	slot->done = !allowed;
 	slot->body_read = 0;
@@ -899,7 +901,6 @@ kc_http_start(KcHttp *http, KcExchange *exchange)
 		return;
 	}
 
-	kc_http_count_time(http, false);
 	kc_http_block_signals(http);
 	multi_code = curl_multi_add_handle(http->multi, slot->easy);
 	kc_http_unblock_signals(http);

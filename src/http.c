@@ -369,6 +369,25 @@ kc_http_read_status(KcSlot *slot)
 }
 
 /*
+ * The resolver's threads inherit the signal mask: with all signals blocked
+ * while they may be created, no handler of the backend ever runs on one.
+ */
+static void
+kc_http_block_signals(KcHttp *http)
+{
+	sigset_t	all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &http->signals);
+}
+
+static void
+kc_http_unblock_signals(KcHttp *http)
+{
+	pthread_sigmask(SIG_SETMASK, &http->signals, NULL);
+}
+
+/*
  * Hands a part of the body to the sink.  A longjmp through libcurl's frames
  * would leave its handles unusable for good, so an ERROR is caught here and
  * raised again as soon as libcurl has returned.  That is no recovery: nobody
@@ -384,6 +403,8 @@ kc_http_call_sink(KcSlot *slot, const char *data, size_t len)
 	uint32		holdoff;
 	volatile bool more = false;
 
+	/* a decompressed reply is many parts: somebody may want to end that */
+	kc_http_unblock_signals(http);
 	HOLD_INTERRUPTS();
 	holdoff = InterruptHoldoffCount;
 	PG_TRY();
@@ -408,6 +429,7 @@ kc_http_call_sink(KcSlot *slot, const char *data, size_t len)
 	}
 	PG_END_TRY();
 	RESUME_INTERRUPTS();
+	kc_http_block_signals(http);
 
 	return more;
 }
@@ -438,6 +460,9 @@ kc_http_on_write(char *data, size_t size, size_t nitems, void *arg)
 		slot->stopped = true;
 		return CURL_WRITEFUNC_ERROR;
 	}
+	/* kc_http_act() lets it happen; until then the answer is lost */
+	if (QueryCancelPending || ProcDiePending)
+		return CURL_WRITEFUNC_ERROR;
 	return len;
 }
 
@@ -634,25 +659,6 @@ kc_http_end_late(KcHttp *http)
 	}
 }
 
-/*
- * The resolver's threads inherit the signal mask: with all signals blocked
- * while they may be created, no handler of the backend ever runs on one.
- */
-static void
-kc_http_block_signals(KcHttp *http)
-{
-	sigset_t	all;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &http->signals);
-}
-
-static void
-kc_http_unblock_signals(KcHttp *http)
-{
-	pthread_sigmask(SIG_SETMASK, &http->signals, NULL);
-}
-
 /* Everything that calls libcurl to do work goes through here */
 static void
 kc_http_act(KcHttp *http, curl_socket_t fd, int what)
@@ -684,6 +690,7 @@ kc_http_act(KcHttp *http, curl_socket_t fd, int what)
 		http->error = NULL;
 		ReThrowError(error);
 	}
+	CHECK_FOR_INTERRUPTS();
 	if (code != CURLM_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION),

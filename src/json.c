@@ -130,6 +130,8 @@ kc_json_parse(const char *json, size_t len, JsonSemAction *actions)
 	enlargeStringInfo(lexer->strval, len);
 	parsed = pg_parse_json(lexer, actions) == JSON_SUCCESS;
 	explicit_bzero(lexer->strval->data, lexer->strval->maxlen);
+	/* a record has one of them for each string with an escape */
+	kc_free_json_lexer(lexer);
 	return parsed;
 }
 

@@ -67,6 +67,21 @@ kc_make_json_lexer(const char *json, size_t len, int encoding)
 }
 
 /*
+ * Its end, with all it holds: a function of its own from 17 on.
+ */
+static inline void
+kc_free_json_lexer(JsonLexContext *lexer)
+{
+#if PG_VERSION_NUM >= 170000
+	freeJsonLexContext(lexer);
+#else
+	pfree(lexer->strval->data);
+	pfree(lexer->strval);
+	pfree(lexer);
+#endif
+}
+
+/*
  * Bytes in base64 are uint8 from 18 on, char before; a void pointer is either.
  */
 static inline int

@@ -46,6 +46,7 @@ sub serve
 	{
 		sysread $socket, $request, 65536, length $request or return;
 	}
+	append_to_file("$dir/said", '');
 	$socket->syswrite($bytes) if length $bytes;
 	if ($then eq 'reset')
 	{
@@ -224,6 +225,33 @@ foreach my $name ('nothing', 'HTTP/0.9', 'an empty body', 'a length that is too 
 	my $end = $night->night('', "SET kinderconnect.max_attempts = 1; SET kinderconnect.max_response = '64kB';");
 	is($end->{state}, 'KC402', "$name: a night") or diag $end->{stderr};
 	is($night->sql($held), $stored, "$name: all is kept");
+}
+
+# A small reply that takes a long time to unpack and to read does not make the
+# session deaf. Whoever reads to its end says that it is too large.
+{
+	my ($packer) = Compress::Zlib::deflateInit(-WindowBits => -Compress::Zlib::MAX_WBITS(), -Level => 9);
+	my $begin = $packer->deflate('{"children": [') . $packer->flush(Compress::Zlib::Z_FULL_FLUSH());
+	my $piece = $packer->deflate(('{"childId": "1", "x": [' . join(', ', ('"\\n"') x 20_000) . ']}, ') x 10) . $packer->flush(Compress::Zlib::Z_FULL_FLUSH());
+
+	my $packed = Compress::Zlib::memGzip("\x1f\x8b\x08\0\0\0\0\0\0\x03" . $begin . $piece x 300);
+
+	cmp_ok(length $packed, '<', 10_000, 'a small reply');
+	says('hang', reply($packed, 'Content-Encoding: gzip, gzip'));
+	foreach my $how (qw(cancel terminate))
+	{
+		unlink "$dir/said";
+		my $job = $night->start_sql(sprintf "SELECT kinderconnect.$statement{children};", "'hostile'");
+		my $pid = $job->pid;
+		foreach my $try (1 .. 20 * $PostgreSQL::Test::Utils::timeout_default)
+		{
+			last if -e "$dir/said";
+			select undef, undef, undef, 0.05;
+		}
+		$night->await("SELECT wait_event IS NULL FROM pg_stat_activity WHERE pid = $pid");
+		is($night->sql("SELECT pg_${how}_backend($pid)"), 't', "pg_${how}_backend() while it reads");
+		like($job->finish->{stderr}, $how eq 'cancel' ? qr/ERROR:  57014:/ : qr/FATAL:  57P01:/, 'ends it');
+	}
 }
 
 # A batch that was sent to one who answers so is not known to be unsent

@@ -80,4 +80,15 @@ cmp_ok($after->[2] - $before->[2], '<', 50_000, 'nor holds it more in its contex
 cmp_ok($after->[3] - $before->[3], '<', 25, 'nor has it more plans');
 $night->agrees('and all is there');
 
+# A record of half a megabyte, of strings that nobody wants and that need to be
+# unescaped each
+my $highest = q{SELECT (regexp_match(pg_read_file('/proc/self/status', 0, 100000), 'VmHWM:\s+(\d+)'))[1];};
+my $children = q{SELECT count(*) > 0 FROM kinderconnect.api_children('g-1', 'MO-1', 'P1', date_trunc('month', now())::date);};
+$night->admin('faults', { faults => [ { kind => 'extra_rows', operation => 'children', skip => 1,
+	rows => [ { childId => 'X', firstName => 'x', lastName => 'y', dateOfBirth => '2021-01-01', padding => [ ("\n") x 100_000 ] } ] } ] });
+my ($low, $many, $high) = split /\n/, $night->sql("$children $highest $children $highest") =~ s/^t\n//r;
+is($many, 't', 'a record of many strings');
+note "kB at most, before it and after it: $low $high";
+cmp_ok($high - $low, '<', 20_000, 'takes no more memory than it is long');
+
 done_testing;

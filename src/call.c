@@ -243,7 +243,8 @@ kc_end_at_deadline(KcCallState *state)
 
 /*
  * An attempt failed with the fault that stands in the call: once more, or the
- * end.  A submit that was sent and not answered is never repeated here.
+ * end.  A submit that may have been acted upon is never repeated here: neither
+ * one without an answer nor one that a gateway gave up on (502, 504).
  */
 static void
 kc_call_failed(KcCallState *state, int64 retry_after_ms)
@@ -256,8 +257,8 @@ kc_call_failed(KcCallState *state, int64 retry_after_ms)
 	state->failures++;
 
 	retry = call->fault.kind == KC_FAULT_UNREACHABLE ||
-		call->fault.kind == KC_FAULT_BUSY ||
-		(call->fault.kind == KC_FAULT_LOST && call->operation != KC_SUBMIT);
+		((call->fault.kind == KC_FAULT_BUSY || call->fault.kind == KC_FAULT_LOST) &&
+		 !(call->operation == KC_SUBMIT && call->fault.sent));
 	if (!retry || state->failures >= kc_max_attempts)
 	{
 		kc_end_call(state);

@@ -118,6 +118,15 @@ SELECT * FROM pg_temp.all_ended();
 RESET kinderconnect.request_timeout;
 SELECT kinderconnect._close();
 
+-- A submit that a gateway gave up on may have been acted upon: it is not
+-- repeated. One that the service did not take is.
+SELECT kinderconnect._open('5 minutes');
+\! test/lib/admin faults '{"faults": [{"kind": "status", "status": 502, "operation": "submit", "times": 1}, {"kind": "status", "status": 503, "operation": "submit", "times": 1}]}'
+SELECT kinderconnect._start_submit('regress_engine', 'TX-28', 'P55501', 'b1', ARRAY[ROW('a', '7', '2026-11-20', 'absence', NULL, NULL, 'SICK')::kinderconnect.wire_record]);
+SELECT * FROM pg_temp.all_ended();
+SELECT kinderconnect._start_submit('regress_engine', 'TX-28', 'P55501', 'b2', ARRAY[ROW('a', '7', '2026-11-20', 'absence', NULL, NULL, 'SICK')::kinderconnect.wire_record]);
+SELECT * FROM pg_temp.all_ended();
+SELECT kinderconnect._close();
 -- A value without a code, where a code has to make an object; and a request
 -- over the limit. Neither is sent; the second one's size is known only with
 -- its token.

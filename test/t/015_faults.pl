@@ -125,6 +125,7 @@ foreach my $case (
 	[ 'an answer that leaves records out', 'KC402', qr/leaves 2 of \d+ records out/, { kind => 'results_short', drop => 2, times => 1 } ],
 	[ 'an answer that says two things of one', 'KC402', qr/says two things of 1 of \d+ records/, { kind => 'results_contradict', times => 1 } ],
 	[ 'an answer that names others', 'KC402', qr/names 1 records that were not sent/, { kind => 'results_long', times => 1 } ],
+	[ 'a gateway that gives up', 'KC402', qr/HTTP status 504.*KC205/, { kind => 'status', status => 504, times => 1 } ],
 	[ 'no answer to what was taken', 'KC402', qr/KC103/, { kind => 'drop_after', times => 1 } ],
 	[ 'a reset to what was taken', 'KC402', qr/KC103/, { kind => 'drop_after', reset => JSON::PP::true, times => 1 } ],
 	[ 'no answer, and nothing was taken', 'KC402', qr/KC103/, { kind => 'drop_before', times => 1 } ],

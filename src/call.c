@@ -235,7 +235,7 @@ kc_end_at_deadline(KcCallState *state)
 	strlcpy(last, fault->message, sizeof(last));
 	kc_fault_set(fault, KC_FAULT_DEADLINE, state->acted,
 				 "the deadline came before the call was done");
-	if (state->failures > 0)
+	if (last[0] != '\0')
 		kc_fault_detail(fault, "The last attempt failed: %s.", last);
 	kc_fault_hint(fault, "What was not done is done by the next run. The limit is the setting kinderconnect.run_deadline.");
 	kc_end_call(state);
@@ -280,8 +280,10 @@ kc_call_failed(KcCallState *state, int64 retry_after_ms)
 	else if (state->begun)
 	{
 		KcReply		ignored;
+		MemoryContext old = MemoryContextSwitchTo(state->attempt);
 
 		kc_decoder_end(state->decoder, &ignored);
+		MemoryContextSwitchTo(old);
 	}
 	kc_move(state, KC_BACKING_OFF);
 }
@@ -410,7 +412,11 @@ kc_page_done(KcCallState *state, const KcReply *reply)
 	}
 	else
 	{
+		if (state->page != NULL)
+			pfree(state->page);
+		state->page = NULL;
 		state->page = MemoryContextStrdup(state->list, reply->next_page);
+		memset(fault, 0, sizeof(*fault));
 		kc_move(state, KC_QUEUED);
 	}
 }

@@ -19,6 +19,9 @@
 
 #define KC_MAX_ENVELOPE (64 * 1024)
 
+/* Of the name of a page, which goes back in the next request */
+#define KC_MAX_PAGE 4096
+
 typedef enum KcWhere
 {
 	KC_OUTSIDE,					/* in the envelope */
@@ -37,7 +40,7 @@ struct KcDecoder
 {
 	const KcPlan *plan;
 	KcRecordReader *reader;
-	MemoryContext context;
+	MemoryContext result;		/* of what kc_decoder_end() answers */
 	MemoryContext scratch;
 
 	/* the page */
@@ -418,7 +421,6 @@ kc_decoder_create(const KcPlan *plan, Tuplestorestate *store, MemoryContext cont
 	KcDecoder  *decoder = palloc0(sizeof(KcDecoder));
 
 	decoder->plan = plan;
-	decoder->context = context;
 	decoder->reader = kc_record_reader_create(plan, store, context);
 	decoder->scratch = AllocSetContextCreate(context, "kinderconnect envelope",
 											 ALLOCSET_SMALL_SIZES);
@@ -460,7 +462,7 @@ kc_decoder_feed(KcDecoder *decoder, const char *data, size_t len)
 	return decoder->trouble == NULL;
 }
 
-/* A scalar of the envelope, in the decoder's context; NULL for anything else */
+/* A scalar of the envelope, in the result's context; NULL for anything else */
 static char *
 envelope_get(KcDecoder *decoder, const char *path, KcJsonKind *kind)
 {
@@ -484,7 +486,7 @@ envelope_get(KcDecoder *decoder, const char *path, KcJsonKind *kind)
 	}
 	if (*kind != KC_JSON_STRING && *kind != KC_JSON_NUMBER && *kind != KC_JSON_BOOLEAN)
 		return NULL;
-	return MemoryContextStrdup(decoder->context, text);
+	return MemoryContextStrdup(decoder->result, text);
 }
 
 static char *
@@ -527,6 +529,9 @@ read_envelope(KcDecoder *decoder, KcReply *reply)
 	if (kind == KC_JSON_BOOLEAN || kind == KC_JSON_OBJECT || kind == KC_JSON_ARRAY)
 		decoder->trouble = psprintf("Key \"%s\" of the reply is neither a string nor a number.",
 									plan->next_page_path);
+	else if (text != NULL && strlen(text) > KC_MAX_PAGE)
+		decoder->trouble = psprintf("Key \"%s\" of the reply is longer than %d bytes.",
+									plan->next_page_path, KC_MAX_PAGE);
 	else if (text != NULL && text[0] != '\0')
 		reply->next_page = text;
 }
@@ -536,6 +541,7 @@ kc_decoder_end(KcDecoder *decoder, KcReply *reply)
 {
 	MemoryContext old = MemoryContextSwitchTo(decoder->scratch);
 
+	decoder->result = old;
 	memset(reply, 0, sizeof(KcReply));
 	reply->entries = decoder->entries;
 	reply->problems = decoder->problems;
@@ -549,7 +555,7 @@ kc_decoder_end(KcDecoder *decoder, KcReply *reply)
 	if (!reply->understood)
 	{
 		reply->success = false;
-		reply->trouble = MemoryContextStrdup(decoder->context, decoder->trouble);
+		reply->trouble = MemoryContextStrdup(decoder->result, decoder->trouble);
 	}
 
 	reset_page(decoder);

@@ -102,7 +102,7 @@ extern void kc_encode_request(const KcPlan *plan, const KcArguments *arguments,
  * ever held.  kc_decoder_feed() may raise only what palloc and the tuplestore
  * raise; it answers false when the rest of the page need not be read.
  * kc_decoder_end() resets it for the next page; strings of the reply live in
- * context.
+ * the context that is current then.
  */
 typedef struct KcDecoder KcDecoder;
 

@@ -227,6 +227,12 @@ foreach my $name ('nothing', 'HTTP/0.9', 'an empty body', 'a length that is too 
 	is($night->sql($held), $stored, "$name: all is kept");
 }
 
+# A name of the next page that would make every request a large one
+says('close', reply('{"children": [], "nextPage": "' . 'x' x 4096 . '"}'));
+like((failures([ children => 'hostile' ]))[0], qr/^KC301 the list of the service has no end/, 'a name of a page as long as may be');
+says('close', reply('{"children": [], "nextPage": "' . 'x' x 4097 . '"}'));
+like((failures([ children => 'hostile' ]))[0], qr/^KC301 .*Key "nextPage" of the reply is longer than 4096 bytes/, 'and a longer one');
+
 # A small reply that takes a long time to unpack and to read does not make the
 # session deaf. Whoever reads to its end says that it is too large.
 {

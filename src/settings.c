@@ -55,7 +55,8 @@ kc_refuse_client_value(const char *name)
 
 	for (int i = 0; i < number; i++)
 	{
-		if (strcmp(variables[i]->name, name) == 0 &&
+		/* spelled as whoever named it first did */
+		if (pg_strcasecmp(variables[i]->name, name) == 0 &&
 			variables[i]->reset_source > PGC_S_ARGV)
 			ereport(ERROR,
 					(errcode(ERRCODE_CANT_CHANGE_RUNTIME_PARAM),

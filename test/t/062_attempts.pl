@@ -203,6 +203,15 @@ ok(!defined $elsewhere->accept, 'nobody has called elsewhere');
 unlike($said, qr/$secret/, 'and nobody was told a secret');
 unlike($said, qr/canary-in-a-file/, 'nor a line of a file');
 unlike($said, qr/\bx:y\b/, 'nor its other line');
+
+# Nor does it help him that the configuration file spells a name otherwise
+$node->append_conf('postgresql.conf', "KinderConnect.CA_File = '/nowhere'");
+$node->restart;
+{
+	local $ENV{PGOPTIONS} = "-c kinderconnect.ca_file=$canary";
+	is(as('operator', "SELECT kinderconnect.setting('ca_file')"), '55P02', 'a name in another case');
+}
+is(as('operator', "SELECT kinderconnect.setting('ca_file')"), 'fine /nowhere', 'which counts all the same');
 $night->sql("UPDATE kinderconnect.endpoint SET base_url = '" . $night->url . "', token_url = '" . $night->url . "/oauth2/token'");
 
 done_testing;

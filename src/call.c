@@ -444,6 +444,7 @@ kc_call_answered(KcCallState *state)
 
 	kc_fault_set(&call->fault, KC_FAULT_REPLY, true,
 				 "the reply of the service could not be stored");
+	kc_fault_hint(&call->fault, KC_HINT_NOT_STORED);
 	kc_move(state, KC_ENDED);
 	call->ended = GetCurrentTimestamp();
 	call->bytes += exchange->bytes_in;

@@ -477,10 +477,13 @@ kc_go_on(KcCaller *caller, TimestampTz until)
 				error->sqlerrcode == ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION ||
 				++errors > kc_caller_pending(caller))
 				ReThrowError(error);
-			/* the call's own fault does not tell what it was */
-			error->elevel = LOG;
-			error->hide_stmt = true;
-			ThrowErrorData(error);
+			/* the call's own fault may not tell what it was */
+			ereport(LOG,
+					(errcode(error->sqlerrcode),
+					 errmsg_internal("%s", error->message),
+					 error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
+					 error->hint != NULL ? errhint("%s", error->hint) : 0,
+					 errhidestmt(true), errhidecontext(true)));
 			FreeErrorData(error);
 		}
 		PG_END_TRY();

@@ -7,7 +7,9 @@
  * becomes an error or a row.  This is the only place that turns a libcurl
  * code or an HTTP status into an SQLSTATE, a message, a detail and a hint.
  *
- * Invariant: no secret and no personal data ever stands in a fault.
+ * Invariant: nothing of our own in a fault is secret or personal.  Whoever puts
+ * words of the service into one has masked our secrets in them; what else they
+ * say is the service's.
  */
 #ifndef KC_FAULT_H
 #define KC_FAULT_H
@@ -61,6 +63,10 @@ typedef struct KcFault
 #define ERRCODE_KC_REPLY			MAKE_SQLSTATE('K','C','3','0','1')
 #define ERRCODE_KC_TOO_LARGE		MAKE_SQLSTATE('K','C','3','0','2')
 /* raised from SQL: KC401 a night already runs, KC402 part of a night failed */
+
+/* Of a reply that is as it should be, and that we cannot keep */
+#define KC_HINT_NOT_STORED \
+	"The fault is this server's, not the service's: see its log, the room on the disk of its temporary files, and the setting temp_file_limit."
 
 /*
  * kc_fault_set() begins a fault anew: status, code, detail and hint are empty

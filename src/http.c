@@ -413,19 +413,23 @@ kc_http_call_sink(KcSlot *slot, const char *data, size_t len)
 	}
 	PG_CATCH();
 	{
+		ErrorData  *error;
+
 		/* errfinish() has reset it */
 		InterruptHoldoffCount = holdoff;
 		CurrentResourceOwner = owner;
-		MemoryContextSwitchTo(http->error_context);
 		if (http->error == NULL)
-		{
 			MemoryContextReset(http->error_context);
-			http->error = CopyErrorData();
-		}
+		MemoryContextSwitchTo(http->error_context);
+		error = CopyErrorData();
 		FlushErrorState();
 		MemoryContextSwitchTo(context);
 		kc_fault_set(&exchange->fault, KC_FAULT_REPLY, true,
 					 "the reply of \"%s\" could not be stored", slot->host);
+		kc_fault_detail(&exchange->fault, "PostgreSQL says: %s.", error->message);
+		kc_fault_hint(&exchange->fault, KC_HINT_NOT_STORED);
+		if (http->error == NULL)
+			http->error = error;
 	}
 	PG_END_TRY();
 	RESUME_INTERRUPTS();

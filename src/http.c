@@ -532,22 +532,10 @@ kc_http_create(MemoryContext parent, int max_in_flight)
 	return http;
 }
 
-void
-kc_http_destroy(KcHttp *http)
-{
-	MemoryContextDelete(http->context);
-}
-
 int
 kc_http_room(const KcHttp *http)
 {
 	return http->nslots - http->in_flight;
-}
-
-int
-kc_http_in_flight(const KcHttp *http)
-{
-	return http->in_flight;
 }
 
 /* Ends the use of a slot's handle; what the handle kept alive lives on */
@@ -1017,7 +1005,6 @@ kc_http_take_done(KcHttp *http)
 
 			slot->exchange = NULL;
 			slot->done = false;
-			exchange->slot = NULL;
 			http->in_flight--;
 			return exchange;
 		}

@@ -46,20 +46,15 @@ struct KcExchange
 	char		content_type[128];
 	int64		bytes_in;		/* decompressed body */
 	KcFault		fault;			/* kind NONE: a whole answer of any status */
-
-	/* private to http.c */
-	struct KcSlot *slot;
 };
 
 /* Once, when the library is loaded */
 extern void kc_http_init(void);
 
-/* Everything is freed by kc_http_destroy() and by deleting parent alike */
+/* Everything is freed with parent */
 extern KcHttp *kc_http_create(MemoryContext parent, int max_in_flight);
-extern void kc_http_destroy(KcHttp *http);
 
 extern int	kc_http_room(const KcHttp *http);	/* exchanges that may be started now */
-extern int	kc_http_in_flight(const KcHttp *http);
 
 /*
  * The next kc_http_next() sends it, also one that does not wait; room must be

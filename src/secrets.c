@@ -518,8 +518,9 @@ kc_secret_mask(char *text, const char *secret)
 }
 
 /*
- * Raises nothing and is not interrupted, so that the new file is either in
- * place or gone.  The name of the new file is always the same: what a crash
+ * Is not interrupted.  All that may raise is to open a file, for want of
+ * descriptors: before the new one is made, or after it is in place.  So it is
+ * either in place or gone.  The name of the new file is always the same: what a crash
  * has left behind is removed by the next writer.
  */
 static bool

@@ -52,6 +52,9 @@
  */
 #define KC_MAX_EVENTS (2 * 64 + 2)
 
+/* For less than this libcurl's timer is not put off, for it is at every event */
+#define KC_AWAY_US 1000
+
 typedef struct KcSlot
 {
 	KcHttp	   *http;
@@ -63,7 +66,8 @@ typedef struct KcSlot
 	size_t		header_bytes;
 	bool		stopped;		/* the sink wants no more */
 	int64		began;			/* http->waited at its start */
-	int64		away;			/* us since then that were no wait */
+	int64		away;			/* us since then that were no wait, as far as
+								 * they are told to libcurl */
 	char		host[128];		/* for messages */
 	char		error_text[CURL_ERROR_SIZE];
 } KcSlot;
@@ -611,7 +615,9 @@ kc_http_count_time(KcHttp *http, bool waited)
 	http->counted_to = now;
 	if (waited)
 		http->waited += passed;
-	for (int i = 0; !waited && i < http->nslots; i++)
+	if (waited || passed < KC_AWAY_US)
+		return now;
+	for (int i = 0; i < http->nslots; i++)
 	{
 		KcSlot	   *slot = &http->slots[i];
 

@@ -160,6 +160,24 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._has_unknown(bigint) IS 'whether any record of a run''s organizations is unknown';
 
+CREATE FUNCTION kinderconnect._tries_on(run bigint, organization text, agency text, provider text, since timestamptz) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	lost record;
+BEGIN
+	lost := kinderconnect._lost_so_far(run, organization, agency, provider);
+	RETURN lost.answered AND NOT lost.enough
+		AND EXISTS (SELECT FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (organization, agency, provider, run)
+				AND b.created_at >= (SELECT r.started_at FROM kinderconnect.run r WHERE r.run_id = run)
+				AND b.state = 'lost' AND b.ended_at > since);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._tries_on(bigint, text, text, text, timestamptz) IS
+'whether the answer to a batch of a provider was lost since, and the service answers others in this run: a smaller one is tried';
+
 -- An endpoint or dialect that cannot work halts its organization, not the
 -- night; what is halted is asked no more.
 CREATE FUNCTION kinderconnect._ask(run bigint, operation text, organization text, agency text DEFAULT NULL, provider text DEFAULT NULL,
@@ -670,6 +688,9 @@ DECLARE
 	item     record;
 	made     record;
 	pass     pg_catalog.int4;
+	last     pg_catalog.timestamptz;
+	since    pg_catalog.timestamptz;
+	asked    pg_catalog.text[];
 	started  pg_catalog.bool;
 	more     pg_catalog.bool;
 	failures pg_catalog.int8;
@@ -732,12 +753,21 @@ BEGIN
 		END LOOP;
 
 		-- Unknown days are resolved before the plan, and once more after the
-		-- transfer, so that an answer lost tonight is found tonight.
-		FOR pass IN 1..2 LOOP
+		-- transfer, so that an answer lost tonight is found tonight. And again
+		-- for the providers of which a batch was lost, and another answered:
+		-- one record may be what the service fails at, and in smaller ones it
+		-- is soon alone.
+		FOR pass IN 1..8 LOOP
+			since := last;
+			last := pg_catalog.clock_timestamp();
+			asked := '{}';
 			PERFORM kinderconnect._step(run, 'resolve');
 			COMMIT;
-			FOR item IN SELECT * FROM kinderconnect._unknown_to_resolve(run) LOOP
+			FOR item IN SELECT * FROM kinderconnect._unknown_to_resolve(run) u
+				WHERE pass OPERATOR(pg_catalog.<=) 2 OR kinderconnect._tries_on(run, u.organization_id, u.agency_id, u.provider_id, since)
+			LOOP
 				EXIT steps WHEN NOT kinderconnect._goes_on(run);
+				asked := asked OPERATOR(pg_catalog.||) ARRAY[ARRAY[item.organization_id, item.agency_id, item.provider_id]];
 				IF item.can_ask THEN
 					PERFORM kinderconnect._ask(run, 'readback', item.organization_id, item.agency_id, item.provider_id,
 						from_date => item.from_date, to_date => item.to_date);
@@ -748,12 +778,18 @@ BEGIN
 				CALL kinderconnect._make_room(run);
 			END LOOP;
 			CALL kinderconnect._drain(run);
+			EXIT WHEN pass OPERATOR(pg_catalog.>) 2 AND pg_catalog.cardinality(asked) OPERATOR(pg_catalog.=) 0;
 
 			PERFORM kinderconnect._step(run, 'plan');
 			COMMIT;
-			FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
+			FOR item IN SELECT w AS organization, _night.agency_id AS agency, _night.provider_id AS provider FROM kinderconnect._locked(run) w
+				WHERE pass OPERATOR(pg_catalog.<=) 2
+				UNION ALL
+				SELECT asked[n][1], asked[n][2], asked[n][3] FROM pg_catalog.generate_subscripts(asked, 1) n
+				WHERE pass OPERATOR(pg_catalog.>) 2
+			LOOP
 				EXIT steps WHEN NOT kinderconnect._goes_on(run);
-				PERFORM kinderconnect._guarded(run, item.organization, 'plan', agency_id, provider_id, from_date, to_date);
+				PERFORM kinderconnect._guarded(run, item.organization, 'plan', item.agency, item.provider, from_date, to_date);
 				COMMIT;
 			END LOOP;
 

@@ -180,7 +180,8 @@ foreach my $call (1 .. 1000)
 		heals("$kind at call $call");
 	}
 	last if $met == 0;
-	is($met, 3, "call $call was met each time");
+	# the last is not in all of them: a day that was lost twice goes by itself
+	is($met, 3, "call $call was met each time") if $call < $calls;
 
 	my $how = ('arrived', 'late', 'never')[$call % 3];
 	prepare({ kind => $how eq 'arrived' ? 'hang' : 'hang_before', operation => '*', skip => $call - 1, times => 1 });

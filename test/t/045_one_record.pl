@@ -73,4 +73,103 @@ $night->admin('faults', { faults => [] });
 is($night->night->{state}, '', 'a night that gets the answer');
 $night->agrees('all is there, as Manage has it by now');
 
+# and when the agency gives its child another id meanwhile, the day does not go
+# under that one
+$night->sql(q{INSERT INTO manage.visit (organization, site, student, arrived, departed)
+	SELECT organization, site, student, arrived - interval '10 days', departed - interval '10 days' FROM manage.visit ORDER BY arrived DESC, visit LIMIT 1});
+$night->admin('faults', { faults => [ { kind => 'results_short', operation => 'submit', drop => 1 } ] });
+is($night->night->{state}, 'KC402', 'another answer that leaves a record out');
+my ($record, $id) = split /\|/, $night->sql(q{SELECT record_id, kinderconnect_child_id FROM kinderconnect.ledger WHERE state = 'unknown'});
+my ($child) = grep { $_->{childId} eq $id } @{ $night->seed->{groups}[0]{children} };
+my $under = "SELECT string_agg(state, ', ' ORDER BY service_date) FROM kinderconnect.child_day WHERE kinderconnect_child_id = '9$id' AND content IS NOT NULL";
+$night->admin('faults', { faults => [ { kind => 'results_short', operation => 'submit', drop => 1, match => { recordId => $record } } ] });
+$night->admin('patch', { groupId => 'G-1', removeChildren => [ { agencyId => 'MO-1', childId => $id } ], children => [ { %$child, childId => "9$id" } ] });
+$night->sql("UPDATE manage.student SET child = '9$id' WHERE child = '$id'; UPDATE manage.entitled SET child = '9$id' WHERE child = '$id'");
+is($night->night->{state}, 'KC402', 'a night after its child has another id');
+like($night->sql($under), qr/ready/, 'the day is not sent under the new id');
+$night->admin('faults', { faults => [] });
+is($night->night->{state}, '', 'a night that gets the answer');
+like($night->sql($under), qr/accepted/, 'it is, when the service has refused it under the former one');
+
+# A record that the service fails at, and with it every batch that it is in: how
+# it fails, what is said of it, how many children and days, and which is at fault
+foreach my $case (
+	[ 'an error of the server', qr/HTTP status 500/, 20, 4, '1001', { kind => 'status', status => 500 } ],
+	[ 'a connection that breaks', qr/connection .* broke/, 20, 4, '1013', { kind => 'drop_before' } ],
+	[ 'a gateway that gives up', qr/HTTP status 504/, 150, 4, '1150', { kind => 'status', status => 504 } ],
+	[ 'an error at one of two', qr/HTTP status 502/, 2, 1, '1001', { kind => 'status', status => 502 } ])
+{
+	my ($name, $says, $children, $days, $culprit, $fault) = @$case;
+	my $number = 0;
+
+	$night = ready_night("fails_$children$culprit", seed => made_seed(providers => 2, children => $children), days => $days, conf => 'kinderconnect.max_attempts = 2');
+	$night->sql(qq{
+		CREATE TABLE manage.culprit AS SELECT v.* FROM manage.visit v JOIN manage.student s USING (organization, student) WHERE s.child = '$culprit' ORDER BY v.arrived LIMIT 1;
+		DELETE FROM manage.visit v USING manage.student s WHERE (s.organization, s.student) = (v.organization, v.student) AND s.child = '$culprit'
+			AND v.visit NOT IN (SELECT visit FROM manage.culprit);
+		DELETE FROM manage.absence v USING manage.student s WHERE (s.organization, s.student) = (v.organization, v.student) AND s.child = '$culprit'});
+	$all = $night->sql('SELECT count(*) FROM manage.truth');
+	$night->admin('faults', { faults => [ { %$fault, operation => 'submit', match => { childId => $culprit } } ] });
+	do
+	{
+		my $before = submits($night);
+
+		$number++;
+		$end = $night->night;
+		is($night->sql(q{SELECT count(*) FROM kinderconnect.child_day WHERE provider_id = 'P2' AND content IS NOT NULL AND state <> 'accepted'}), 0, "$name: the other provider has its days")
+		  if $number == 1;
+		cmp_ok(submits($night) - $before, '<=', 2 * 2 + 40, "$name: no more requests than are allowed in night $number");
+	} while ($number < 3 && states($night) ne 'accepted ' . ($all - 1) . ', rejected 1');
+	is(states($night), 'accepted ' . ($all - 1) . ', rejected 1', "$name: all but one are accepted in $number nights");
+	like($night->sql(q{SELECT message FROM kinderconnect.child_day WHERE state = 'rejected'}), qr/$says.*by itself too.*retry\(\)/, "$name: it alone is rejected, with what to do");
+	is($night->sql(q{SELECT string_agg(DISTINCT kinderconnect_child_id, ', ') FROM kinderconnect.child_day WHERE state = 'rejected'}), $culprit, "$name: it is the one at fault");
+	my $before = submits($night);
+	is($night->night->{state}, '', "$name: the next night");
+	is(submits($night) - $before, 0, "$name: sends nothing");
+	$night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute'});
+	is($night->night->{state}, 'KC402', "$name: a night of corrections");
+	is($night->sql(qq{SELECT count(*) FROM kinderconnect.child_day WHERE state = 'accepted' AND content = accepted_content AND kinderconnect_child_id <> '$culprit'}),
+		$all - 1, "$name: all but that one are accepted at once");
+	$night->admin('faults', { faults => [] });
+	$night->night;
+	$night->sql(q{SELECT kinderconnect.retry('g-1')});
+	is($night->night->{state}, '', "$name: nights without fault, and retry()");
+	$night->agrees("$name: nothing lost, nothing doubled");
+}
+
+# A service that is down is not asked more often for it
+$before = submits($night);
+$night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute'});
+$night->admin('faults', { faults => [ { kind => 'status', status => 500, operation => 'submit' } ] });
+foreach my $number (1 .. 3)
+{
+	is($night->night->{state}, 'KC402', 'a service that fails at everything');
+	is(submits($night) - $before, 4 * $number, "is sent two batches of each provider in night $number");
+}
+$night->admin('faults', { faults => [] });
+is($night->night->{state}, '', 'when it does no more');
+$night->agrees('all is there');
+
+# The same where it cannot be asked what it holds: the one stays unknown
+$night = older_night('older_fails', children => 20, days => 4);
+$all = $night->sql('SELECT count(*) FROM manage.truth');
+$night->admin('faults', { faults => [ { kind => 'status', status => 500, operation => 'submit', match => { childId => '1004' } } ] });
+$night->sql(q{
+	DELETE FROM manage.absence;
+	DELETE FROM manage.visit v USING manage.student s WHERE (s.organization, s.student) = (v.organization, v.student) AND s.child = '1004'
+		AND v.arrived > (SELECT min(arrived) + interval '12 hours' FROM manage.visit)});
+$all = $night->sql('SELECT count(*) FROM manage.truth');
+foreach my $days (2, 1, 0)
+{
+	$end = $night->night('to_date => ' . latest($night, $days));
+	is($end->{state}, 'KC402', 'a night that gets no answer for one record');
+}
+is(states($night), 'accepted ' . ($all - 1) . ', unknown 1', 'all but that one are accepted in three nights, the new days too');
+$before = submits($night);
+is($night->night->{state}, 'KC402', 'another night');
+is(submits($night) - $before, 1, 'tries it once');
+$night->admin('faults', { faults => [] });
+is($night->night->{state}, '', 'a night that gets the answer');
+$night->agrees('all is there');
+
 done_testing;

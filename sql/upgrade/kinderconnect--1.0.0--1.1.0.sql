@@ -112,6 +112,7 @@ COMMENT ON COLUMN kinderconnect.batch.record_ids IS 'the records it carries: kin
 ALTER EXTENSION kinderconnect DROP TABLE kinderconnect.batch_record;
 DROP TABLE kinderconnect.batch_record;
 CREATE INDEX batch_by_provider ON kinderconnect.batch (organization_id, agency_id, provider_id, created_at);
+CREATE INDEX batch_lost ON kinderconnect.batch (organization_id, agency_id, provider_id, created_at) WHERE state = 'lost';
 
 -- The ledger remembers of which location it speaks.
 
@@ -3457,54 +3458,119 @@ $$;
 COMMENT ON FUNCTION kinderconnect._most_records(text, text, text) IS
 'how many records a batch of a provider may carry: as the dialect says, or half of the smallest of 16 or more that was too large (HTTP status 413) within 30 days';
 
--- Whoever loses two in a row is not there: that many a night may cost.
-CREATE FUNCTION kinderconnect._lost_last(run bigint, organization text, agency text, provider text, OUT lost bigint, OUT answered boolean)
+-- One record may be what the service fails at, and with it every batch that it
+-- is in. What was lost goes once more as it was, for mostly it was the service;
+-- what was lost twice goes in quarters, and these in quarters, down to a single
+-- record. What ended with the run, or with the server, tells nothing.
+CREATE FUNCTION kinderconnect._lost_records(organization text, agency text, provider text) RETURNS TABLE (record_id text, times bigint, most integer)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT r.record_id, count(*), CASE count(*) WHEN 1 THEN min(b.records) ELSE (min(b.records) + 3) / 4 END
+	FROM kinderconnect.batch b
+	CROSS JOIN LATERAL unnest(b.record_ids) r(record_id)
+	JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (b.organization_id, r.record_id) AND coalesce(l.state, '') <> 'accepted'
+	WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider)
+		AND b.state = 'lost' AND b.sqlstate <> 'KC104' AND b.created_at > now() - interval '30 days'
+	GROUP BY r.record_id;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._lost_records(text, text, text) IS
+'the records of a provider that were in batches whose answer was lost within 30 days, and that are not accepted since: in how many, and in a batch of how many each may go next';
+
+-- It was lost each time, by itself too, in a run in which the service answered
+-- for others of the provider: three times, for a service that goes down in the
+-- midst of a run loses one twice.
+CREATE FUNCTION kinderconnect._culprits(organization text, agency text, provider text) RETURNS TABLE (record_id text, code text, message text)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT DISTINCT ON (t.record_id) t.record_id, b.code, b.message
+	FROM kinderconnect._lost_records(organization, agency, provider) t
+	JOIN kinderconnect.batch b ON (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider)
+		AND b.state = 'lost' AND b.sqlstate <> 'KC104' AND b.created_at > now() - interval '30 days' AND b.record_ids = ARRAY[t.record_id]
+	WHERE t.times > 2
+		AND EXISTS (SELECT FROM kinderconnect.batch a
+			WHERE (a.organization_id, a.agency_id, a.provider_id, a.run_id) = (organization, agency, provider, b.run_id)
+				AND a.created_at >= (SELECT r.started_at FROM kinderconnect.run r WHERE r.run_id = b.run_id) AND a.state = 'answered')
+	ORDER BY t.record_id, b.ended_at DESC;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._culprits(text, text, text) IS
+'the records of a provider whose answer was lost three times or more within 30 days, and that of a batch of their own in a run in which the service answered another; with what it said last';
+
+-- What the search for a culprit may cost a provider in a night: two batches lost
+-- in a row end it, as many as there are if the service is down, and so do eight
+-- in all. What it answers meanwhile are quarters of what was lost, four of each
+-- at most: of a night's own, 40 requests with those lost. And a night has six
+-- more passes than two, with a read-back and a plan each.
+CREATE FUNCTION kinderconnect._lost_so_far(run bigint, organization text, agency text, provider text, OUT last boolean, OUT enough boolean, OUT answered boolean)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	SELECT count(*) FILTER (WHERE b.state = 'lost' AND (b.ended_at <= b.answered_at) IS NOT TRUE), count(b.answered_at) > 0 INTO lost, answered
-	FROM (SELECT b.state, b.ended_at, max(b.ended_at) FILTER (WHERE b.state IN ('answered', 'refused')) OVER () AS answered_at
-		FROM kinderconnect.batch b
-		WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (organization, agency, provider, run)
-			AND b.created_at >= (SELECT r.started_at FROM kinderconnect.run r WHERE r.run_id = run)) b;
+	SELECT count(*) FILTER (WHERE b.since) > 0, count(*) FILTER (WHERE b.since) > 1 OR count(*) FILTER (WHERE b.state = 'lost') > 7, count(b.answered_at) > 0
+	INTO last, enough, answered
+	FROM (SELECT b.state, b.answered_at, b.state = 'lost' AND (b.ended_at <= b.answered_at) IS NOT TRUE AS since
+		FROM (SELECT b.state, b.ended_at, max(b.ended_at) FILTER (WHERE b.state IN ('answered', 'refused')) OVER () AS answered_at
+			FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (organization, agency, provider, run)
+				AND b.created_at >= (SELECT r.started_at FROM kinderconnect.run r WHERE r.run_id = run)) b) b;
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect._lost_last(bigint, text, text, text) IS
-'of how many batches of a provider in a run the answer was lost since one was answered or refused, and whether any was';
+COMMENT ON FUNCTION kinderconnect._lost_so_far(bigint, text, text, text) IS
+'of a provider''s batches in a run: whether the answer to the last was lost, whether so many were that no more is sent in this run, and whether any was answered or refused';
 
 -- A record that is unknown keeps the days of its child from being sent, by
 -- whichever id the agency knows it: none of the others. But a service that does
 -- not answer is not sent the others to be lost too: only one that listed the
--- provider's children in this run, and has answered since it lost one.
+-- provider's children in this run and, where it lost a batch, has answered
+-- another. What was lost before does not take along what was not, which goes
+-- first.
 CREATE FUNCTION kinderconnect._days_to_try(run bigint, organization text, agency text, provider text, from_date date, to_date date) RETURNS tid[]
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tried record;
+	doubt boolean := EXISTS (SELECT FROM kinderconnect.ledger l
+		WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown'));
+	lost  record;
 BEGIN
-	IF NOT EXISTS (SELECT FROM kinderconnect.ledger l
-			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')) THEN
+	IF NOT doubt AND NOT EXISTS (SELECT FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider)
+				AND b.state = 'lost' AND b.created_at > now() - interval '30 days') THEN
 		RETURN NULL;
 	END IF;
-	tried := kinderconnect._lost_last(run, organization, agency, provider);
-	IF tried.lost > 1 OR tried.lost > 0 AND NOT tried.answered OR NOT kinderconnect._listed_tonight(run, organization, agency, provider) THEN
+	lost := kinderconnect._lost_so_far(run, organization, agency, provider);
+	IF lost.enough OR doubt AND (lost.last AND NOT lost.answered OR NOT kinderconnect._listed_tonight(run, organization, agency, provider)) THEN
 		RETURN '{}';
+	ELSIF NOT doubt AND NOT EXISTS (SELECT FROM kinderconnect._lost_records(organization, agency, provider)) THEN
+		RETURN NULL;
 	END IF;
-	RETURN ARRAY(SELECT d.ctid
-		FROM kinderconnect.child_day d
-		WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider) AND d.state = 'ready'
-			AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
-			AND NOT EXISTS (SELECT FROM kinderconnect.ledger l
-				WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')
-					AND l.service_date = d.service_date AND (l.kinderconnect_child_id = d.kinderconnect_child_id OR l.child_id = d.child_id))
-		ORDER BY d.service_date, d.kinderconnect_child_id
-		LIMIT kinderconnect._most_records(organization, agency, provider));
+	RETURN ARRAY(SELECT n.tid
+		FROM (SELECT t.tid, t.most, max(t.most) OVER () AS first,
+				row_number() OVER (ORDER BY t.most DESC, t.times NULLS FIRST, t.service_date, t.kinderconnect_child_id) AS n
+			FROM (SELECT d.ctid AS tid, d.service_date, d.kinderconnect_child_id, r.times,
+					coalesce(CASE WHEN d.accepted_record_id IS DISTINCT FROM d.record_id THEN r.most END, 2147483647) AS most
+				FROM kinderconnect.child_day d
+				LEFT JOIN kinderconnect._lost_records(organization, agency, provider) r ON r.record_id = d.record_id
+				WHERE (d.organization_id, d.agency_id, d.provider_id) = (organization, agency, provider) AND d.state = 'ready'
+					AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+					AND NOT EXISTS (SELECT FROM kinderconnect.ledger l
+						WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state IN ('sending', 'unknown')
+							AND l.service_date = d.service_date AND (l.kinderconnect_child_id = d.kinderconnect_child_id OR l.child_id = d.child_id))) t) n
+		WHERE n.most = n.first AND n.n <= least(n.first, kinderconnect._most_records(organization, agency, provider))
+		ORDER BY n.n);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._days_to_try(bigint, text, text, text, date, date) IS
-'the next ready days of a provider that may be sent while records of it are unknown; null: none is, all may';
+'the ready days of a provider that may be sent together next, where the answer to any of its records is lost, or was within 30 days; null: of none, and all may';
 
 -- The next batch of each of these providers, marked as sending: a waiting half
 -- of a refused one, else new records of ready days. One at a time for each
@@ -3808,6 +3874,9 @@ BEGIN
 	IF outcome.sent THEN
 		PERFORM kinderconnect._settle(org, records, 'unknown', NULL, NULL);
 		PERFORM kinderconnect._fail_provider(run, org, agency, provider, false, outcome.sqlstate, kinderconnect._said(outcome), outcome.hint);
+		IF (kinderconnect._lost_so_far(run, org, agency, provider)).enough THEN
+			PERFORM kinderconnect._drop_waiting(org, agency, provider);
+		END IF;
 	ELSIF halves AND cardinality(records) > 1 THEN
 		-- by lot, so that two culprits do not fall into the same places every night
 		records := ARRAY(SELECT r FROM unnest(records) r ORDER BY md5(outcome.batch_id || r));
@@ -3900,6 +3969,53 @@ $$;
 COMMENT ON FUNCTION kinderconnect._drop_waiting(text, text, text) IS
 'drops the batches that wait, of an organization or of one provider; their days are ready again, or unknown if they were sent before';
 
+-- Unknown records, where the service cannot be asked what it holds: the same
+-- records once more, which it answers as duplicates if it had them.
+CREATE OR REPLACE FUNCTION kinderconnect._repeat_unknown(run bigint, organization text, agency text, provider text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	largest integer;
+	part    text[];
+	spared  text[];
+	parts   text[] := '{}';
+BEGIN
+	-- what this run does not send stays unknown, not 'sending' in a batch that waits
+	IF EXISTS (SELECT FROM kinderconnect.run_provider p
+			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (organization, run, agency, provider) AND p.halted)
+		OR NOT EXISTS (SELECT FROM kinderconnect.provider_standing p
+			WHERE (p.organization_id, p.agency_id, p.provider_id) = (organization, agency, provider) AND p.barred IS NULL)
+		OR (kinderconnect._lost_so_far(run, organization, agency, provider)).enough THEN
+		RETURN;
+	END IF;
+	-- what was lost again and again lets tonight's new days go first
+	spared := ARRAY(SELECT r.record_id FROM kinderconnect._lost_records(organization, agency, provider) r
+		WHERE r.times > 1 AND NOT EXISTS (SELECT FROM kinderconnect.run_organization o
+			WHERE (o.organization_id, o.run_id) = (organization, run) AND o.step = 'plan'));
+	largest := kinderconnect._most_records(organization, agency, provider);
+	FOR part IN
+		SELECT array_agg(n.record_id)
+		FROM (SELECT l.record_id, t.most, row_number() OVER (PARTITION BY t.most ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id) - 1 AS n
+			FROM kinderconnect.ledger l
+			LEFT JOIN kinderconnect._lost_records(organization, agency, provider) r ON r.record_id = l.record_id
+			CROSS JOIN LATERAL (SELECT least(r.most, largest) AS most) t
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state = 'unknown'
+				AND l.record_id <> ALL (spared)) n
+		GROUP BY n.most, n.n / n.most
+		-- by lot, so that it is not always the same that are not reached
+		ORDER BY md5(run || min(n.record_id))
+	LOOP
+		PERFORM kinderconnect._new_batch(run, organization, agency, provider, NULL, false, true, part);
+		parts := parts || part;
+	END LOOP;
+	UPDATE kinderconnect.ledger l SET state = 'sending', run_id = run
+	WHERE l.organization_id = organization AND l.record_id = ANY (parts) AND l.state = 'unknown';
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._repeat_unknown(bigint, text, text, text) IS
+'puts the unknown records of a provider into waiting batches again, same ids and content';
+
 -- Days that the service accepted under an id that it has merged into another
 -- since. Without a provider's row or beyond the horizon nothing is asked.
 CREATE FUNCTION kinderconnect._merged_days(organization text)
@@ -3930,6 +4046,49 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._merged_days(text) IS
 'days held as merged_child, and the id under which the service accepted them';
+
+-- Unknown records, where the service can be asked: it holds a record or it
+-- does not. A void left nothing behind if it arrived. What it does not hold and
+-- had a word for, that word refused: sent again it would get the same. And so
+-- would a culprit.
+CREATE OR REPLACE FUNCTION kinderconnect._take_readback(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	answer record;
+BEGIN
+	IF outcome.problems > 0 THEN
+		PERFORM kinderconnect._fail_provider(run, outcome.organization_id, outcome.agency_id, outcome.provider_id, false, 'KC301',
+			format('%s records of the read-back cannot be understood', outcome.problems),
+			'Days whose answer was lost stay unknown until it can be read; see kinderconnect.api_readback().');
+		RETURN;
+	END IF;
+	FOR answer IN
+		SELECT s.verdict, array_agg(s.record_id) AS record_ids, array_agg(s.code) AS codes, array_agg(s.message) AS messages
+		FROM (SELECT l.record_id, CASE WHEN num_nonnulls(l.code, l.message) > 0 THEN l.code ELSE c.code END AS code,
+				CASE WHEN num_nonnulls(l.code, l.message) > 0 THEN l.message
+					ELSE concat_ws('; ', c.message, 'so it was each time this record was sent, by itself too, and the service does not hold it: correct the day, or report it to the service and call kinderconnect.retry()') END AS message,
+				CASE
+				WHEN l.kind = 'void' AND NOT EXISTS (SELECT FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w
+					WHERE w.kinderconnect_child_id = l.kinderconnect_child_id AND w.service_date = l.service_date) THEN 'accepted'
+				WHEN l.record_id IN (SELECT w.record_id FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w) THEN 'accepted'
+				WHEN num_nonnulls(l.code, l.message, c.record_id) > 0 THEN 'rejected'
+				ELSE 'not_taken' END AS verdict
+			FROM kinderconnect.ledger l
+			LEFT JOIN kinderconnect._culprits(outcome.organization_id, outcome.agency_id, outcome.provider_id) c ON c.record_id = l.record_id
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (outcome.organization_id, outcome.agency_id, outcome.provider_id)
+				AND l.state = 'unknown') s
+		GROUP BY s.verdict
+	LOOP
+		PERFORM kinderconnect._settle(outcome.organization_id, answer.record_ids, answer.verdict,
+			CASE WHEN answer.verdict = 'rejected' THEN answer.codes END, CASE WHEN answer.verdict = 'rejected' THEN answer.messages END);
+	END LOOP;
+	PERFORM kinderconnect._take_over_merged(run, outcome);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take_readback(bigint, kinderconnect.call_outcome) IS
+'settles the unknown records of a provider by what the service says it holds, and takes over what it holds of merged children';
 
 -- The night never takes back by itself what it accepted under an authorization
 -- or link that is gone: that is a person's decision.
@@ -4386,6 +4545,24 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._has_unknown(bigint) IS 'whether any record of a run''s organizations is unknown';
 
+CREATE FUNCTION kinderconnect._tries_on(run bigint, organization text, agency text, provider text, since timestamptz) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	lost record;
+BEGIN
+	lost := kinderconnect._lost_so_far(run, organization, agency, provider);
+	RETURN lost.answered AND NOT lost.enough
+		AND EXISTS (SELECT FROM kinderconnect.batch b
+			WHERE (b.organization_id, b.agency_id, b.provider_id, b.run_id) = (organization, agency, provider, run)
+				AND b.created_at >= (SELECT r.started_at FROM kinderconnect.run r WHERE r.run_id = run)
+				AND b.state = 'lost' AND b.ended_at > since);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._tries_on(bigint, text, text, text, timestamptz) IS
+'whether the answer to a batch of a provider was lost since, and the service answers others in this run: a smaller one is tried';
+
 CREATE OR REPLACE FUNCTION kinderconnect._prepare(run bigint, INOUT organizations text[], agencies text[], providers text[], from_date date, to_date date,
 		OUT batches text[])
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -4809,6 +4986,9 @@ DECLARE
 	item     record;
 	made     record;
 	pass     pg_catalog.int4;
+	last     pg_catalog.timestamptz;
+	since    pg_catalog.timestamptz;
+	asked    pg_catalog.text[];
 	started  pg_catalog.bool;
 	more     pg_catalog.bool;
 	failures pg_catalog.int8;
@@ -4871,12 +5051,21 @@ BEGIN
 		END LOOP;
 
 		-- Unknown days are resolved before the plan, and once more after the
-		-- transfer, so that an answer lost tonight is found tonight.
-		FOR pass IN 1..2 LOOP
+		-- transfer, so that an answer lost tonight is found tonight. And again
+		-- for the providers of which a batch was lost, and another answered:
+		-- one record may be what the service fails at, and in smaller ones it
+		-- is soon alone.
+		FOR pass IN 1..8 LOOP
+			since := last;
+			last := pg_catalog.clock_timestamp();
+			asked := '{}';
 			PERFORM kinderconnect._step(run, 'resolve');
 			COMMIT;
-			FOR item IN SELECT * FROM kinderconnect._unknown_to_resolve(run) LOOP
+			FOR item IN SELECT * FROM kinderconnect._unknown_to_resolve(run) u
+				WHERE pass OPERATOR(pg_catalog.<=) 2 OR kinderconnect._tries_on(run, u.organization_id, u.agency_id, u.provider_id, since)
+			LOOP
 				EXIT steps WHEN NOT kinderconnect._goes_on(run);
+				asked := asked OPERATOR(pg_catalog.||) ARRAY[ARRAY[item.organization_id, item.agency_id, item.provider_id]];
 				IF item.can_ask THEN
 					PERFORM kinderconnect._ask(run, 'readback', item.organization_id, item.agency_id, item.provider_id,
 						from_date => item.from_date, to_date => item.to_date);
@@ -4887,12 +5076,18 @@ BEGIN
 				CALL kinderconnect._make_room(run);
 			END LOOP;
 			CALL kinderconnect._drain(run);
+			EXIT WHEN pass OPERATOR(pg_catalog.>) 2 AND pg_catalog.cardinality(asked) OPERATOR(pg_catalog.=) 0;
 
 			PERFORM kinderconnect._step(run, 'plan');
 			COMMIT;
-			FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
+			FOR item IN SELECT w AS organization, _night.agency_id AS agency, _night.provider_id AS provider FROM kinderconnect._locked(run) w
+				WHERE pass OPERATOR(pg_catalog.<=) 2
+				UNION ALL
+				SELECT asked[n][1], asked[n][2], asked[n][3] FROM pg_catalog.generate_subscripts(asked, 1) n
+				WHERE pass OPERATOR(pg_catalog.>) 2
+			LOOP
 				EXIT steps WHEN NOT kinderconnect._goes_on(run);
-				PERFORM kinderconnect._guarded(run, item.organization, 'plan', agency_id, provider_id, from_date, to_date);
+				PERFORM kinderconnect._guarded(run, item.organization, 'plan', item.agency, item.provider, from_date, to_date);
 				COMMIT;
 			END LOOP;
 
@@ -6433,13 +6628,14 @@ REVOKE ALL ON FUNCTION
 	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._manage_fails(text),
 	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),
 	kinderconnect._providers_to_compare(bigint, text), kinderconnect._most_records(text, text, text),
-	kinderconnect._lost_last(bigint, text, text, text), kinderconnect._days_to_try(bigint, text, text, text, date, date),
-	kinderconnect._next_batches(bigint, text[], text[], text[], date, date), kinderconnect._listed_tonight(bigint, text, text, text),
-	kinderconnect._plan_resolved(bigint, text, text, text), kinderconnect._take_answers(bigint, kinderconnect.call_outcome[]),
-	kinderconnect._take_failure(bigint, kinderconnect.call_outcome), kinderconnect._in_shard(text, integer, integer),
-	kinderconnect._require_shard(integer, integer, text), kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer),
-	kinderconnect._step(bigint, text), kinderconnect._locked(bigint), kinderconnect._at_work(bigint), kinderconnect._left_under_way(bigint),
-	kinderconnect._has_unknown(bigint), kinderconnect._dispatch(bigint, text[], text[]),
+	kinderconnect._lost_so_far(bigint, text, text, text), kinderconnect._lost_records(text, text, text), kinderconnect._culprits(text, text, text),
+	kinderconnect._days_to_try(bigint, text, text, text, date, date), kinderconnect._next_batches(bigint, text[], text[], text[], date, date),
+	kinderconnect._listed_tonight(bigint, text, text, text), kinderconnect._plan_resolved(bigint, text, text, text),
+	kinderconnect._take_answers(bigint, kinderconnect.call_outcome[]), kinderconnect._take_failure(bigint, kinderconnect.call_outcome),
+	kinderconnect._in_shard(text, integer, integer), kinderconnect._require_shard(integer, integer, text),
+	kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer), kinderconnect._step(bigint, text), kinderconnect._locked(bigint),
+	kinderconnect._at_work(bigint), kinderconnect._left_under_way(bigint), kinderconnect._has_unknown(bigint),
+	kinderconnect._tries_on(bigint, text, text, text, timestamptz), kinderconnect._dispatch(bigint, text[], text[]),
 	kinderconnect._prepare(bigint, text[], text[], text[], date, date), kinderconnect._customers_to_ask(bigint),
 	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
 	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text),
@@ -6483,13 +6679,14 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._manage_fails(text),
 	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),
 	kinderconnect._providers_to_compare(bigint, text), kinderconnect._most_records(text, text, text),
-	kinderconnect._lost_last(bigint, text, text, text), kinderconnect._days_to_try(bigint, text, text, text, date, date),
-	kinderconnect._next_batches(bigint, text[], text[], text[], date, date), kinderconnect._listed_tonight(bigint, text, text, text),
-	kinderconnect._plan_resolved(bigint, text, text, text), kinderconnect._take_answers(bigint, kinderconnect.call_outcome[]),
-	kinderconnect._take_failure(bigint, kinderconnect.call_outcome), kinderconnect._in_shard(text, integer, integer),
-	kinderconnect._require_shard(integer, integer, text), kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer),
-	kinderconnect._step(bigint, text), kinderconnect._locked(bigint), kinderconnect._at_work(bigint), kinderconnect._left_under_way(bigint),
-	kinderconnect._has_unknown(bigint), kinderconnect._dispatch(bigint, text[], text[]),
+	kinderconnect._lost_so_far(bigint, text, text, text), kinderconnect._lost_records(text, text, text), kinderconnect._culprits(text, text, text),
+	kinderconnect._days_to_try(bigint, text, text, text, date, date), kinderconnect._next_batches(bigint, text[], text[], text[], date, date),
+	kinderconnect._listed_tonight(bigint, text, text, text), kinderconnect._plan_resolved(bigint, text, text, text),
+	kinderconnect._take_answers(bigint, kinderconnect.call_outcome[]), kinderconnect._take_failure(bigint, kinderconnect.call_outcome),
+	kinderconnect._in_shard(text, integer, integer), kinderconnect._require_shard(integer, integer, text),
+	kinderconnect._begin_run(text, text, text, date, date, boolean, integer, integer), kinderconnect._step(bigint, text), kinderconnect._locked(bigint),
+	kinderconnect._at_work(bigint), kinderconnect._left_under_way(bigint), kinderconnect._has_unknown(bigint),
+	kinderconnect._tries_on(bigint, text, text, text, timestamptz), kinderconnect._dispatch(bigint, text[], text[]),
 	kinderconnect._prepare(bigint, text[], text[], text[], date, date), kinderconnect._customers_to_ask(bigint),
 	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
 	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text)

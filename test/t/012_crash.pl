@@ -161,14 +161,21 @@ sub met
 	return $night->admin('faults')->{faults}[0]{met};
 }
 
-prepare();
-my $before = received();
-is($night->night->{state}, '', 'once more a night that has some of everything');
-my $calls = received() - $before;
-$night->agrees('all is there');
+# How many there are depends on what was lost before: a day that was lost twice
+# and is not there goes by itself.
+my ($fewest, $most) = (1000, 0);
+foreach my $n (1 .. 4)
+{
+	prepare();
+	my $before = received();
+	is($night->night->{state}, '', 'once more a night that has some of everything');
+	my $calls = received() - $before;
+	$fewest = $calls if $calls < $fewest;
+	$most = $calls if $calls > $most;
+	$night->agrees('all is there');
+}
 
-my $last = 0;
-foreach my $call (1 .. 1000)
+foreach my $call (1 .. $most)
 {
 	my $met = 0;
 
@@ -176,12 +183,11 @@ foreach my $call (1 .. 1000)
 	{
 		prepare({ kind => $kind, operation => '*', skip => $call - 1, times => 1 });
 		$night->night;
-		last unless $met += met();
+		$met += met();
 		heals("$kind at call $call");
 	}
-	last if $met == 0;
-	# the last is not in all of them: a day that was lost twice goes by itself
-	is($met, 3, "call $call was met each time") if $call < $calls;
+	next if $call > $fewest;
+	is($met, 3, "call $call was met each time");
 
 	my $how = ('arrived', 'late', 'never')[$call % 3];
 	prepare({ kind => $how eq 'arrived' ? 'hang' : 'hang_before', operation => '*', skip => $call - 1, times => 1 });
@@ -194,10 +200,9 @@ foreach my $call (1 .. 1000)
 	$night->admin('reset', { keepStore => JSON::PP::true }) if $how eq 'never';
 	$night->wait_simulator(idle => 1);
 	heals("killed at call $call, and it $how");
-	$last = $call;
 }
-cmp_ok($calls, '>', 20, 'it has many calls');
-is($last, $calls, 'each of them went wrong in every way');
-note("$calls calls");
+cmp_ok($fewest, '>', 20, 'it has many calls');
+cmp_ok($most - $fewest, '<=', 2, 'and about as many each time');
+note("$fewest to $most calls");
 
 done_testing;

@@ -3475,11 +3475,15 @@ BEGIN
 	JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (b.organization_id, r.record_id) AND coalesce(l.state, '') <> 'accepted'
 	WHERE (b.organization_id, b.agency_id, b.provider_id) = (organization, agency, provider)
 		AND b.state = 'lost' AND b.sqlstate <> 'KC104' AND b.created_at > now() - interval '30 days'
+		-- what the service itself rejected since, it did not fail at
+		AND (l.state <> 'rejected' OR NOT EXISTS (SELECT FROM kinderconnect.batch a
+			WHERE (a.organization_id, a.agency_id, a.provider_id) = (organization, agency, provider)
+				AND a.created_at > b.created_at AND a.state IN ('answered', 'refused') AND r.record_id = ANY (a.record_ids)))
 	GROUP BY r.record_id;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._lost_records(text, text, text) IS
-'the records of a provider that were in batches whose answer was lost within 30 days, and that are not accepted since: in how many, and in a batch of how many each may go next';
+'the records of a provider that were in batches whose answer was lost within 30 days, and that the service has not accepted or rejected since: in how many, and in a batch of how many each may go next';
 
 -- It was lost each time, by itself too, in a run in which the service answered
 -- for others of the provider: three times, for a service that goes down in the

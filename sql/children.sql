@@ -230,16 +230,24 @@ BEGIN
 		SELECT o.ticket, o.organization_id, o.agency_id, o.provider_id, r.kinderconnect_child_id, r.authorization_id, r.begin_date, r.end_date, r.ordinal, r.part
 		FROM unnest(outcomes) o CROSS JOIN LATERAL kinderconnect._children_reply(o.ticket) r
 		WHERE r.sound
-	), odd AS MATERIALIZED (
-		-- mostly nobody: the ids that are there twice, or otherwise than known
-		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id
+	), changed AS MATERIALIZED (
+		-- mostly none: of an id that is listed twice, one at least begins
+		-- otherwise than what is known as the id
+		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id, r.begin_date
 		FROM reply r
-		LEFT JOIN LATERAL (SELECT a.begin_date, a.known_until FROM kinderconnect.authorization a
+		WHERE NOT EXISTS (SELECT FROM kinderconnect.authorization a
 			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
-				= (r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id)
-			ORDER BY a.known_from DESC LIMIT 1) a ON true
-		GROUP BY r.ticket, r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id
-		HAVING min(r.begin_date) <> max(r.begin_date) OR NOT bool_and(a.begin_date = r.begin_date AND a.known_until = 'infinity')
+					= (r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id)
+				AND a.known_until = 'infinity' AND a.begin_date = r.begin_date)
+	), odd AS MATERIALIZED (
+		SELECT c.ticket, c.organization_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.authorization_id
+		FROM changed c
+		LEFT JOIN LATERAL (SELECT true AS known FROM kinderconnect.authorization a
+			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
+				= (c.organization_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.authorization_id)
+			LIMIT 1) a ON true
+		GROUP BY c.ticket, c.organization_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.authorization_id
+		HAVING bool_or(a.known) OR min(c.begin_date) <> max(c.begin_date)
 	), entry AS MATERIALIZED (
 		SELECT DISTINCT ON (r.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date) r.*
 		FROM reply r

@@ -107,26 +107,37 @@ CREATE FUNCTION kinderconnect._new_links(organization text, read boolean DEFAULT
 AS $$
 #variable_conflict use_column
 DECLARE
-	-- the ids of wanted, where they are few: each is looked up by itself
-	few text[];
+	-- the ids of wanted, where they are few, and the keys of near: each is
+	-- looked up by itself
+	few    text[];
+	born   date[];
+	lasts  text[];
+	firsts text[];
 BEGIN
 	IF since > '-infinity' AND EXISTS (SELECT FROM kinderconnect.match_state s WHERE s.organization_id = organization) THEN
-		few := ARRAY(SELECT c.kinderconnect_child_id FROM kinderconnect.child c
+		SELECT array_agg(c.kinderconnect_child_id), array_agg(c.date_of_birth), array_agg(c.last_key), array_agg(c.first_key)
+		INTO few, born, lasts, firsts
+		FROM (SELECT c.* FROM kinderconnect.child c
 			WHERE c.organization_id = organization
 				AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
-			LIMIT 1001);
-		IF kinderconnect._are_few(organization, cardinality(few)) THEN
+			LIMIT 1001) c;
+		IF few IS NULL THEN
+			RETURN;		-- nobody is due
+		ELSIF kinderconnect._are_few(organization, cardinality(few)) THEN
 			PERFORM set_config('enable_nestloop', 'on', true);
+			-- in this order: of an organization that the planner knows nothing
+			-- of it might take all of it for each of these few
+			SELECT array_agg(n.date_of_birth), array_agg(n.last_key), array_agg(n.first_key) INTO born, lasts, firsts
+			FROM (SELECT DISTINCT n.date_of_birth, n.last_key, n.first_key
+				FROM unnest(born, lasts, firsts) c(date_of_birth, last_key, first_key)
+				CROSS JOIN LATERAL (SELECT m.child_id FROM kinderconnect.known_child m
+					WHERE (m.organization_id, m.date_of_birth, m.last_key, m.first_key) = (organization, c.date_of_birth, c.last_key, c.first_key) OFFSET 0) m
+				CROSS JOIN LATERAL (SELECT n.date_of_birth, n.last_key, n.first_key FROM kinderconnect.known_child n
+					WHERE (n.organization_id, n.child_id) = (organization, m.child_id) OFFSET 0) n) n;
 			few := few || ARRAY(SELECT o.kinderconnect_child_id
-				FROM (SELECT DISTINCT n.date_of_birth, n.last_key, n.first_key
-					FROM kinderconnect.child c
-					JOIN kinderconnect.known_child m ON (m.organization_id, m.date_of_birth, m.last_key, m.first_key)
-						= (organization, c.date_of_birth, c.last_key, c.first_key)
-					JOIN kinderconnect.known_child n ON (n.organization_id, n.child_id) = (organization, m.child_id)
-					WHERE c.organization_id = organization
-						AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))) n
-				JOIN kinderconnect.child o ON (o.organization_id, o.date_of_birth, o.last_key, o.first_key)
-					= (organization, n.date_of_birth, n.last_key, n.first_key));
+				FROM unnest(born, lasts, firsts) n(date_of_birth, last_key, first_key)
+				CROSS JOIN LATERAL (SELECT o.kinderconnect_child_id FROM kinderconnect.child o
+					WHERE (o.organization_id, o.date_of_birth, o.last_key, o.first_key) = (organization, n.date_of_birth, n.last_key, n.first_key) OFFSET 0) o);
 		ELSE
 			few := NULL;
 		END IF;
@@ -134,12 +145,14 @@ BEGIN
 	RETURN QUERY
 	WITH near AS (
 		-- names and birth dates of whom a due one may be, in each of their rows
+		SELECT * FROM unnest(born, lasts, firsts) WHERE few IS NOT NULL
+		UNION ALL
 		SELECT DISTINCT o.date_of_birth, o.last_key, o.first_key
 		FROM kinderconnect.child c
 		JOIN kinderconnect.known_child m ON (m.organization_id, m.date_of_birth, m.last_key, m.first_key)
 			= (organization, c.date_of_birth, c.last_key, c.first_key)
 		JOIN kinderconnect.known_child o ON (o.organization_id, o.child_id) = (organization, m.child_id)
-		WHERE since > '-infinity' AND c.organization_id = organization
+		WHERE few IS NULL AND since > '-infinity' AND c.organization_id = organization
 			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
 	), wanted AS MATERIALIZED (
 		SELECT true AS due, c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth, c.middle_key, c.suffix_key
@@ -431,19 +444,34 @@ CREATE FUNCTION kinderconnect._flag_links(organization text, since timestamptz, 
 	SET enable_nestloop = off
 	SET jit = off
 AS $$
+DECLARE
+	-- whom it concerns, and who they are in Manage, where they are few. The
+	-- joins stay of whole sets: a nested loop over an organization that the
+	-- planner knows nothing of takes all of it for each of its links.
+	few    text[];
+	theirs text[];
 BEGIN
 	IF kinderconnect._few_changed(organization, since, changed) THEN
-		PERFORM set_config('enable_nestloop', 'on', true);
+		SELECT array_agg(k.kinderconnect_child_id), array_agg(k.child_id) INTO few, theirs
+		FROM kinderconnect.child_link k
+		WHERE k.organization_id = organization AND k.ended_at IS NULL
+			AND (k.differing IS NULL OR k.child_id = ANY (changed)
+				OR (k.agency_id, k.kinderconnect_child_id) IN
+					(SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child n WHERE n.organization_id = organization AND n.changed_at >= since));
+		IF few IS NULL THEN
+			RETURN;
+		END IF;
 	END IF;
 	UPDATE kinderconnect.child_link k SET flag = s.flag, differing = coalesce(k.differing, s.differing)
 	FROM (
 		SELECT DISTINCT ON (k.agency_id, k.kinderconnect_child_id) k.agency_id, k.kinderconnect_child_id, d.differing, f.flag
 		FROM kinderconnect.child_link k
 		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (k.organization_id, k.agency_id, k.kinderconnect_child_id)
-		LEFT JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id) = (organization, k.child_id)
+			AND (few IS NULL OR c.kinderconnect_child_id = ANY (few))
+		LEFT JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id) = (organization, k.child_id) AND (few IS NULL OR m.child_id = ANY (theirs))
 		CROSS JOIN LATERAL (SELECT kinderconnect._differing(c, m.date_of_birth, m.first_key, m.middle_key, m.last_key, m.suffix_key) AS differing) d
 		CROSS JOIN LATERAL (SELECT kinderconnect._flag(k.method, k.differing, d.differing, c.date_of_birth = m.date_of_birth IS NOT NULL, m.child_id IS NULL) AS flag) f
-		WHERE k.organization_id = organization AND k.ended_at IS NULL
+		WHERE k.organization_id = organization AND k.ended_at IS NULL AND (few IS NULL OR k.kinderconnect_child_id = ANY (few))
 			AND (k.agency_id, k.kinderconnect_child_id) IN (
 				SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child n WHERE n.organization_id = organization AND n.changed_at >= since
 				UNION ALL
@@ -453,7 +481,7 @@ BEGIN
 				SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child_link n
 				WHERE n.organization_id = organization AND n.ended_at IS NULL AND n.child_id = ANY (changed))
 		ORDER BY k.agency_id, k.kinderconnect_child_id, f.flag DESC NULLS FIRST, cardinality(d.differing), d.differing) s
-	WHERE k.organization_id = organization AND k.ended_at IS NULL
+	WHERE k.organization_id = organization AND k.ended_at IS NULL AND (few IS NULL OR k.kinderconnect_child_id = ANY (few))
 		AND (k.agency_id, k.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id)
 		AND (k.flag IS DISTINCT FROM s.flag OR k.differing IS NULL);
 END;

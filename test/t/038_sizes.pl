@@ -1,5 +1,7 @@
 # When the planner is told how large the tables are. What another session has
-# written and not committed is no reason to take a large one for an empty one.
+# written and not committed is no reason to take a large one for an empty one;
+# and of an organization that it knows nothing of, children are read as often as
+# of one that it knows.
 use strict;
 use warnings;
 
@@ -7,15 +9,15 @@ use KinderConnect;
 use Test::More;
 
 my $night = ready_night('sizes', conf => "max_prepared_transactions = 1\nautovacuum = off");
-my $children = q{INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, subsidized)
+my $insert = q{INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, subsidized)
 	SELECT (SELECT min(organization_id) FROM kinderconnect.organization), 'none', 'C%2$s-' || n, true FROM generate_series(1, %1$s) n};
 my $known = q{SELECT reltuples, relpages > 8 FROM pg_class WHERE oid = 'kinderconnect.child'::regclass};
 
 # each statement is a transaction of its own
-sub add { $night->sql(sprintf $children, @_); }
+sub add { $night->sql(sprintf $insert, @_); }
 sub count { $night->sql('SELECT kinderconnect._know_sizes()'); return $night->sql($known); }
 
-$night->sql("BEGIN; @{[ sprintf $children, 2000, 'A' ]}; PREPARE TRANSACTION 'another'");
+$night->sql("BEGIN; @{[ sprintf $insert, 2000, 'A' ]}; PREPARE TRANSACTION 'another'");
 is(count(), '0|t', 'pages of another session, and no row');
 $night->sql(q{COMMIT PREPARED 'another'});
 add(100, 'B');
@@ -27,5 +29,29 @@ is(count(), '17200|t', 'and when there are eight times as many');
 
 $night->sql(q{UPDATE pg_class SET relpages = 2147483647, reltuples = 1e11 WHERE oid = 'kinderconnect.child'::regclass});
 is(count(), '1e+11|t', 'however large it is');
+
+# The rows of children that a night reads, for each child
+my $fetched = q{SELECT sum(idx_tup_fetch + seq_tup_read) FROM pg_stat_user_tables
+	WHERE schemaname = 'kinderconnect' AND relname IN ('child', 'known_child', 'child_link')};
+my $groups = 3;
+my $children = 250;
+$night = ready_night('unknown', seed => made_seed(groups => $groups, children => $children), days => 1,
+	conf => "autovacuum = off\nkinderconnect.horizon_days = 3");
+$night->sql(q{UPDATE kinderconnect.organization SET enabled = organization_id = 'g-1'});
+is($night->night->{state}, '', 'a night of the first organization');
+$night->sql('ANALYZE');
+$night->sql('UPDATE kinderconnect.organization SET enabled = true');
+is($night->night->{state}, '', 'a night of more than have been counted');
+is($night->sql(q{SELECT most_common_vals::text, n_distinct FROM pg_stats WHERE schemaname = 'kinderconnect' AND tablename = 'known_child' AND attname = 'organization_id'}),
+	'{g-1}|1', 'of which the planner does not know');
+
+my $before = $night->sql($fetched);
+is($night->night->{state}, '', 'a night in which nothing changed');
+cmp_ok(($night->sql($fetched) - $before) / ($groups * $children), '<', 40, 'reads each child some times, and not for each other child');
+$night->sql(q{UPDATE manage.student SET last_name = last_name || 'x' WHERE student IN ('S7', 'S8')});
+$before = $night->sql($fetched);
+is($night->night->{state}, '', 'a night in which little changed');
+cmp_ok(($night->sql($fetched) - $before) / ($groups * $children), '<', 60, 'neither');
+is($night->sql(q{SELECT count(*) FROM kinderconnect.child_link WHERE flag = 'name_changed'}), 2 * $groups, 'and sees what changed');
 
 done_testing;

@@ -1116,16 +1116,24 @@ BEGIN
 		SELECT o.ticket, o.organization_id, o.agency_id, o.provider_id, r.kinderconnect_child_id, r.authorization_id, r.begin_date, r.end_date, r.ordinal, r.part
 		FROM unnest(outcomes) o CROSS JOIN LATERAL kinderconnect._children_reply(o.ticket) r
 		WHERE r.sound
-	), odd AS MATERIALIZED (
-		-- mostly nobody: the ids that are there twice, or otherwise than known
-		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id
+	), changed AS MATERIALIZED (
+		-- mostly none: of an id that is listed twice, one at least begins
+		-- otherwise than what is known as the id
+		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id, r.begin_date
 		FROM reply r
-		LEFT JOIN LATERAL (SELECT a.begin_date, a.known_until FROM kinderconnect.authorization a
+		WHERE NOT EXISTS (SELECT FROM kinderconnect.authorization a
 			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
-				= (r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id)
-			ORDER BY a.known_from DESC LIMIT 1) a ON true
-		GROUP BY r.ticket, r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id
-		HAVING min(r.begin_date) <> max(r.begin_date) OR NOT bool_and(a.begin_date = r.begin_date AND a.known_until = 'infinity')
+					= (r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id)
+				AND a.known_until = 'infinity' AND a.begin_date = r.begin_date)
+	), odd AS MATERIALIZED (
+		SELECT c.ticket, c.organization_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.authorization_id
+		FROM changed c
+		LEFT JOIN LATERAL (SELECT true AS known FROM kinderconnect.authorization a
+			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
+				= (c.organization_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.authorization_id)
+			LIMIT 1) a ON true
+		GROUP BY c.ticket, c.organization_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.authorization_id
+		HAVING bool_or(a.known) OR min(c.begin_date) <> max(c.begin_date)
 	), entry AS MATERIALIZED (
 		SELECT DISTINCT ON (r.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date) r.*
 		FROM reply r
@@ -1660,26 +1668,37 @@ CREATE OR REPLACE FUNCTION kinderconnect._new_links(organization text, read bool
 AS $$
 #variable_conflict use_column
 DECLARE
-	-- the ids of wanted, where they are few: each is looked up by itself
-	few text[];
+	-- the ids of wanted, where they are few, and the keys of near: each is
+	-- looked up by itself
+	few    text[];
+	born   date[];
+	lasts  text[];
+	firsts text[];
 BEGIN
 	IF since > '-infinity' AND EXISTS (SELECT FROM kinderconnect.match_state s WHERE s.organization_id = organization) THEN
-		few := ARRAY(SELECT c.kinderconnect_child_id FROM kinderconnect.child c
+		SELECT array_agg(c.kinderconnect_child_id), array_agg(c.date_of_birth), array_agg(c.last_key), array_agg(c.first_key)
+		INTO few, born, lasts, firsts
+		FROM (SELECT c.* FROM kinderconnect.child c
 			WHERE c.organization_id = organization
 				AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
-			LIMIT 1001);
-		IF kinderconnect._are_few(organization, cardinality(few)) THEN
+			LIMIT 1001) c;
+		IF few IS NULL THEN
+			RETURN;		-- nobody is due
+		ELSIF kinderconnect._are_few(organization, cardinality(few)) THEN
 			PERFORM set_config('enable_nestloop', 'on', true);
+			-- in this order: of an organization that the planner knows nothing
+			-- of it might take all of it for each of these few
+			SELECT array_agg(n.date_of_birth), array_agg(n.last_key), array_agg(n.first_key) INTO born, lasts, firsts
+			FROM (SELECT DISTINCT n.date_of_birth, n.last_key, n.first_key
+				FROM unnest(born, lasts, firsts) c(date_of_birth, last_key, first_key)
+				CROSS JOIN LATERAL (SELECT m.child_id FROM kinderconnect.known_child m
+					WHERE (m.organization_id, m.date_of_birth, m.last_key, m.first_key) = (organization, c.date_of_birth, c.last_key, c.first_key) OFFSET 0) m
+				CROSS JOIN LATERAL (SELECT n.date_of_birth, n.last_key, n.first_key FROM kinderconnect.known_child n
+					WHERE (n.organization_id, n.child_id) = (organization, m.child_id) OFFSET 0) n) n;
 			few := few || ARRAY(SELECT o.kinderconnect_child_id
-				FROM (SELECT DISTINCT n.date_of_birth, n.last_key, n.first_key
-					FROM kinderconnect.child c
-					JOIN kinderconnect.known_child m ON (m.organization_id, m.date_of_birth, m.last_key, m.first_key)
-						= (organization, c.date_of_birth, c.last_key, c.first_key)
-					JOIN kinderconnect.known_child n ON (n.organization_id, n.child_id) = (organization, m.child_id)
-					WHERE c.organization_id = organization
-						AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))) n
-				JOIN kinderconnect.child o ON (o.organization_id, o.date_of_birth, o.last_key, o.first_key)
-					= (organization, n.date_of_birth, n.last_key, n.first_key));
+				FROM unnest(born, lasts, firsts) n(date_of_birth, last_key, first_key)
+				CROSS JOIN LATERAL (SELECT o.kinderconnect_child_id FROM kinderconnect.child o
+					WHERE (o.organization_id, o.date_of_birth, o.last_key, o.first_key) = (organization, n.date_of_birth, n.last_key, n.first_key) OFFSET 0) o);
 		ELSE
 			few := NULL;
 		END IF;
@@ -1687,12 +1706,14 @@ BEGIN
 	RETURN QUERY
 	WITH near AS (
 		-- names and birth dates of whom a due one may be, in each of their rows
+		SELECT * FROM unnest(born, lasts, firsts) WHERE few IS NOT NULL
+		UNION ALL
 		SELECT DISTINCT o.date_of_birth, o.last_key, o.first_key
 		FROM kinderconnect.child c
 		JOIN kinderconnect.known_child m ON (m.organization_id, m.date_of_birth, m.last_key, m.first_key)
 			= (organization, c.date_of_birth, c.last_key, c.first_key)
 		JOIN kinderconnect.known_child o ON (o.organization_id, o.child_id) = (organization, m.child_id)
-		WHERE since > '-infinity' AND c.organization_id = organization
+		WHERE few IS NULL AND since > '-infinity' AND c.organization_id = organization
 			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
 	), wanted AS MATERIALIZED (
 		SELECT true AS due, c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth, c.middle_key, c.suffix_key
@@ -1911,6 +1932,59 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._few_changed(text, timestamptz, text[]) IS
 'whether so few children changed, changed naming those of Manage, that each is better looked up by itself';
+
+-- changed: the children of Manage that are not as they were.
+CREATE OR REPLACE FUNCTION kinderconnect._flag_links(organization text, since timestamptz, changed text[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+DECLARE
+	-- whom it concerns, and who they are in Manage, where they are few. The
+	-- joins stay of whole sets: a nested loop over an organization that the
+	-- planner knows nothing of takes all of it for each of its links.
+	few    text[];
+	theirs text[];
+BEGIN
+	IF kinderconnect._few_changed(organization, since, changed) THEN
+		SELECT array_agg(k.kinderconnect_child_id), array_agg(k.child_id) INTO few, theirs
+		FROM kinderconnect.child_link k
+		WHERE k.organization_id = organization AND k.ended_at IS NULL
+			AND (k.differing IS NULL OR k.child_id = ANY (changed)
+				OR (k.agency_id, k.kinderconnect_child_id) IN
+					(SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child n WHERE n.organization_id = organization AND n.changed_at >= since));
+		IF few IS NULL THEN
+			RETURN;
+		END IF;
+	END IF;
+	UPDATE kinderconnect.child_link k SET flag = s.flag, differing = coalesce(k.differing, s.differing)
+	FROM (
+		SELECT DISTINCT ON (k.agency_id, k.kinderconnect_child_id) k.agency_id, k.kinderconnect_child_id, d.differing, f.flag
+		FROM kinderconnect.child_link k
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (k.organization_id, k.agency_id, k.kinderconnect_child_id)
+			AND (few IS NULL OR c.kinderconnect_child_id = ANY (few))
+		LEFT JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id) = (organization, k.child_id) AND (few IS NULL OR m.child_id = ANY (theirs))
+		CROSS JOIN LATERAL (SELECT kinderconnect._differing(c, m.date_of_birth, m.first_key, m.middle_key, m.last_key, m.suffix_key) AS differing) d
+		CROSS JOIN LATERAL (SELECT kinderconnect._flag(k.method, k.differing, d.differing, c.date_of_birth = m.date_of_birth IS NOT NULL, m.child_id IS NULL) AS flag) f
+		WHERE k.organization_id = organization AND k.ended_at IS NULL AND (few IS NULL OR k.kinderconnect_child_id = ANY (few))
+			AND (k.agency_id, k.kinderconnect_child_id) IN (
+				SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child n WHERE n.organization_id = organization AND n.changed_at >= since
+				UNION ALL
+				SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child_link n
+				WHERE n.organization_id = organization AND n.ended_at IS NULL AND n.differing IS NULL
+				UNION ALL
+				SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child_link n
+				WHERE n.organization_id = organization AND n.ended_at IS NULL AND n.child_id = ANY (changed))
+		ORDER BY k.agency_id, k.kinderconnect_child_id, f.flag DESC NULLS FIRST, cardinality(d.differing), d.differing) s
+	WHERE k.organization_id = organization AND k.ended_at IS NULL AND (few IS NULL OR k.kinderconnect_child_id = ANY (few))
+		AND (k.agency_id, k.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id)
+		AND (k.flag IS DISTINCT FROM s.flag OR k.differing IS NULL);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._flag_links(text, timestamptz, text[]) IS
+'flags the links of an organization whose two sides no longer agree, and clears those that agree again: where one of them is new or has changed';
 
 CREATE OR REPLACE FUNCTION kinderconnect._end_merged(organization text) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -32,7 +32,7 @@ foreach my $procedure (split /\n/, $procedures)
 	$text =~ s/'(?:[^']|'')*'//g;
 	$text =~ s/SELECT \* FROM/SELECT FROM/g;
 	push @bare, map { "$name: $_()" } grep { !$keyword{ lc $_ } } $text =~ /(?<![.\w])([A-Za-z_]\w*)\s*\(/g;
-	push @bare, map { "$name: FROM $_" } $text =~ /\b(?:FROM|JOIN|INTO|UPDATE|CALL|PERFORM)\s+(?!kinderconnect\.)(\w+)/g;
+	push @bare, map { "$name: FROM $_" } $text =~ /\b(?:FROM|JOIN|INTO|UPDATE|CALL|PERFORM)\s+(?!kinderconnect\.|pg_catalog\.)(\w+)/g;
 	push @bare, map { "$name: $_" } grep { !/^(?:record|pg_catalog\.)/ } $text =~ /^\s*DECLARE (.*?) BEGIN/ ? map { /^\s*\w+ (.*)/ } split /;/, $1 : ();
 	push @bare, map { "$name: $_" } $text =~ /(\S*(?<!:)(?<!=)(?<!\()(?:::|\s(?:=|<>|<|>|<=|>=|\|\||\+|-|\*|\/|~|%)\s)\S*)/g;
 }

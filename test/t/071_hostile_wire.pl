@@ -228,9 +228,9 @@ foreach my $name ('nothing', 'HTTP/0.9', 'an empty body', 'a length that is too 
 }
 
 # A name of the next page that would make every request a large one
-says('close', reply('{"children": [], "nextPage": "' . 'x' x 4096 . '"}'));
+says('close', reply('{"children": [], "nextPage": "' . 'x' x 4096 . '"}', 'Connection: close'));
 like((failures([ children => 'hostile' ]))[0], qr/^KC301 the list of the service has no end/, 'a name of a page as long as may be');
-says('close', reply('{"children": [], "nextPage": "' . 'x' x 4097 . '"}'));
+says('close', reply('{"children": [], "nextPage": "' . 'x' x 4097 . '"}', 'Connection: close'));
 like((failures([ children => 'hostile' ]))[0], qr/^KC301 .*Key "nextPage" of the reply is longer than 4096 bytes/, 'and a longer one');
 
 # A small reply that takes a long time to unpack and to read does not make the

@@ -8,6 +8,7 @@ OBJS = \
 	src/version.o \
 	src/fault.o \
 	src/secrets.o \
+	src/curl_memory.o \
 	src/http.o \
 	src/format.o \
 	src/dialect.o \

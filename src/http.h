@@ -48,9 +48,6 @@ struct KcExchange
 	KcFault		fault;			/* kind NONE: a whole answer of any status */
 };
 
-/* Once, when the library is loaded */
-extern void kc_http_init(void);
-
 /* Everything is freed with parent */
 extern KcHttp *kc_http_create(MemoryContext parent, int max_in_flight);
 

@@ -7,10 +7,9 @@
  */
 #include "postgres.h"
 
+#include "curl_memory.h"
 #include "fmgr.h"
-#include "http.h"
 #include "kc_compat.h"
-#include "kc_curl_compat.h"
 #include "settings.h"
 #include "utils/guc.h"
 
@@ -21,7 +20,7 @@ void		_PG_init(void);
 void
 _PG_init(void)
 {
-	kc_http_init();
+	kc_curl_init();
 	kc_settings_init();
 	MarkGUCPrefixReserved("kinderconnect");
 }

@@ -52,6 +52,8 @@ SQL = \
 	sql/plan.sql \
 	sql/due.sql \
 	sql/bind.sql \
+	sql/outbox.sql \
+	sql/resolve.sql \
 	sql/transfer.sql \
 	sql/reconcile.sql \
 	sql/purge.sql \

@@ -132,6 +132,8 @@ CREATE FUNCTION kinderconnect._settle_each(organizations text[], record_ids text
 	SET enable_hashjoin = off
 	SET enable_mergejoin = off
 AS $$
+DECLARE
+	horizon date := (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer;
 BEGIN
 	WITH settled AS (
 		UPDATE kinderconnect.ledger l
@@ -152,7 +154,8 @@ BEGIN
 			ELSE 'ready'		-- not taken, or Manage says something else by now
 		END,
 		reason = CASE WHEN s.state IN ('accepted', 'not_taken') AND s.kind <> 'void' AND d.content IS NULL AND NOT d.void_wanted
-			THEN 'nothing_recorded' END,
+			-- the next plan says which; but none looks at what is too old
+			THEN CASE WHEN d.service_date < horizon THEN 'horizon_passed' ELSE 'nothing_recorded' END END,
 		code = CASE WHEN s.state = 'rejected' THEN s.code END,
 		message = CASE WHEN s.state = 'rejected' THEN s.message END,
 		void_wanted = d.void_wanted AND s.state <> 'accepted',

@@ -3426,6 +3426,8 @@ CREATE FUNCTION kinderconnect._settle_each(organizations text[], record_ids text
 	SET enable_hashjoin = off
 	SET enable_mergejoin = off
 AS $$
+DECLARE
+	horizon date := (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer;
 BEGIN
 	WITH settled AS (
 		UPDATE kinderconnect.ledger l
@@ -3446,7 +3448,8 @@ BEGIN
 			ELSE 'ready'		-- not taken, or Manage says something else by now
 		END,
 		reason = CASE WHEN s.state IN ('accepted', 'not_taken') AND s.kind <> 'void' AND d.content IS NULL AND NOT d.void_wanted
-			THEN 'nothing_recorded' END,
+			-- the next plan says which; but none looks at what is too old
+			THEN CASE WHEN d.service_date < horizon THEN 'horizon_passed' ELSE 'nothing_recorded' END END,
 		code = CASE WHEN s.state = 'rejected' THEN s.code END,
 		message = CASE WHEN s.state = 'rejected' THEN s.message END,
 		void_wanted = d.void_wanted AND s.state <> 'accepted',
@@ -3473,25 +3476,6 @@ CREATE OR REPLACE FUNCTION kinderconnect._settle(organization text, record_ids t
 		array_fill(outcome, ARRAY[cardinality(record_ids)]), codes, messages);
 COMMENT ON FUNCTION kinderconnect._settle(text, text[], text, text[], text[]) IS
 'records of one organization become all the same, as by _settle_each()';
-
--- What a dead run left under way may have arrived. Runs are locked out by
--- organization, so nothing else can be sending.
-CREATE OR REPLACE FUNCTION kinderconnect._recover(organization text) RETURNS void
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	UPDATE kinderconnect.batch b SET state = CASE b.state WHEN 'sending' THEN 'lost' ELSE 'dropped' END, ended_at = clock_timestamp()
-	WHERE b.organization_id = organization AND b.state IN ('sending', 'waiting');
-
-	PERFORM kinderconnect._settle(organization, array_agg(l.record_id), 'unknown', NULL, NULL)
-	FROM kinderconnect.ledger l
-	WHERE l.organization_id = organization AND l.state = 'sending'
-	HAVING count(*) > 0;
-END;
-$$;
-COMMENT ON FUNCTION kinderconnect._recover(text) IS
-'what a run that died left under way becomes unknown, to be resolved before anything new of the same days';
 
 -- Puts records into a batch; the caller commits before it is sent.
 CREATE OR REPLACE FUNCTION kinderconnect._new_batch(run bigint, organization text, agency text, provider text, parent text, leads boolean, again boolean, record_ids text[]) RETURNS text
@@ -3531,6 +3515,56 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._most_records(text, text, text) IS
 'how many records a batch of a provider may carry: as the dialect says, or half of the smallest of 16 or more that was too large (HTTP status 413) within 30 days';
+
+-- What a dead run left under way may have arrived. Runs are locked out by
+-- organization, so nothing else can be sending.
+CREATE OR REPLACE FUNCTION kinderconnect._recover(organization text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE kinderconnect.batch b SET state = CASE b.state WHEN 'sending' THEN 'lost' ELSE 'dropped' END, ended_at = clock_timestamp()
+	WHERE b.organization_id = organization AND b.state IN ('sending', 'waiting');
+
+	PERFORM kinderconnect._settle(organization, array_agg(l.record_id), 'unknown', NULL, NULL)
+	FROM kinderconnect.ledger l
+	WHERE l.organization_id = organization AND l.state = 'sending'
+	HAVING count(*) > 0;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._recover(text) IS
+'what a run that died left under way becomes unknown, to be resolved before anything new of the same days';
+
+-- Days that the service accepted under an id that it has merged into another
+-- since. Without a provider's row or beyond the horizon nothing is asked.
+CREATE FUNCTION kinderconnect._merged_days(organization text)
+	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, former_id text)
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	-- apart, for there are few; joined, they are looked for once for each link
+	-- as long as the planner knows nothing of links
+	WITH o AS MATERIALIZED (
+		SELECT k.organization_id, k.agency_id, k.child_id, k.kinderconnect_child_id, k.end_reason
+		FROM kinderconnect.child_link k
+		WHERE k.organization_id = organization AND k.ended_at IS NOT NULL AND k.end_reason LIKE 'merged into %'
+	)
+	SELECT DISTINCT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date, f.kinderconnect_child_id
+	FROM kinderconnect.organization g
+	JOIN o ON o.organization_id = g.organization_id
+	JOIN kinderconnect.child_link k ON (k.organization_id, k.agency_id, k.child_id) = (o.organization_id, o.agency_id, o.child_id)
+		AND k.ended_at IS NULL AND k.kinderconnect_child_id <> o.kinderconnect_child_id
+	JOIN kinderconnect.provider_standing p ON (p.organization_id, p.agency_id) = (k.organization_id, k.agency_id) AND p.barred IS NULL
+	JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id)
+			= (p.organization_id, p.agency_id, p.provider_id, k.kinderconnect_child_id)
+		AND d.state = 'held' AND d.reason = 'merged_child' AND d.accepted_content IS NULL
+	JOIN kinderconnect.child_day f ON (f.organization_id, f.agency_id, f.provider_id, f.kinderconnect_child_id, f.service_date)
+			= (o.organization_id, o.agency_id, d.provider_id, o.kinderconnect_child_id, d.service_date)
+		AND f.state = 'held' AND f.accepted_content IS NOT NULL AND NOT f.void_wanted
+	WHERE g.organization_id = organization
+		AND d.service_date >= greatest((now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer, g.first_enabled - g.backfill_days);
+END;
+COMMENT ON FUNCTION kinderconnect._merged_days(text) IS
+'days held as merged_child, and the id under which the service accepted them';
 
 -- One record may be what the service fails at, and with it every batch that it
 -- is in. What was lost goes once more as it was, for mostly it was the service;
@@ -3649,6 +3683,113 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._days_to_try(bigint, text, text, text, date, date) IS
 'the ready days of a provider that may be sent together next, where the answer to any of its records is lost, or was within 30 days; null: of none, and all may';
+
+-- Unknown records, where the service can be asked: it holds a record or it
+-- does not. A void left nothing behind if it arrived. What it does not hold and
+-- had a word for, that word refused: sent again it would get the same. And so
+-- would a culprit.
+CREATE OR REPLACE FUNCTION kinderconnect._take_readback(run bigint, outcome kinderconnect.call_outcome) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	answer record;
+BEGIN
+	IF outcome.problems > 0 THEN
+		PERFORM kinderconnect._fail_provider(run, outcome.organization_id, outcome.agency_id, outcome.provider_id, false, 'KC301',
+			format('%s records of the read-back cannot be understood', outcome.problems),
+			'Days whose answer was lost stay unknown until it can be read; see kinderconnect.api_readback().');
+		RETURN;
+	END IF;
+	FOR answer IN
+		SELECT s.verdict, array_agg(s.record_id) AS record_ids, array_agg(s.code) AS codes, array_agg(s.message) AS messages
+		FROM (SELECT l.record_id, CASE WHEN num_nonnulls(l.code, l.message) > 0 THEN l.code ELSE c.code END AS code,
+				CASE WHEN num_nonnulls(l.code, l.message) > 0 THEN l.message
+					ELSE concat_ws('; ', c.message, 'so it was each time this record was sent, by itself too, and the service does not hold it: correct the day, or report it to the service and call kinderconnect.retry()') END AS message,
+				CASE
+				WHEN l.kind = 'void' AND NOT EXISTS (SELECT FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w
+					WHERE w.kinderconnect_child_id = l.kinderconnect_child_id AND w.service_date = l.service_date) THEN 'accepted'
+				WHEN l.record_id IN (SELECT w.record_id FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w) THEN 'accepted'
+				WHEN num_nonnulls(l.code, l.message, c.record_id) > 0 THEN 'rejected'
+				ELSE 'not_taken' END AS verdict
+			FROM kinderconnect.ledger l
+			LEFT JOIN kinderconnect._culprits(outcome.organization_id, outcome.agency_id, outcome.provider_id) c ON c.record_id = l.record_id
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (outcome.organization_id, outcome.agency_id, outcome.provider_id)
+				AND l.state = 'unknown') s
+		GROUP BY s.verdict
+	LOOP
+		PERFORM kinderconnect._settle(outcome.organization_id, answer.record_ids, answer.verdict,
+			CASE WHEN answer.verdict = 'rejected' THEN answer.codes END, CASE WHEN answer.verdict = 'rejected' THEN answer.messages END);
+	END LOOP;
+	PERFORM kinderconnect._take_over_merged(run, outcome);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take_readback(bigint, kinderconnect.call_outcome) IS
+'settles the unknown records of a provider by what the service says it holds, and takes over what it holds of merged children';
+
+-- Unknown records, where the service cannot be asked what it holds: the same
+-- records once more, which it answers as duplicates if it had them.
+CREATE OR REPLACE FUNCTION kinderconnect._repeat_unknown(run bigint, organization text, agency text, provider text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	largest integer;
+	part    text[];
+	spared  text[];
+	parts   text[] := '{}';
+BEGIN
+	-- what this run does not send stays unknown, not 'sending' in a batch that waits
+	IF EXISTS (SELECT FROM kinderconnect.run_provider p
+			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (organization, run, agency, provider) AND p.halted)
+		OR NOT EXISTS (SELECT FROM kinderconnect.provider_standing p
+			WHERE (p.organization_id, p.agency_id, p.provider_id) = (organization, agency, provider) AND p.barred IS NULL)
+		OR (kinderconnect._lost_so_far(run, organization, agency, provider)).enough THEN
+		RETURN;
+	END IF;
+	-- what was lost again and again lets tonight's new days go first
+	spared := ARRAY(SELECT r.record_id FROM kinderconnect._lost_records(organization, agency, provider) r
+		WHERE r.times > 1 AND NOT EXISTS (SELECT FROM kinderconnect.run_organization o
+			WHERE (o.organization_id, o.run_id) = (organization, run) AND o.step = 'plan'));
+	largest := kinderconnect._most_records(organization, agency, provider);
+	FOR part IN
+		SELECT array_agg(n.record_id)
+		FROM (SELECT l.record_id, t.most, row_number() OVER (PARTITION BY t.most ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id) - 1 AS n
+			FROM kinderconnect.ledger l
+			LEFT JOIN kinderconnect._lost_records(organization, agency, provider) r ON r.record_id = l.record_id
+			CROSS JOIN LATERAL (SELECT least(r.most, largest) AS most) t
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state = 'unknown'
+				AND l.record_id <> ALL (spared)) n
+		GROUP BY n.most, n.n / n.most
+		-- by lot, so that it is not always the same that are not reached
+		ORDER BY md5(run || min(n.record_id))
+	LOOP
+		PERFORM kinderconnect._new_batch(run, organization, agency, provider, NULL, false, true, part);
+		parts := parts || part;
+	END LOOP;
+	UPDATE kinderconnect.ledger l SET state = 'sending', run_id = run
+	WHERE l.organization_id = organization AND l.record_id = ANY (parts) AND l.state = 'unknown';
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._repeat_unknown(bigint, text, text, text) IS
+'puts the unknown records of a provider into waiting batches again, same ids and content';
+
+-- The plan left alone what was unknown then. What Manage says of these days
+-- by now is judged before any of it is sent, when the last batch of them is in;
+-- what is unknown even then does not keep the others.
+CREATE FUNCTION kinderconnect._plan_resolved(run bigint, organization text, agency text, provider text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM kinderconnect.ledger l
+			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state = 'sending') THEN
+		PERFORM kinderconnect._plan(organization, agency, provider, (r.scope ->> 'from_date')::date, (r.scope ->> 'to_date')::date)
+		FROM kinderconnect.run r WHERE r.run_id = run;
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._plan_resolved(bigint, text, text, text) IS 'plans a provider anew, when none of its records is on its way any more';
 
 -- The next batch of each of these providers, marked as sending: a waiting half
 -- of a refused one, else new records of ready days. One at a time for each
@@ -3809,23 +3950,6 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._listed_tonight(bigint, text, text, text) IS
 'whether the service listed the children of a provider, or of any of the organization, in this run';
-
--- The plan left alone what was unknown then. What Manage says of these days
--- by now is judged before any of it is sent, when the last batch of them is in;
--- what is unknown even then does not keep the others.
-CREATE FUNCTION kinderconnect._plan_resolved(run bigint, organization text, agency text, provider text) RETURNS void
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF NOT EXISTS (SELECT FROM kinderconnect.ledger l
-			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state = 'sending') THEN
-		PERFORM kinderconnect._plan(organization, agency, provider, (r.scope ->> 'from_date')::date, (r.scope ->> 'to_date')::date)
-		FROM kinderconnect.run r WHERE r.run_id = run;
-	END IF;
-END;
-$$;
-COMMENT ON FUNCTION kinderconnect._plan_resolved(bigint, text, text, text) IS 'plans a provider anew, when none of its records is on its way any more';
 
 -- Takes in the answers to batches. Only what the service truly said changes
 -- anything: a record it did not name is unknown, and one it names twice with
@@ -4046,127 +4170,6 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._drop_waiting(text, text, text) IS
 'drops the batches that wait, of an organization or of one provider; their days are ready again, or unknown if they were sent before';
-
--- Unknown records, where the service cannot be asked what it holds: the same
--- records once more, which it answers as duplicates if it had them.
-CREATE OR REPLACE FUNCTION kinderconnect._repeat_unknown(run bigint, organization text, agency text, provider text) RETURNS void
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	largest integer;
-	part    text[];
-	spared  text[];
-	parts   text[] := '{}';
-BEGIN
-	-- what this run does not send stays unknown, not 'sending' in a batch that waits
-	IF EXISTS (SELECT FROM kinderconnect.run_provider p
-			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (organization, run, agency, provider) AND p.halted)
-		OR NOT EXISTS (SELECT FROM kinderconnect.provider_standing p
-			WHERE (p.organization_id, p.agency_id, p.provider_id) = (organization, agency, provider) AND p.barred IS NULL)
-		OR (kinderconnect._lost_so_far(run, organization, agency, provider)).enough THEN
-		RETURN;
-	END IF;
-	-- what was lost again and again lets tonight's new days go first
-	spared := ARRAY(SELECT r.record_id FROM kinderconnect._lost_records(organization, agency, provider) r
-		WHERE r.times > 1 AND NOT EXISTS (SELECT FROM kinderconnect.run_organization o
-			WHERE (o.organization_id, o.run_id) = (organization, run) AND o.step = 'plan'));
-	largest := kinderconnect._most_records(organization, agency, provider);
-	FOR part IN
-		SELECT array_agg(n.record_id)
-		FROM (SELECT l.record_id, t.most, row_number() OVER (PARTITION BY t.most ORDER BY l.service_date, l.kinderconnect_child_id, l.record_id) - 1 AS n
-			FROM kinderconnect.ledger l
-			LEFT JOIN kinderconnect._lost_records(organization, agency, provider) r ON r.record_id = l.record_id
-			CROSS JOIN LATERAL (SELECT least(r.most, largest) AS most) t
-			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state = 'unknown'
-				AND l.record_id <> ALL (spared)) n
-		GROUP BY n.most, n.n / n.most
-		-- by lot, so that it is not always the same that are not reached
-		ORDER BY md5(run || min(n.record_id))
-	LOOP
-		PERFORM kinderconnect._new_batch(run, organization, agency, provider, NULL, false, true, part);
-		parts := parts || part;
-	END LOOP;
-	UPDATE kinderconnect.ledger l SET state = 'sending', run_id = run
-	WHERE l.organization_id = organization AND l.record_id = ANY (parts) AND l.state = 'unknown';
-END;
-$$;
-COMMENT ON FUNCTION kinderconnect._repeat_unknown(bigint, text, text, text) IS
-'puts the unknown records of a provider into waiting batches again, same ids and content';
-
--- Days that the service accepted under an id that it has merged into another
--- since. Without a provider's row or beyond the horizon nothing is asked.
-CREATE FUNCTION kinderconnect._merged_days(organization text)
-	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, former_id text)
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-	-- apart, for there are few; joined, they are looked for once for each link
-	-- as long as the planner knows nothing of links
-	WITH o AS MATERIALIZED (
-		SELECT k.organization_id, k.agency_id, k.child_id, k.kinderconnect_child_id, k.end_reason
-		FROM kinderconnect.child_link k
-		WHERE k.organization_id = organization AND k.ended_at IS NOT NULL AND k.end_reason LIKE 'merged into %'
-	)
-	SELECT DISTINCT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date, f.kinderconnect_child_id
-	FROM kinderconnect.organization g
-	JOIN o ON o.organization_id = g.organization_id
-	JOIN kinderconnect.child_link k ON (k.organization_id, k.agency_id, k.child_id) = (o.organization_id, o.agency_id, o.child_id)
-		AND k.ended_at IS NULL AND k.kinderconnect_child_id <> o.kinderconnect_child_id
-	JOIN kinderconnect.provider_standing p ON (p.organization_id, p.agency_id) = (k.organization_id, k.agency_id) AND p.barred IS NULL
-	JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id)
-			= (p.organization_id, p.agency_id, p.provider_id, k.kinderconnect_child_id)
-		AND d.state = 'held' AND d.reason = 'merged_child' AND d.accepted_content IS NULL
-	JOIN kinderconnect.child_day f ON (f.organization_id, f.agency_id, f.provider_id, f.kinderconnect_child_id, f.service_date)
-			= (o.organization_id, o.agency_id, d.provider_id, o.kinderconnect_child_id, d.service_date)
-		AND f.state = 'held' AND f.accepted_content IS NOT NULL AND NOT f.void_wanted
-	WHERE g.organization_id = organization
-		AND d.service_date >= greatest((now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer, g.first_enabled - g.backfill_days);
-END;
-COMMENT ON FUNCTION kinderconnect._merged_days(text) IS
-'days held as merged_child, and the id under which the service accepted them';
-
--- Unknown records, where the service can be asked: it holds a record or it
--- does not. A void left nothing behind if it arrived. What it does not hold and
--- had a word for, that word refused: sent again it would get the same. And so
--- would a culprit.
-CREATE OR REPLACE FUNCTION kinderconnect._take_readback(run bigint, outcome kinderconnect.call_outcome) RETURNS void
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	answer record;
-BEGIN
-	IF outcome.problems > 0 THEN
-		PERFORM kinderconnect._fail_provider(run, outcome.organization_id, outcome.agency_id, outcome.provider_id, false, 'KC301',
-			format('%s records of the read-back cannot be understood', outcome.problems),
-			'Days whose answer was lost stay unknown until it can be read; see kinderconnect.api_readback().');
-		RETURN;
-	END IF;
-	FOR answer IN
-		SELECT s.verdict, array_agg(s.record_id) AS record_ids, array_agg(s.code) AS codes, array_agg(s.message) AS messages
-		FROM (SELECT l.record_id, CASE WHEN num_nonnulls(l.code, l.message) > 0 THEN l.code ELSE c.code END AS code,
-				CASE WHEN num_nonnulls(l.code, l.message) > 0 THEN l.message
-					ELSE concat_ws('; ', c.message, 'so it was each time this record was sent, by itself too, and the service does not hold it: correct the day, or report it to the service and call kinderconnect.retry()') END AS message,
-				CASE
-				WHEN l.kind = 'void' AND NOT EXISTS (SELECT FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w
-					WHERE w.kinderconnect_child_id = l.kinderconnect_child_id AND w.service_date = l.service_date) THEN 'accepted'
-				WHEN l.record_id IN (SELECT w.record_id FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w) THEN 'accepted'
-				WHEN num_nonnulls(l.code, l.message, c.record_id) > 0 THEN 'rejected'
-				ELSE 'not_taken' END AS verdict
-			FROM kinderconnect.ledger l
-			LEFT JOIN kinderconnect._culprits(outcome.organization_id, outcome.agency_id, outcome.provider_id) c ON c.record_id = l.record_id
-			WHERE (l.organization_id, l.agency_id, l.provider_id) = (outcome.organization_id, outcome.agency_id, outcome.provider_id)
-				AND l.state = 'unknown') s
-		GROUP BY s.verdict
-	LOOP
-		PERFORM kinderconnect._settle(outcome.organization_id, answer.record_ids, answer.verdict,
-			CASE WHEN answer.verdict = 'rejected' THEN answer.codes END, CASE WHEN answer.verdict = 'rejected' THEN answer.messages END);
-	END LOOP;
-	PERFORM kinderconnect._take_over_merged(run, outcome);
-END;
-$$;
-COMMENT ON FUNCTION kinderconnect._take_readback(bigint, kinderconnect.call_outcome) IS
-'settles the unknown records of a provider by what the service says it holds, and takes over what it holds of merged children';
 
 -- The night never takes back by itself what it accepted under an authorization
 -- or link that is gone: that is a person's decision.

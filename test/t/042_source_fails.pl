@@ -21,8 +21,8 @@ sub voids
 }
 
 # Attendance is gone when a night learns what became of an answer that was
-# lost: the one that planned it, or the one after
-foreach my $which ('same', 'next')
+# lost: the one that planned it, the one after, or one to which it is too old
+foreach my $which ('same', 'next', 'late')
 {
 	$night = ready_night("emptied_$which", seed => made_seed(providers => 2), conf => 'kinderconnect.max_attempts = 2');
 	$night->admin('faults', { faults => [ { kind => 'drop_after', operation => 'submit', match => { providerId => 'P1' } },
@@ -32,12 +32,21 @@ foreach my $which ('same', 'next')
 
 	$night->sql('CREATE TABLE manage.kept_visit AS TABLE manage.visit; CREATE TABLE manage.kept_absence AS TABLE manage.absence;
 		TRUNCATE manage.visit, manage.absence');
-	if ($which eq 'next')
+	if ($which ne 'same')
 	{
-		isnt($night->night->{state}, '', 'next: a night that finds Manage empty, and cannot ask');
-		is(days(), 'P1 unknown 24, P2 held source_shrank 24', 'next: leaves it unknown');
+		isnt($night->night->{state}, '', "$which: a night that finds Manage empty, and cannot ask");
+		is(days(), 'P1 unknown 24, P2 held source_shrank 24', "$which: leaves it unknown");
 	}
 	$night->admin('faults', { faults => $which eq 'same' ? [ { kind => 'status', status => 503, operation => 'readback', times => 2 } ] : [] });
+	if ($which eq 'late')
+	{
+		$night->night('', 'SET kinderconnect.horizon_days = 1;');
+		my $days = $night->sql(q{SELECT count(*) FROM kinderconnect.child_day
+			WHERE provider_id = 'P1' AND sent_content IS NOT NULL AND reason = 'horizon_passed' AND accepted_content IS NOT NULL});
+		cmp_ok($days, '>=', 16, 'late: what the service turns out to have is held, and says that nobody looks at it any more');
+		is(voids(), 0, 'late: and not taken back');
+		next;
+	}
 	$night->night;
 	is(days(), 'P1 held source_shrank 24, P2 held source_shrank 24', "$which: what the service turns out to have is held");
 	is(voids(), 0, "$which: and not taken back");

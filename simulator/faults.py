@@ -6,6 +6,7 @@ on the contents of the answer (TWISTING), or on its way out (SENDING, done by
 server.py).  `latency` acts beside any of them.
 """
 
+import base64
 import zlib
 
 OPERATIONS = ("token", "customers", "locations", "agencies", "children", "submit", "readback")
@@ -192,8 +193,10 @@ def refuse(fault, call, dialect):
     elif fault.kind == "expire_token":
         answer = dialect.revoke(call)
     elif fault.kind == "echo_header":
-        answer = dialect.refusal(call, 403, "FORBIDDEN", "bad header Authorization: "
-                                 + call.headers.get("Authorization", "none"))
+        sent = call.headers.get("Authorization", "none")
+        if sent.startswith("Basic "):
+            sent += f" ({base64.b64decode(sent[6:]).decode()})"
+        answer = dialect.refusal(call, 403, "FORBIDDEN", f"bad header Authorization: {sent}")
     else:
         answer = dialect.refusal(call, 403, "FORBIDDEN",
                                  f"access denied with password {dialect.secret_of(call)}")

@@ -72,11 +72,14 @@ SELECT * FROM pg_temp.send(
 	ROW('r1', '1001', '2024-03-11', 'session', '{08:02,12:30}', '{12:00,16:31}', NULL),
 	ROW('r2', '3002', '2024-03-11', 'absence', NULL, NULL, NULL),
 	ROW('r3', '3003', '2024-03-11', 'absence', NULL, NULL, 'Sick "today"'),
+	ROW('r3b', '3003', '2024-03-12', 'absence', NULL, NULL, 'Sick\today'),
 	ROW('r4', '1001', '2024-03-12', 'closure', NULL, NULL, NULL),
 	ROW('r5', '3002', '2024-03-12', 'session', '{NULL}', '{17:00}', NULL),
 	ROW('r6', '1002', '2024-03-12', 'session', '{08:00:59}', '{17:00}', NULL),
 	ROW('r7', '3003', '2024-03-13', 'session', '{22:00}', '{06:00}', NULL));
 SELECT * FROM pg_temp.held();
+-- what is no text is sent as it is, in JSON
+SELECT * FROM pg_temp.send(ROW('rt', '3003', '2024-03-12', 'absence', NULL, NULL, E'Sick\ttoday'));
 -- the same again changes nothing; a later record replaces, and takes back
 SELECT * FROM pg_temp.send(
 	ROW('r1', '1001', '2024-03-11', 'session', '{08:02,12:30}', '{12:00,16:31}', NULL),

@@ -96,4 +96,20 @@ $night->sql(q{SELECT kinderconnect.accept_shrink('g-1', 'MO-1', 'P1')});
 is($night->night->{state}, '', 'who accepts that it is gone');
 is(voids(), 1, 'and it is taken back');
 
+# What was refused before the site moved goes from the new one, under the same
+# id, and is of that one
+$night = ready_night('moved_between', seed => made_seed(children => 2), days => 3);
+$night->admin('faults', { faults => [ { kind => 'status', status => 403, operation => 'submit' } ] });
+isnt($night->night->{state}, '', 'a night that is refused');
+is($night->sql(q{SELECT state, count(*) FROM kinderconnect.ledger GROUP BY 1}), 'not_taken|6', 'whole');
+$night->admin('faults', { faults => [] });
+$night->sql(q{UPDATE manage.site SET name = 'Place 1 (old)' WHERE site = 'site P1';
+	INSERT INTO manage.site SELECT organization, 'new P1', 'Place 1', zip, zone, agency, provider FROM manage.site WHERE site = 'site P1';
+	UPDATE manage.visit SET site = 'new P1'; UPDATE manage.absence SET site = 'new P1'});
+is($night->night->{state}, '', 'a night after the site moved with all it has');
+is($night->sql(q{SELECT state, location_id, count(*) FROM kinderconnect.ledger GROUP BY 1, 2}), 'accepted|new P1|6', 'sends the same records of it');
+$night->sql(q{DELETE FROM manage.visit WHERE visit = (SELECT min(visit) FROM manage.visit)});
+is($night->night->{state}, '', 'a night after one was deleted');
+is(voids(), 1, 'takes it back');
+
 done_testing;

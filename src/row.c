@@ -209,7 +209,9 @@ take_scalar(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum
 {
 	const KcCode *code;
 
-	if (found != NULL && found->kind == KC_JSON_MISSHAPEN)
+	if (found == NULL)
+		return KC_NOTHING;
+	if (found->kind == KC_JSON_MISSHAPEN)
 		maker->wrong = true;
 	if (!is_there(found))
 		return KC_NOTHING;
@@ -267,9 +269,11 @@ take_list(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *
 	bool		wrong = false;
 	StringInfo	problem = &maker->problem;
 
-	if (found != NULL && found->kind == KC_JSON_MISSHAPEN)
+	if (found == NULL)
+		return KC_NOTHING;
+	if (found->kind == KC_JSON_MISSHAPEN)
 		maker->wrong = true;
-	if (found == NULL || found->kind != KC_JSON_ARRAY)
+	if (found->kind != KC_JSON_ARRAY)
 		return KC_NOTHING;
 
 	values = palloc0(sizeof(Datum) * Max(found->nitems, 1));

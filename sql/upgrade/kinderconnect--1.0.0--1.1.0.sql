@@ -6251,7 +6251,8 @@ COMMENT ON COLUMN kinderconnect.unit_band_in_force.source IS 'where it is writte
 COMMENT ON COLUMN kinderconnect.unit_band_in_force.note IS 'what else is known';
 
 -- The agency's midnight and the location's may be hours apart, never twelve:
--- so the date on which an enforced window closes is the same for both.
+-- so the date on which an enforced window closes is the same for both. Between
+-- the two midnights what counts is whether it has ended.
 --
 -- Whatever the agency takes, a day older than the horizon is no longer looked
 -- at.
@@ -6277,8 +6278,10 @@ LEFT JOIN kinderconnect.entry_window e ON e.agency_id = d.agency_id AND e.rule =
 LEFT JOIN kinderconnect.entry_window o ON o.agency_id = d.agency_id AND o.rule = 'correction_window_days' AND o.valid @> d.service_date
 	AND d.accepted_content IS NOT NULL
 CROSS JOIN LATERAL (SELECT coalesce(g.time_zone, 'Pacific/Honolulu') AS zone, (now() AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date AS today) t
+CROSS JOIN LATERAL (SELECT (d.window_ends AT TIME ZONE t.zone + interval '12 hours')::date - 1 AS last_day) n
 CROSS JOIN LATERAL (SELECT
-	coalesce((d.window_ends AT TIME ZONE t.zone + interval '12 hours')::date - 1, d.service_date + coalesce(o.days, e.days)) AS last_day,
+	coalesce(CASE WHEN d.window_ends > now() THEN greatest(n.last_day, t.today) WHEN d.window_ends <= now() THEN least(n.last_day, t.today - 1) END,
+		d.service_date + coalesce(o.days, e.days)) AS last_day,
 	d.window_ends IS NOT NULL OR coalesce(o.enforced, e.enforced, false) AS enforced) w
 CROSS JOIN LATERAL (SELECT d.service_date + kinderconnect._horizon_days() AS last_day) h
 WHERE d.state IN ('held', 'ready', 'sending', 'unknown', 'rejected');

@@ -164,7 +164,7 @@ INSERT INTO kinderconnect.child_day (organization_id, agency_id, provider_id, ki
 SELECT 'ana', 'AN-H', 'P1', child, :'today'::date - age, true, state, reason, 'b', now() + ends
 FROM (VALUES
 	('1', 45, 'held', 'nothing_recorded', NULL::interval), ('1', 46, 'held', 'nothing_recorded', NULL), ('1', 47, 'held', 'nothing_recorded', '1 day'),
-	('1', 44, 'held', 'nothing_recorded', '-1 second'), ('1', 43, 'held', 'nothing_recorded', '2 days'),
+	('1', 44, 'held', 'nothing_recorded', '-1 second'), ('1', 43, 'held', 'nothing_recorded', '2 days'), ('1', 42, 'held', 'nothing_recorded', '1 second'),
 	('4', 45, 'held', 'unmatched', '3 days'), ('4', 46, 'held', 'unmatched', '2 days'), ('4', 10, 'held', 'unmatched', '-1 hour'), ('4', 9, 'held', 'unmatched', NULL),
 	('2', 60, 'not_due', 'closure_not_taken', '-1 hour'), ('2', 10, 'held', 'window_closed', NULL)
 ) AS made (child, age, state, reason, ends);

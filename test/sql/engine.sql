@@ -118,6 +118,32 @@ SELECT * FROM pg_temp.all_ended();
 RESET kinderconnect.request_timeout;
 SELECT kinderconnect._close();
 
+-- Nor is one that comes within the time that is left by then.
+SELECT kinderconnect._open('5 minutes');
+SELECT kinderconnect._start('customers', 'regress_engine');
+SELECT * FROM pg_temp.all_ended();
+\! test/lib/admin faults '{"faults": [{"kind": "latency", "ms": 5000, "operation": "customers"}]}'
+SET kinderconnect.request_timeout = '4s';
+SELECT kinderconnect._start('customers', 'regress_engine');
+SELECT pg_sleep(4.5);
+SELECT * FROM pg_temp.all_ended();
+RESET kinderconnect.request_timeout;
+SELECT kinderconnect._close();
+\! test/lib/admin faults '{"faults": []}'
+
+-- A call whose next page still waits for its turn when the deadline comes failed
+-- at nothing: what an attempt failed at before has been mended.
+SELECT kinderconnect._open('4 seconds');
+\! test/lib/admin faults '{"faults": [{"kind": "status", "status": 503, "operation": "children", "times": 1}, {"kind": "endless_pages", "operation": "children"}, {"kind": "latency", "ms": 300, "operation": "agencies"}, {"kind": "hang", "operation": "locations"}]}'
+SELECT kinderconnect._start('children', 'regress_engine', 'TX-28', 'P55501', month => '2026-11-01');
+SELECT kinderconnect._start('agencies', 'regress_engine', customer_id => 'C-100');
+SELECT operation, ok FROM kinderconnect._collect();
+SELECT kinderconnect._start('locations', 'regress_engine', customer_id => 'C-100');
+SELECT operation, sqlstate, detail FROM kinderconnect._collect() ORDER BY operation COLLATE "C";
+SELECT kinderconnect._close();
+\! test/lib/admin reset
+\! test/lib/admin faults '{"faults": []}'
+
 -- A submit that a gateway gave up on may have been acted upon: it is not
 -- repeated. One that the service did not take is.
 SELECT kinderconnect._open('5 minutes');

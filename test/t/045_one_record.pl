@@ -150,6 +150,27 @@ $night->admin('faults', { faults => [] });
 is($night->night->{state}, '', 'when it does no more');
 $night->agrees('all is there');
 
+# One that goes down before the last of a night loses the same record twice, by
+# itself, and has answered others: that is no reason to reject it
+$night = ready_night('goes_down', seed => made_seed(children => 6), days => 1, conf => 'kinderconnect.max_attempts = 2');
+$night->sql(q{UPDATE kinderconnect.dialect_operation SET max_records = 1 WHERE operation = 'submit'; DELETE FROM manage.absence});
+$all = $night->sql('SELECT count(*) FROM manage.truth');
+$night->admin('faults', { faults => [ { kind => 'drop_before', operation => 'submit', skip => $all - 1 } ] });
+is($night->night->{state}, 'KC402', 'a night in which the service goes down');
+is($night->sql(q{SELECT count(*), max(n) FROM (SELECT count(*) AS n FROM kinderconnect.batch WHERE state = 'lost' GROUP BY record_ids) b}), '1|2', 'one record is lost twice');
+unlike(states($night), qr/rejected/, 'and not rejected');
+$night->admin('faults', { faults => [] });
+is($night->night->{state}, '', 'the next night');
+$night->agrees('all is there');
+
+# Where every other one is lost, the night does not go on for ever
+$night = ready_night('every_other', seed => made_seed(children => 2), days => 12, conf => 'kinderconnect.max_attempts = 2');
+$night->sql(q{UPDATE kinderconnect.dialect_operation SET max_records = 1 WHERE operation = 'submit'; DELETE FROM manage.absence});
+$night->admin('faults', { faults => [ { kind => 'status', status => 500, operation => 'submit', match => { childId => '1001' } } ] });
+is($night->night->{state}, 'KC402', 'a night in which every other record is lost');
+is($night->sql(q{SELECT count(*) FROM kinderconnect.batch WHERE state = 'lost'}), 8, 'ends it after eight');
+like(states($night), qr/ready/, 'and leaves the rest to the next');
+
 # The same where it cannot be asked what it holds: the one stays unknown
 $night = older_night('older_fails', children => 20, days => 4);
 $all = $night->sql('SELECT count(*) FROM manage.truth');

@@ -1062,7 +1062,8 @@ COMMENT ON COLUMN kinderconnect.provider_standing.barred IS 'null: it takes part
 -- What cannot be read is a problem, and changes nothing: an authorization with
 -- a begin, an end or weekdays that are none, or that ends before it begins, is
 -- not taken for one that is open, or for every day. Nor is it gone: one that
--- cannot be told from others may be any that the child has.
+-- cannot be told from others may be any that the child has, and of a child that
+-- cannot be told from others, any child's.
 CREATE OR REPLACE FUNCTION kinderconnect._children_reply(ticket bigint)
 	RETURNS TABLE (ordinal integer, part integer, kinderconnect_child_id text, first_name text, middle_name text, last_name text,
 		suffix text, date_of_birth date, subsidized boolean, authorization_id text, begin_date date, end_date date,
@@ -1374,6 +1375,19 @@ BEGIN
 			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id)
 					= (r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id)
 				AND (r.authorization_id IS NULL OR left(a.authorization_id, length(r.authorization_id) + 1) = r.authorization_id || '#')
+				AND a.known_until = 'infinity' AND a.begin_date < (r.month + interval '1 month')::date AND (a.end_date >= r.month) IS NOT FALSE
+			OFFSET 0) a
+		UNION ALL
+		-- or any of the provider's, where it may be any child's
+		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.month, a.kinderconnect_child_id, a.authorization_id
+		FROM (SELECT DISTINCT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.month,
+				CASE WHEN 'authorization_id' = ANY (r.unread) THEN NULL ELSE r.authorization_id END AS authorization_id
+			FROM reply r
+			WHERE r.kinderconnect_child_id IS NULL AND r.authorization_id IS DISTINCT FROM '') r
+		CROSS JOIN LATERAL (SELECT a.kinderconnect_child_id, a.authorization_id FROM kinderconnect.authorization a
+			WHERE (a.organization_id, a.agency_id, a.provider_id) = (r.organization_id, r.agency_id, r.provider_id)
+				AND (r.authorization_id IS NULL OR a.authorization_id = r.authorization_id
+					OR left(a.authorization_id, length(r.authorization_id) + 1) = r.authorization_id || '#')
 				AND a.known_until = 'infinity' AND a.begin_date < (r.month + interval '1 month')::date AND (a.end_date >= r.month) IS NOT FALSE
 			OFFSET 0) a
 	), was_listed AS MATERIALIZED (

@@ -124,4 +124,28 @@ like($now, qr/^1002 A-1-2 2020-01-06 open FULL$/m, 'one is for every day');
 like($now, qr/^1006 A-1-6 2020-01-06 open FULL vanished\n1006 B-1 2020-02-03 open FULL vanished$/m, 'two are gone');
 like($night->sql(sprintf $children, "= '1010'"), qr/\|t$/, 'one child is subsidized');
 
+# whose an entry is cannot be read: it is the one whose authorization it is
+my $of = sub { return join "\n", grep { /^100[2459]/ } split /\n/, $night->sql(sprintf $authorizations, 'alpha') };
+my $relist = sub {
+	my ($gone, @listed) = @_;
+
+	$night->admin('patch', { groupId => 'G-1', removeChildren => [ map { { agencyId => 'MO-1', childId => $_ } } @$gone ], children => [@listed] });
+};
+my $was = $of->();
+my %whose = %{ $child[4] };
+authorization(\%whose)->{beginDate} = '2020-01-06';
+$relist->([ '1004', '1005' ], { %whose, childId => "1005\x01" });
+is($night->night->{state}, '', 'a night of a child that cannot be read');
+is($of->(), $was =~ s/^(1004 .*)$/$1 vanished/mr, 'its authorization is what it was, and one that is not listed is gone');
+like($night->sql(sprintf $problems, 'alpha'), qr/^key "childId" has a control character$/m, 'a problem');
+
+# or it may be anybody's
+$was = $of->();
+$relist->(['1009'], { %whose, childId => "1005\x01", authorizations => [ { %{ authorization(\%whose) }, authorizationId => [] } ] });
+is($night->night->{state}, '', 'a night of a child and an authorization that cannot be read');
+is($of->(), $was, 'nothing is gone');
+$relist->([ "1005\x01" ], \%whose);
+is($night->night->{state}, '', 'a night of all that can');
+is($of->(), $was =~ s/^(1009 .*2099-12-31 FULL)$/$1 vanished/mr, 'one is gone');
+
 done_testing;

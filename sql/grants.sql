@@ -148,7 +148,7 @@ GRANT INSERT, UPDATE ON kinderconnect.organization, kinderconnect.provider, kind
 GRANT EXECUTE ON FUNCTION
 	kinderconnect.set_secret(text, text), kinderconnect.remove_secret(text), kinderconnect._has_secret(text),
 	kinderconnect.arm(), kinderconnect.disarm(), kinderconnect._require_armed(),
-	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean), kinderconnect._require_group_password(text, text, boolean), kinderconnect.disable_integration(text),
+	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean), kinderconnect._require_group_password(text, text, boolean), kinderconnect._require_plain(text, text), kinderconnect.disable_integration(text),
 	kinderconnect.add_provider(text, text, text, text), kinderconnect.disable_provider(text, text, text),
 	kinderconnect.bind_manage(text, text), kinderconnect._check_sample(text), kinderconnect._check_rebind(text, text),
 	kinderconnect._words(text), kinderconnect._sorted(text), kinderconnect._first_key(text), kinderconnect._last_key(text),

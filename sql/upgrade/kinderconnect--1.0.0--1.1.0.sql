@@ -716,6 +716,21 @@ $$;
 COMMENT ON FUNCTION kinderconnect._require_group_password(text, text, boolean) IS
 'an error (KC002) unless the secrets file holds this name; given: it is the caller''s, and not repeated, nor is the failed statement logged';
 
+-- What a person types or pastes is compared, byte for byte, with what the
+-- service says.
+CREATE FUNCTION kinderconnect._require_plain(name text, value text) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF value ~ '^[[:space:]]|[[:space:]]$|[[:cntrl:]]' THEN
+		RAISE EXCEPTION '% must not begin or end with white space, nor contain control characters', name
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', to_json(value));
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_plain(text, text) IS 'an error if the value of this parameter has white space at an end, or control characters';
+
 CREATE OR REPLACE FUNCTION kinderconnect.enable_integration(organization_id text, group_id text,
 		group_password text DEFAULT NULL, endpoint text DEFAULT NULL,
 		backfill_days integer DEFAULT 30, adopt_providers boolean DEFAULT true, sends boolean DEFAULT true) RETURNS void
@@ -746,10 +761,10 @@ BEGIN
 			RAISE EXCEPTION 'organization "%" is not in Manage', enable_integration.organization_id
 				USING ERRCODE = 'KC001', HINT = 'Organizations are listed in kinderconnect.manage_organization.';
 		END IF;
-	ELSIF enable_integration.organization_id ~ '^[[:space:]]|[[:space:]]$|[[:cntrl:]]' THEN
-		RAISE EXCEPTION 'organization_id must not begin or end with white space, nor contain control characters'
-			USING ERRCODE = 'invalid_parameter_value';
+	ELSE
+		PERFORM kinderconnect._require_plain('organization_id', enable_integration.organization_id);
 	END IF;
+	PERFORM kinderconnect._require_plain('group_id', enable_integration.group_id);
 	IF service IS NULL THEN
 		SELECT min(e.endpoint) INTO service FROM kinderconnect.endpoint e HAVING count(*) = 1;
 		IF service IS NULL THEN
@@ -793,6 +808,8 @@ BEGIN
 	IF nullif(btrim(add_provider.agency_id), '') IS NULL OR nullif(btrim(add_provider.provider_id), '') IS NULL THEN
 		RAISE EXCEPTION 'agency_id and provider_id must be given' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
+	PERFORM kinderconnect._require_plain('agency_id', add_provider.agency_id);
+	PERFORM kinderconnect._require_plain('provider_id', add_provider.provider_id);
 	IF add_provider.location_id IS NOT NULL AND kinderconnect._is_bound('location') THEN
 		PERFORM FROM kinderconnect.manage_location m
 		WHERE (m.organization_id, m.location_id) = (add_provider.organization_id COLLATE "default", add_provider.location_id COLLATE "default");
@@ -6738,7 +6755,7 @@ REVOKE ALL ON FUNCTION
 	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
 	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text),
 	kinderconnect._old_calls(text), kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean),
-	kinderconnect._require_group_password(text, text, boolean), kinderconnect._due_as_of(timestamptz, text[]), kinderconnect._horizon_days(),
+	kinderconnect._require_group_password(text, text, boolean), kinderconnect._require_plain(text, text), kinderconnect._due_as_of(timestamptz, text[]), kinderconnect._horizon_days(),
 	kinderconnect._is_open(date, timestamptz, text), kinderconnect._stopped_because(), kinderconnect._look_again(), kinderconnect._due_now(),
 	kinderconnect._tick(integer, integer), kinderconnect._take_part(bigint), kinderconnect._moment(timestamptz), kinderconnect._check_time_zone(),
 	kinderconnect._before_drop()
@@ -6797,7 +6814,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._old_calls(text)
 	TO kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
-	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean), kinderconnect._require_group_password(text, text, boolean),
+	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean), kinderconnect._require_group_password(text, text, boolean), kinderconnect._require_plain(text, text),
 	kinderconnect._require_provider(text, text, text), kinderconnect._speaks(text, text), kinderconnect._manage_fails(text)
 	TO kinderconnect_admin;
 GRANT SELECT ON

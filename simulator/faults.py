@@ -26,6 +26,7 @@ REFUSING = {
     "expire_token": {},
     "echo_password": {},
     "echo_header": {},
+    "echo_body": {},
 }
 TWISTING = {
     "html": {"status": (int, 200)},
@@ -197,6 +198,8 @@ def refuse(fault, call, dialect):
         if sent.startswith("Basic "):
             sent += f" ({base64.b64decode(sent[6:]).decode()})"
         answer = dialect.refusal(call, 403, "FORBIDDEN", f"bad header Authorization: {sent}")
+    elif fault.kind == "echo_body":
+        answer = dialect.refusal(call, 403, "FORBIDDEN", f"bad request: {call.body.decode()}")
     else:
         answer = dialect.refusal(call, 403, "FORBIDDEN",
                                  f"access denied with password {dialect.secret_of(call)}")

@@ -13,6 +13,7 @@
 #include "common/pg_prng.h"
 #include "secrets.h"
 #include "settings.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -46,14 +47,25 @@ kc_mask_secret(char *text, const char *name)
 {
 	KcFault		fault;
 	char	   *secret;
+	StringInfoData quoted;
 
 	if (text == NULL)
 		return;
 	secret = kc_secret_read(name, &fault);
 	if (secret == NULL)
+	{
 		text[0] = '\0';
-	else
-		kc_secret_mask(text, secret);
+		return;
+	}
+	/* so big that it is never moved */
+	quoted.maxlen = strlen(secret) * 6 + 3;
+	quoted.data = kc_secret_alloc(quoted.maxlen);
+	resetStringInfo(&quoted);
+	escape_json(&quoted, secret);
+	quoted.data[quoted.len - 1] = '\0';
+	kc_secret_mask(text, quoted.data + 1);
+	kc_secret_mask(text, secret);
+	kc_secret_free(quoted.data);
 	kc_secret_free(secret);
 }
 

@@ -25,8 +25,8 @@ extern void kc_wipe_string(char *text);
 
 /*
  * Masks the secret of this name in what the service said, which may quote our
- * request.  Where the secret cannot be read again, nothing of the text is
- * kept.  text may be NULL.
+ * request, as it is and as it stands in JSON.  Where the secret cannot be read
+ * again, nothing of the text is kept.  text may be NULL.
  */
 extern void kc_mask_secret(char *text, const char *name);
 

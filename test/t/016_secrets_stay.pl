@@ -11,9 +11,10 @@ use MIME::Base64;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# a client secret that is another one in a form
+# a client secret that is another one in a form, and a password that is another
+# one in JSON
 my $seed = PostgreSQL::Test::Utils::tempdir() . '/seed.json';
-append_to_file($seed, slurp_file("$ENV{TESTDIR}/test/data/seed.json") =~ s{client-secret-1}{client/secret+1 & more}r);
+append_to_file($seed, slurp_file("$ENV{TESTDIR}/test/data/seed.json") =~ s{client-secret-1}{client/secret+1 & more}r =~ s{sunflower-}{sunflower-\\"\\\\}r);
 my $night = ready_night('secrets_stay', seed => $seed, organizations => { sunshine => 'G-SUN' },
 	conf => join "\n", "shared_preload_libraries = 'pg_cron, pg_stat_statements, auto_explain'", 'log_statement = all', 'log_min_messages = debug5',
 	'log_error_verbosity = verbose', 'log_min_duration_statement = 0', 'log_parameter_max_length = -1', 'log_parameter_max_length_on_error = -1',
@@ -52,6 +53,7 @@ $night->sql('SELECT kinderconnect.retry(organization_id) FROM kinderconnect.orga
 one_night('the service repeats the client secret', 'KC402', { kind => 'expire_token', operation => 'customers', times => 1 }, { kind => 'echo_password', operation => 'token' });
 one_night('the service repeats how we named ourselves', 'KC402', { kind => 'expire_token', operation => 'customers', times => 1 }, { kind => 'echo_header', operation => 'token' });
 one_night('the same, to calls', 'KC402', { kind => 'echo_header', operation => 'children' });
+one_night('the service repeats the request', 'KC402', { kind => 'echo_body', operation => 'children' });
 one_night('the token is refused', 'KC402', { kind => 'expire_token' });
 one_night('an answer in pieces', 'KC402', { kind => 'truncated_json', operation => 'children', times => 2 }, { kind => 'bad_utf8', operation => 'submit', times => 1 }, { kind => 'nul_escape', operation => 'readback', times => 1 });
 one_night('a connection that breaks', 'KC402', { kind => 'drop_before', operation => 'customers', times => 1 }, { kind => 'drop_after', reset => JSON::PP::true, operation => 'submit', times => 1 }, { kind => 'cut', operation => 'children', times => 2 });

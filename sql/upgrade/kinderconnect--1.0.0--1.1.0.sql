@@ -3718,7 +3718,7 @@ COMMENT ON FUNCTION kinderconnect._days_to_try(bigint, text, text, text, date, d
 -- Unknown records, where the service can be asked: it holds a record or it
 -- does not. A void left nothing behind if it arrived. What it does not hold and
 -- had a word for, that word refused: sent again it would get the same. And so
--- would a culprit.
+-- would a culprit. Of what may be an entry that cannot be read, nobody knows.
 CREATE OR REPLACE FUNCTION kinderconnect._take_readback(run bigint, outcome kinderconnect.call_outcome) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -3726,33 +3726,41 @@ AS $$
 DECLARE
 	answer record;
 BEGIN
-	IF outcome.problems > 0 THEN
-		PERFORM kinderconnect._fail_provider(run, outcome.organization_id, outcome.agency_id, outcome.provider_id, false, 'KC301',
-			format('%s records of the read-back cannot be understood', outcome.problems),
-			'Days whose answer was lost stay unknown until it can be read; see kinderconnect.api_readback().');
-		RETURN;
-	END IF;
 	FOR answer IN
+		WITH there AS MATERIALIZED (
+			SELECT w.record_id, w.kinderconnect_child_id, w.service_date, w.problem IS NOT NULL AND w.record_id IS NULL AS is_anybody
+			FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w
+		)
 		SELECT s.verdict, array_agg(s.record_id) AS record_ids, array_agg(s.code) AS codes, array_agg(s.message) AS messages
 		FROM (SELECT l.record_id, CASE WHEN num_nonnulls(l.code, l.message) > 0 THEN l.code ELSE c.code END AS code,
 				CASE WHEN num_nonnulls(l.code, l.message) > 0 THEN l.message
 					ELSE concat_ws('; ', c.message, 'so it was each time this record was sent, by itself too, and the service does not hold it: correct the day, or report it to the service and call kinderconnect.retry()') END AS message,
 				CASE
-				WHEN l.kind = 'void' AND NOT EXISTS (SELECT FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w
-					WHERE w.kinderconnect_child_id = l.kinderconnect_child_id AND w.service_date = l.service_date) THEN 'accepted'
-				WHEN l.record_id IN (SELECT w.record_id FROM kinderconnect._rows(outcome.ticket, NULL::kinderconnect.reply_record) w) THEN 'accepted'
+				WHEN l.record_id IN (SELECT t.record_id FROM there t) THEN 'accepted'
+				WHEN EXISTS (SELECT FROM there t
+					WHERE (t.is_anybody OR l.kind = 'void' AND num_nulls(t.kinderconnect_child_id, t.service_date) > 0)
+						AND (t.kinderconnect_child_id = l.kinderconnect_child_id) IS NOT FALSE AND (t.service_date = l.service_date) IS NOT FALSE) THEN NULL
+				WHEN l.kind = 'void' AND NOT EXISTS (SELECT FROM there t
+					WHERE (t.kinderconnect_child_id, t.service_date) = (l.kinderconnect_child_id, l.service_date)) THEN 'accepted'
 				WHEN num_nonnulls(l.code, l.message, c.record_id) > 0 THEN 'rejected'
 				ELSE 'not_taken' END AS verdict
 			FROM kinderconnect.ledger l
 			LEFT JOIN kinderconnect._culprits(outcome.organization_id, outcome.agency_id, outcome.provider_id) c ON c.record_id = l.record_id
 			WHERE (l.organization_id, l.agency_id, l.provider_id) = (outcome.organization_id, outcome.agency_id, outcome.provider_id)
 				AND l.state = 'unknown') s
+		WHERE s.verdict IS NOT NULL
 		GROUP BY s.verdict
 	LOOP
 		PERFORM kinderconnect._settle(outcome.organization_id, answer.record_ids, answer.verdict,
 			CASE WHEN answer.verdict = 'rejected' THEN answer.codes END, CASE WHEN answer.verdict = 'rejected' THEN answer.messages END);
 	END LOOP;
-	PERFORM kinderconnect._take_over_merged(run, outcome);
+	IF outcome.problems > 0 THEN
+		PERFORM kinderconnect._fail_provider(run, outcome.organization_id, outcome.agency_id, outcome.provider_id, false, 'KC301',
+			format('%s records of the read-back cannot be understood', outcome.problems),
+			'Days whose answer was lost, and that may be one of these, stay unknown until it can be read; see kinderconnect.api_readback().');
+	ELSE
+		PERFORM kinderconnect._take_over_merged(run, outcome);
+	END IF;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._take_readback(bigint, kinderconnect.call_outcome) IS

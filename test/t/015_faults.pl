@@ -285,6 +285,33 @@ is($night->sql(q{SELECT kinderconnect.retry('g-1')}), visits(), 'retry()');
 is($night->night->{state}, '', 'does');
 $night->agrees('all is there');
 
+# The read-back has entries that cannot be read: what may be one of them stays
+# unknown, and all else is as it says
+change();
+my ($one, $other, $gone, @rest) = map { [ split /\|/ ] } split /\n/, $night->sql(q{
+	SELECT DISTINCT ON (s.child) s.child, v.arrived::date, v.visit FROM manage.visit v JOIN manage.student s USING (organization, student)
+	WHERE v.site = 'site P1' ORDER BY s.child, v.arrived});
+$night->sql(sprintf q{DELETE FROM manage.visit WHERE visit IN (%s)}, join ', ', map { $_->[2] } $gone, @rest);
+faults({ kind => 'drop_before', operation => 'submit', match => { providerId => 'P1' }, times => 1 },
+	{ kind => 'extra_rows', operation => 'readback', rows => [
+		{ recordId => [], childId => $one->[0], serviceDate => $one->[1] },
+		{ recordId => "\x01", childId => $other->[0], serviceDate => 'lately' },
+		{ recordId => 'another', childId => $gone->[0], serviceDate => 'lately' } ] });
+is($night->night->{state}, 'KC402', 'a night that is lost, and a read-back that cannot be read');
+is($night->sql(q{SELECT string_agg(DISTINCT concat_ws(' ', kinderconnect_child_id, kind, CASE WHEN kinderconnect_child_id <> '} . $other->[0] . q{' THEN service_date END), ', ')
+		FROM kinderconnect.ledger WHERE state = 'unknown'}),
+	"$one->[0] session $one->[1], $other->[0] session, $gone->[0] void $gone->[1]", 'what may be one of them is unknown');
+is($night->night->{state}, 'KC402', 'the next night');
+is($night->sql(qq{SELECT count(*) FROM kinderconnect.child_day WHERE provider_id = 'P1' AND kinderconnect_child_id NOT IN ('$one->[0]', '$other->[0]', '$gone->[0]')
+	AND content IS NOT NULL AND state <> 'accepted'}), 0, 'all else was sent again');
+faults();
+is($night->night->{state}, '', 'with a read-back that can be read');
+$night->agrees('all is there');
+change();
+faults({ kind => 'drop_after', operation => 'submit', match => { providerId => 'P1' }, times => 1 }, { kind => 'extra_rows', operation => 'readback', rows => [ {} ] });
+is($night->night->{state}, 'KC402', 'nothing of an entry can be read, and all had arrived');
+$night->agrees('all is there all the same');
+
 # and where it cannot be asked, that is a rejection at once, whatever became of it
 $night->sql(q{CREATE TABLE manage.asked AS SELECT * FROM kinderconnect.dialect_field WHERE operation = 'readback';
 	DELETE FROM kinderconnect.dialect_field WHERE operation = 'readback';
@@ -296,6 +323,6 @@ is($night->night->{state}, '', 'a status that is not known, and no read-back');
 is($night->sql(q{SELECT message, count(*) FROM kinderconnect.child_day WHERE state = 'rejected' GROUP BY 1}), 'status "postponed"|' . visits(), 'counts as a rejection');
 is($night->sql(q{SELECT kinderconnect.retry('g-1')}), visits(), 'retry()');
 is($night->night->{state}, '', 'sends them again');
-is(states('P1'), 'accepted ' . ($days + 1), 'and they are accepted');
+is(states('P1'), 'accepted ' . $night->sql(q{SELECT count(*) FROM manage.truth WHERE provider = 'P1'}), 'and they are accepted');
 
 done_testing;

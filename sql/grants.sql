@@ -24,7 +24,7 @@ GRANT SELECT ON
 	kinderconnect.organization, kinderconnect.provider, kinderconnect.agency, kinderconnect.customer,
 	kinderconnect.organization_agency, kinderconnect.listed_location, kinderconnect.list_state, kinderconnect.list_problem,
 	kinderconnect.child, kinderconnect.authorization, kinderconnect.listed_authorization, kinderconnect.listed_subsidy, kinderconnect.child_link,
-	kinderconnect.nickname, kinderconnect.same_name, kinderconnect.known_child, kinderconnect.child_decision, kinderconnect.parted_pair,
+	kinderconnect.nickname, kinderconnect.same_name, kinderconnect.known_child, kinderconnect.gone_child, kinderconnect.child_decision, kinderconnect.parted_pair,
 	kinderconnect.scored_child, kinderconnect.match_candidate, kinderconnect.child_match_status, kinderconnect.match_state, kinderconnect.score_state,
 	kinderconnect.rule, kinderconnect.agency_rule, kinderconnect.absence_reason, kinderconnect.reason,
 	kinderconnect.child_day, kinderconnect.child_day_step, kinderconnect.location_zone,
@@ -54,7 +54,7 @@ GRANT SELECT ON
 GRANT INSERT, UPDATE, DELETE ON
 	kinderconnect.agency, kinderconnect.customer, kinderconnect.organization_agency, kinderconnect.listed_location,
 	kinderconnect.list_state, kinderconnect.list_problem, kinderconnect.child, kinderconnect.authorization,
-	kinderconnect.listed_authorization, kinderconnect.listed_subsidy, kinderconnect.known_child, kinderconnect.scored_child, kinderconnect.match_candidate, kinderconnect.match_state, kinderconnect.score_state
+	kinderconnect.listed_authorization, kinderconnect.listed_subsidy, kinderconnect.known_child, kinderconnect.gone_child, kinderconnect.scored_child, kinderconnect.match_candidate, kinderconnect.match_state, kinderconnect.score_state
 	TO kinderconnect_operator;
 GRANT INSERT ON kinderconnect.child_decision, kinderconnect.child_day_step TO kinderconnect_operator;
 GRANT INSERT, UPDATE ON kinderconnect.location_zone TO kinderconnect_operator;
@@ -95,7 +95,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._links(text), kinderconnect._middle_agrees(text, text),
 	kinderconnect._differing(kinderconnect.child, date, text, text, text, text), kinderconnect._flag(text, text[], text[], boolean, boolean),
 	kinderconnect._flag_links(text, timestamptz, text[]), kinderconnect._merges(text, text[], text[]), kinderconnect._end_merged(text), kinderconnect._match(text),
-	kinderconnect._digest(text, text, text, text, date, boolean), kinderconnect._read_children(text, boolean), kinderconnect._manage_now(text),
+	kinderconnect._digest(text, text, text, text, date, boolean), kinderconnect._read_children(text, boolean), kinderconnect._note_gone(text, text[], date[], text[], text[]), kinderconnect._manage_now(text),
 	kinderconnect._unscore(text, timestamptz, text[], date[], text[]),
 	kinderconnect._words(text), kinderconnect._sorted(text), kinderconnect._first_key(text), kinderconnect._middle_key(text, text),
 	kinderconnect._last_key(text), kinderconnect._suffix_key(text, text, text), kinderconnect._sound(text),

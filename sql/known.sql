@@ -58,6 +58,30 @@ CREATE INDEX known_child_by_name ON kinderconnect.known_child (organization_id, 
 
 CREATE INDEX known_child_changed ON kinderconnect.known_child (organization_id, changed_at);
 
+-- Manage's side may be read while it is being filled, or be there in part. Of
+-- two children that fit, the one that is left must not be taken for the only
+-- one: that one has gone is believed of another night, as of a list that has
+-- shrunk.
+CREATE TABLE kinderconnect.gone_child (
+	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	child_id        text COLLATE "C" NOT NULL,
+	date_of_birth   date NOT NULL,
+	last_key        text COLLATE "C" NOT NULL,
+	first_key       text COLLATE "C" NOT NULL,
+	gone_at         timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (organization_id, child_id, date_of_birth, last_key, first_key)
+);
+COMMENT ON TABLE kinderconnect.gone_child IS
+'children that Manage has no longer, for six hours after the match that missed them: nobody is linked meanwhile by a name and a birth date that one of them had';
+COMMENT ON COLUMN kinderconnect.gone_child.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.gone_child.child_id IS 'the child in Manage, while it was there';
+COMMENT ON COLUMN kinderconnect.gone_child.date_of_birth IS 'as in Manage';
+COMMENT ON COLUMN kinderconnect.gone_child.last_key IS 'as in known_child';
+COMMENT ON COLUMN kinderconnect.gone_child.first_key IS 'as in known_child';
+COMMENT ON COLUMN kinderconnect.gone_child.gone_at IS 'when a match first missed it';
+
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.gone_child', '');
+
 -- A statement about a few children looks each up by itself; one about many joins
 -- whole sets, and is kept from nested loops: what the planner reckons of an
 -- organization that it has no statistics of is a row.
@@ -110,6 +134,28 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._read_children(text, boolean) IS
 'brings known_child of an organization up to what Manage says; with tell, answers what it removed and what it added';
+
+-- Both are few beside known_child, where each is looked up.
+CREATE FUNCTION kinderconnect._note_gone(organization text, children text[], born date[], lasts text[], firsts text[]) RETURNS void
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE
+	SET enable_nestloop = on
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
+	SET enable_seqscan = off
+BEGIN ATOMIC
+	DELETE FROM kinderconnect.gone_child g
+	WHERE g.organization_id = organization
+		AND (g.gone_at <= now() - interval '6 hours'
+			OR EXISTS (SELECT FROM kinderconnect.known_child k WHERE (k.organization_id, k.child_id) = (organization, g.child_id)));
+	INSERT INTO kinderconnect.gone_child (organization_id, child_id, date_of_birth, last_key, first_key)
+	SELECT DISTINCT organization, c.child_id, c.date_of_birth, c.last_key, c.first_key
+	FROM unnest(children, born, lasts, firsts) c(child_id, date_of_birth, last_key, first_key)
+	WHERE c.date_of_birth IS NOT NULL AND c.last_key <> '' AND c.first_key <> ''
+		AND NOT EXISTS (SELECT FROM kinderconnect.known_child k WHERE (k.organization_id, k.child_id) = (organization, c.child_id))
+	ON CONFLICT DO NOTHING;
+END;
+COMMENT ON FUNCTION kinderconnect._note_gone(text, text[], date[], text[], text[]) IS
+'brings gone_child of an organization up to known_child; given the rows of it that a match removed or added';
 
 CREATE FUNCTION kinderconnect._manage_now(organization text)
 	RETURNS TABLE (child_id text, location_id text, date_of_birth date, active boolean, first_key text, middle_key text, last_key text, suffix_key text)

@@ -86,7 +86,7 @@ COMMENT ON FUNCTION kinderconnect._middle_agrees(text, text) IS 'whether two mid
 --
 -- Due is a child that the service has changed, whom something has marked as
 -- not_matched_yet, and whose verdict depends on other children of the
--- service: these few are judged every night. Who may be the same child of
+-- service, or on the hour: these few are judged every night. Who may be the same child of
 -- Manage as a due one is looked at along with it, and keeps the verdict, for
 -- that rests on Manage alone.
 --
@@ -119,7 +119,7 @@ BEGIN
 		INTO few, born, lasts, firsts
 		FROM (SELECT c.* FROM kinderconnect.child c
 			WHERE c.organization_id = organization
-				AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
+				AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone'))
 			LIMIT 1001) c;
 		IF few IS NULL THEN
 			RETURN;		-- nobody is due
@@ -153,19 +153,19 @@ BEGIN
 			= (organization, c.date_of_birth, c.last_key, c.first_key)
 		JOIN kinderconnect.known_child o ON (o.organization_id, o.child_id) = (organization, m.child_id)
 		WHERE few IS NULL AND since > '-infinity' AND c.organization_id = organization
-			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
+			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone'))
 	), wanted AS MATERIALIZED (
 		SELECT true AS due, c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth, c.middle_key, c.suffix_key
 		FROM kinderconnect.child c
 		WHERE c.organization_id = organization
-			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
+			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone'))
 			AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
 				AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id))
 		UNION ALL
 		SELECT false, c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth, c.middle_key, c.suffix_key
 		FROM kinderconnect.child c
 		WHERE since > '-infinity' AND c.organization_id = organization AND c.changed_at < since
-			AND c.unlinked_because NOT IN ('not_matched_yet', 'several_at_service', 'already_linked')
+			AND c.unlinked_because NOT IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone')
 			AND (c.date_of_birth, c.last_key, c.first_key) IN (SELECT * FROM near)
 	), now AS MATERIALIZED (
 		SELECT * FROM kinderconnect._manage_now(organization) WHERE NOT read AND EXISTS (SELECT FROM wanted)
@@ -384,14 +384,27 @@ AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	WITH standing AS MATERIALIZED (
+	WITH manage AS MATERIALIZED (
+		SELECT * FROM kinderconnect._manage_now(organization)
+	), gone AS MATERIALIZED (
+		SELECT g.date_of_birth, g.last_key, g.first_key
+		FROM (SELECT g.child_id, g.date_of_birth, g.last_key, g.first_key FROM kinderconnect.gone_child g
+			WHERE g.organization_id = organization AND g.gone_at > now() - interval '6 hours'
+			UNION
+			SELECT k.child_id, k.date_of_birth, k.last_key, k.first_key FROM kinderconnect.known_child k
+			WHERE k.organization_id = organization) g
+		WHERE NOT EXISTS (SELECT FROM manage m WHERE m.child_id = g.child_id)
+	), standing AS MATERIALIZED (
 		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.method, k.differing, NULL::text AS because
 		FROM kinderconnect.child_link k
 		WHERE k.organization_id = organization AND k.ended_at IS NULL
 		UNION ALL
-		SELECT n.agency_id, n.kinderconnect_child_id, n.child_id, n.method, NULL, n.unlinked_because FROM kinderconnect._new_links(organization) n
-	), manage AS MATERIALIZED (
-		SELECT * FROM kinderconnect._manage_now(organization)
+		SELECT n.agency_id, n.kinderconnect_child_id, CASE WHEN w.agency_id IS NULL THEN n.child_id END, n.method, NULL,
+			CASE WHEN w.agency_id IS NULL THEN n.unlinked_because ELSE 'rival_gone' END
+		FROM kinderconnect._new_links(organization) n
+		LEFT JOIN (SELECT c.agency_id, c.kinderconnect_child_id FROM kinderconnect.child c
+			WHERE c.organization_id = organization AND (c.date_of_birth, c.last_key, c.first_key) IN (SELECT * FROM gone)) w
+			ON n.method LIKE 'exact%' AND (w.agency_id, w.kinderconnect_child_id) = (n.agency_id, n.kinderconnect_child_id)
 	), merge AS MATERIALIZED (
 		SELECT m.agency_id, m.kinderconnect_child_id, m.into_id, m.child_id,
 			EXISTS (SELECT FROM manage g JOIN kinderconnect.child n ON (n.date_of_birth, n.last_key, n.first_key) = (g.date_of_birth, g.last_key, g.first_key)
@@ -577,12 +590,22 @@ BEGIN
 		PERFORM kinderconnect._unscore(organization, since, changed, born, lasts);
 	END IF;
 
+	PERFORM kinderconnect._note_gone(organization, changed, born, lasts, firsts);
 	PERFORM kinderconnect._flag_links(organization, since, changed);
 	-- of the foreign keys, which would be planned anew for each row
 	PERFORM set_config('plan_cache_mode', 'auto', true);
 	LOOP
-		WITH found AS MATERIALIZED (
-			SELECT * FROM kinderconnect._new_links(organization, true, since)
+		WITH waits AS MATERIALIZED (
+			SELECT c.agency_id, c.kinderconnect_child_id
+			FROM kinderconnect.child c
+			WHERE c.organization_id = organization AND EXISTS (SELECT FROM kinderconnect.gone_child g WHERE g.organization_id = organization)
+				AND (c.date_of_birth, c.last_key, c.first_key) IN
+					(SELECT g.date_of_birth, g.last_key, g.first_key FROM kinderconnect.gone_child g WHERE g.organization_id = organization)
+		), found AS MATERIALIZED (
+			SELECT n.agency_id, n.kinderconnect_child_id, n.method, CASE WHEN w.agency_id IS NULL THEN n.child_id END AS child_id,
+				CASE WHEN w.agency_id IS NULL THEN n.unlinked_because ELSE 'rival_gone' END AS unlinked_because
+			FROM kinderconnect._new_links(organization, true, since) n
+			LEFT JOIN waits w ON n.method LIKE 'exact%' AND (w.agency_id, w.kinderconnect_child_id) = (n.agency_id, n.kinderconnect_child_id)
 		), linked AS (
 			INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method, differing)
 			SELECT organization, f.agency_id, f.kinderconnect_child_id, f.child_id, f.method, CASE WHEN f.method LIKE 'exact%' THEN '{}'::text[] END

@@ -74,7 +74,7 @@ FROM kinderconnect.child c
 WHERE NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
 	AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id));
 COMMENT ON VIEW kinderconnect.unlinked_child IS
-'KinderConnect children without a link to a child of Manage, and why: no_birth_date, no_name, not_in_manage, several_in_manage, several_at_service, middle_name_or_suffix, already_linked, id_disagrees, several_stored_ids; parted: a person said that the one who fits is another; merged: the agency gave the child another id, which has its link; not_matched_yet: something changed, and the next match looks; null before the first match';
+'KinderConnect children without a link to a child of Manage, and why: no_birth_date, no_name, not_in_manage, several_in_manage, several_at_service, middle_name_or_suffix, already_linked, id_disagrees, several_stored_ids; parted: a person said that the one who fits is another; merged: the agency gave the child another id, which has its link; rival_gone: a child of the same names and birth date has gone from Manage, and a match six hours later links, if that is still so; not_matched_yet: something changed, and the next match looks; null before the first match';
 COMMENT ON COLUMN kinderconnect.unlinked_child.organization_id IS 'the organization';
 COMMENT ON COLUMN kinderconnect.unlinked_child.agency_id IS 'the agency';
 COMMENT ON COLUMN kinderconnect.unlinked_child.kinderconnect_child_id IS 'the child';

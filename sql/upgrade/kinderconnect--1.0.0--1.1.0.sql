@@ -133,6 +133,31 @@ FROM (VALUES
 WHERE h.check_name = n.check_name;
 
 
+-- Manage's side may be read while it is being filled, or be there in part. Of
+-- two children that fit, the one that is left must not be taken for the only
+-- one: that one has gone is believed of another night, as of a list that has
+-- shrunk.
+CREATE TABLE kinderconnect.gone_child (
+	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
+	child_id        text COLLATE "C" NOT NULL,
+	date_of_birth   date NOT NULL,
+	last_key        text COLLATE "C" NOT NULL,
+	first_key       text COLLATE "C" NOT NULL,
+	gone_at         timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (organization_id, child_id, date_of_birth, last_key, first_key)
+);
+COMMENT ON TABLE kinderconnect.gone_child IS
+'children that Manage has no longer, for six hours after the match that missed them: nobody is linked meanwhile by a name and a birth date that one of them had';
+COMMENT ON COLUMN kinderconnect.gone_child.organization_id IS 'the organization';
+COMMENT ON COLUMN kinderconnect.gone_child.child_id IS 'the child in Manage, while it was there';
+COMMENT ON COLUMN kinderconnect.gone_child.date_of_birth IS 'as in Manage';
+COMMENT ON COLUMN kinderconnect.gone_child.last_key IS 'as in known_child';
+COMMENT ON COLUMN kinderconnect.gone_child.first_key IS 'as in known_child';
+COMMENT ON COLUMN kinderconnect.gone_child.gone_at IS 'when a match first missed it';
+
+SELECT pg_catalog.pg_extension_config_dump('kinderconnect.gone_child', '');
+
+
 -- Whether care is subsidized is said by each provider's list, month by month.
 -- So far it was said of the child, by whichever list came last.
 
@@ -1571,6 +1596,28 @@ $$;
 COMMENT ON FUNCTION kinderconnect._read_children(text, boolean) IS
 'brings known_child of an organization up to what Manage says; with tell, answers what it removed and what it added';
 
+-- Both are few beside known_child, where each is looked up.
+CREATE FUNCTION kinderconnect._note_gone(organization text, children text[], born date[], lasts text[], firsts text[]) RETURNS void
+	LANGUAGE sql VOLATILE PARALLEL UNSAFE
+	SET enable_nestloop = on
+	SET enable_hashjoin = off
+	SET enable_mergejoin = off
+	SET enable_seqscan = off
+BEGIN ATOMIC
+	DELETE FROM kinderconnect.gone_child g
+	WHERE g.organization_id = organization
+		AND (g.gone_at <= now() - interval '6 hours'
+			OR EXISTS (SELECT FROM kinderconnect.known_child k WHERE (k.organization_id, k.child_id) = (organization, g.child_id)));
+	INSERT INTO kinderconnect.gone_child (organization_id, child_id, date_of_birth, last_key, first_key)
+	SELECT DISTINCT organization, c.child_id, c.date_of_birth, c.last_key, c.first_key
+	FROM unnest(children, born, lasts, firsts) c(child_id, date_of_birth, last_key, first_key)
+	WHERE c.date_of_birth IS NOT NULL AND c.last_key <> '' AND c.first_key <> ''
+		AND NOT EXISTS (SELECT FROM kinderconnect.known_child k WHERE (k.organization_id, k.child_id) = (organization, c.child_id))
+	ON CONFLICT DO NOTHING;
+END;
+COMMENT ON FUNCTION kinderconnect._note_gone(text, text[], date[], text[], text[]) IS
+'brings gone_child of an organization up to known_child; given the rows of it that a match removed or added';
+
 CREATE OR REPLACE FUNCTION kinderconnect._manage_now(organization text)
 	RETURNS TABLE (child_id text, location_id text, date_of_birth date, active boolean, first_key text, middle_key text, last_key text, suffix_key text)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -1678,7 +1725,7 @@ COMMENT ON FUNCTION kinderconnect._stored_ids(text) IS 'the ids of the service t
 --
 -- Due is a child that the service has changed, whom something has marked as
 -- not_matched_yet, and whose verdict depends on other children of the
--- service: these few are judged every night. Who may be the same child of
+-- service, or on the hour: these few are judged every night. Who may be the same child of
 -- Manage as a due one is looked at along with it, and keeps the verdict, for
 -- that rests on Manage alone.
 --
@@ -1711,7 +1758,7 @@ BEGIN
 		INTO few, born, lasts, firsts
 		FROM (SELECT c.* FROM kinderconnect.child c
 			WHERE c.organization_id = organization
-				AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
+				AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone'))
 			LIMIT 1001) c;
 		IF few IS NULL THEN
 			RETURN;		-- nobody is due
@@ -1745,19 +1792,19 @@ BEGIN
 			= (organization, c.date_of_birth, c.last_key, c.first_key)
 		JOIN kinderconnect.known_child o ON (o.organization_id, o.child_id) = (organization, m.child_id)
 		WHERE few IS NULL AND since > '-infinity' AND c.organization_id = organization
-			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
+			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone'))
 	), wanted AS MATERIALIZED (
 		SELECT true AS due, c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth, c.middle_key, c.suffix_key
 		FROM kinderconnect.child c
 		WHERE c.organization_id = organization
-			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked'))
+			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone'))
 			AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
 				AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id))
 		UNION ALL
 		SELECT false, c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth, c.middle_key, c.suffix_key
 		FROM kinderconnect.child c
 		WHERE since > '-infinity' AND c.organization_id = organization AND c.changed_at < since
-			AND c.unlinked_because NOT IN ('not_matched_yet', 'several_at_service', 'already_linked')
+			AND c.unlinked_because NOT IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone')
 			AND (c.date_of_birth, c.last_key, c.first_key) IN (SELECT * FROM near)
 	), now AS MATERIALIZED (
 		SELECT * FROM kinderconnect._manage_now(organization) WHERE NOT read AND EXISTS (SELECT FROM wanted)
@@ -1950,6 +1997,69 @@ $$;
 COMMENT ON FUNCTION kinderconnect._merges(text, text[], text[]) IS
 'the linked ids that the agency merged into another, of those whose child of Manage is taken; given by agency and id. Changes nothing';
 
+-- preview()'s, for all links there would be. An id that takes the place of
+-- another tonight has its child, if that one fits.
+CREATE OR REPLACE FUNCTION kinderconnect._links(organization text)
+	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, flag text, unlinked_because text, formerly text)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH manage AS MATERIALIZED (
+		SELECT * FROM kinderconnect._manage_now(organization)
+	), gone AS MATERIALIZED (
+		SELECT g.date_of_birth, g.last_key, g.first_key
+		FROM (SELECT g.child_id, g.date_of_birth, g.last_key, g.first_key FROM kinderconnect.gone_child g
+			WHERE g.organization_id = organization AND g.gone_at > now() - interval '6 hours'
+			UNION
+			SELECT k.child_id, k.date_of_birth, k.last_key, k.first_key FROM kinderconnect.known_child k
+			WHERE k.organization_id = organization) g
+		WHERE NOT EXISTS (SELECT FROM manage m WHERE m.child_id = g.child_id)
+	), standing AS MATERIALIZED (
+		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.method, k.differing, NULL::text AS because
+		FROM kinderconnect.child_link k
+		WHERE k.organization_id = organization AND k.ended_at IS NULL
+		UNION ALL
+		SELECT n.agency_id, n.kinderconnect_child_id, CASE WHEN w.agency_id IS NULL THEN n.child_id END, n.method, NULL,
+			CASE WHEN w.agency_id IS NULL THEN n.unlinked_because ELSE 'rival_gone' END
+		FROM kinderconnect._new_links(organization) n
+		LEFT JOIN (SELECT c.agency_id, c.kinderconnect_child_id FROM kinderconnect.child c
+			WHERE c.organization_id = organization AND (c.date_of_birth, c.last_key, c.first_key) IN (SELECT * FROM gone)) w
+			ON n.method LIKE 'exact%' AND (w.agency_id, w.kinderconnect_child_id) = (n.agency_id, n.kinderconnect_child_id)
+	), merge AS MATERIALIZED (
+		SELECT m.agency_id, m.kinderconnect_child_id, m.into_id, m.child_id,
+			EXISTS (SELECT FROM manage g JOIN kinderconnect.child n ON (n.date_of_birth, n.last_key, n.first_key) = (g.date_of_birth, g.last_key, g.first_key)
+				WHERE g.child_id = m.child_id AND (n.organization_id, n.agency_id, n.kinderconnect_child_id) = (organization, m.agency_id, m.into_id)) AS fits
+		FROM kinderconnect._merges(organization,
+			(SELECT array_agg(s.agency_id ORDER BY s.agency_id, s.kinderconnect_child_id) FROM standing s WHERE s.because = 'already_linked'),
+			(SELECT array_agg(s.kinderconnect_child_id ORDER BY s.agency_id, s.kinderconnect_child_id) FROM standing s WHERE s.because = 'already_linked')) m
+	), link AS (
+		SELECT s.agency_id, s.kinderconnect_child_id,
+			CASE WHEN o.agency_id IS NOT NULL THEN NULL WHEN n.fits THEN n.child_id ELSE s.child_id END AS child_id,
+			CASE WHEN n.fits THEN 'exact_location' ELSE s.method END AS method, s.differing,
+			CASE WHEN o.agency_id IS NOT NULL THEN 'merged' WHEN n.fits THEN NULL ELSE s.because END AS because,
+			CASE WHEN n.fits THEN n.kinderconnect_child_id END AS formerly
+		FROM standing s
+		LEFT JOIN merge o ON (o.agency_id, o.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id)
+		LEFT JOIN merge n ON (n.agency_id, n.into_id) = (s.agency_id, s.kinderconnect_child_id)
+	)
+	SELECT DISTINCT ON (k.agency_id, k.kinderconnect_child_id) k.agency_id, k.kinderconnect_child_id, k.child_id, f.flag, k.because, k.formerly
+	FROM link k
+	JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, k.agency_id, k.kinderconnect_child_id)
+	LEFT JOIN manage m ON m.child_id = k.child_id
+	CROSS JOIN LATERAL (SELECT CASE WHEN k.child_id IS NOT NULL THEN kinderconnect._flag(k.method, k.differing,
+		kinderconnect._differing(c, m.date_of_birth, m.first_key, m.middle_key, m.last_key, m.suffix_key),
+		c.date_of_birth = m.date_of_birth IS NOT NULL, m.child_id IS NULL) END AS flag) f
+	ORDER BY k.agency_id, k.kinderconnect_child_id, f.flag DESC NULLS FIRST;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._links(text) IS
+'the links in force and those that _match() would make, each with the flag it deserves now, and the children that stay without one; formerly is an id that the agency merged into this one since the last match. Changes nothing';
+
 CREATE FUNCTION kinderconnect._few_changed(organization text, since timestamptz, changed text[]) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -2105,12 +2215,22 @@ BEGIN
 		PERFORM kinderconnect._unscore(organization, since, changed, born, lasts);
 	END IF;
 
+	PERFORM kinderconnect._note_gone(organization, changed, born, lasts, firsts);
 	PERFORM kinderconnect._flag_links(organization, since, changed);
 	-- of the foreign keys, which would be planned anew for each row
 	PERFORM set_config('plan_cache_mode', 'auto', true);
 	LOOP
-		WITH found AS MATERIALIZED (
-			SELECT * FROM kinderconnect._new_links(organization, true, since)
+		WITH waits AS MATERIALIZED (
+			SELECT c.agency_id, c.kinderconnect_child_id
+			FROM kinderconnect.child c
+			WHERE c.organization_id = organization AND EXISTS (SELECT FROM kinderconnect.gone_child g WHERE g.organization_id = organization)
+				AND (c.date_of_birth, c.last_key, c.first_key) IN
+					(SELECT g.date_of_birth, g.last_key, g.first_key FROM kinderconnect.gone_child g WHERE g.organization_id = organization)
+		), found AS MATERIALIZED (
+			SELECT n.agency_id, n.kinderconnect_child_id, n.method, CASE WHEN w.agency_id IS NULL THEN n.child_id END AS child_id,
+				CASE WHEN w.agency_id IS NULL THEN n.unlinked_because ELSE 'rival_gone' END AS unlinked_because
+			FROM kinderconnect._new_links(organization, true, since) n
+			LEFT JOIN waits w ON n.method LIKE 'exact%' AND (w.agency_id, w.kinderconnect_child_id) = (n.agency_id, n.kinderconnect_child_id)
 		), linked AS (
 			INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method, differing)
 			SELECT organization, f.agency_id, f.kinderconnect_child_id, f.child_id, f.method, CASE WHEN f.method LIKE 'exact%' THEN '{}'::text[] END
@@ -5913,7 +6033,7 @@ FROM kinderconnect.child c
 WHERE NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
 	AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id));
 COMMENT ON VIEW kinderconnect.unlinked_child IS
-'KinderConnect children without a link to a child of Manage, and why: no_birth_date, no_name, not_in_manage, several_in_manage, several_at_service, middle_name_or_suffix, already_linked, id_disagrees, several_stored_ids; parted: a person said that the one who fits is another; merged: the agency gave the child another id, which has its link; not_matched_yet: something changed, and the next match looks; null before the first match';
+'KinderConnect children without a link to a child of Manage, and why: no_birth_date, no_name, not_in_manage, several_in_manage, several_at_service, middle_name_or_suffix, already_linked, id_disagrees, several_stored_ids; parted: a person said that the one who fits is another; merged: the agency gave the child another id, which has its link; rival_gone: a child of the same names and birth date has gone from Manage, and a match six hours later links, if that is still so; not_matched_yet: something changed, and the next match looks; null before the first match';
 COMMENT ON COLUMN kinderconnect.unlinked_child.organization_id IS 'the organization';
 COMMENT ON COLUMN kinderconnect.unlinked_child.agency_id IS 'the agency';
 COMMENT ON COLUMN kinderconnect.unlinked_child.kinderconnect_child_id IS 'the child';
@@ -6747,7 +6867,7 @@ REVOKE ALL ON FUNCTION
 	kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text),
 	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]), kinderconnect._children_reply(bigint),
 	kinderconnect._further_periods(kinderconnect.call_outcome[]), kinderconnect._differing(kinderconnect.child, date, text, text, text, text),
-	kinderconnect._are_few(text, bigint), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
+	kinderconnect._are_few(text, bigint), kinderconnect._note_gone(text, text[], date[], text[], text[]), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
 	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._manage_fails(text),
 	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),
 	kinderconnect._providers_to_compare(bigint, text), kinderconnect._most_records(text, text, text),
@@ -6774,7 +6894,7 @@ REVOKE ALL ON PROCEDURE
 	kinderconnect._night(text, text, text, date, date, boolean, integer, integer), kinderconnect.tick(integer, integer)
 	FROM PUBLIC;
 GRANT SELECT ON
-	kinderconnect.listed_subsidy, kinderconnect.same_name, kinderconnect.parted_pair, kinderconnect.child_match_status, kinderconnect.batch_record,
+	kinderconnect.listed_subsidy, kinderconnect.gone_child, kinderconnect.same_name, kinderconnect.parted_pair, kinderconnect.child_match_status, kinderconnect.batch_record,
 	kinderconnect.provider_standing, kinderconnect.provider_summary, kinderconnect.held_summary, kinderconnect.unlinked_child,
 	kinderconnect.authorized_child, kinderconnect.authorization_history, kinderconnect.unmatched_summary, kinderconnect.unclaimed_day,
 	kinderconnect.provider_month, kinderconnect.entry_window, kinderconnect.absence_limit_in_force, kinderconnect.unit_band_in_force,
@@ -6789,7 +6909,7 @@ GRANT SELECT ON
 	kinderconnect.provider_review, kinderconnect.attendance_problem
 	TO kinderconnect_operator, kinderconnect_admin;
 GRANT INSERT, UPDATE, DELETE ON
-	kinderconnect.listed_subsidy
+	kinderconnect.listed_subsidy, kinderconnect.gone_child
 	TO kinderconnect_operator;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect._job_name(integer), kinderconnect.schedule(text, integer), kinderconnect._require_provider(text, text, text),
@@ -6798,7 +6918,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text),
 	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]), kinderconnect._children_reply(bigint),
 	kinderconnect._further_periods(kinderconnect.call_outcome[]), kinderconnect._differing(kinderconnect.child, date, text, text, text, text),
-	kinderconnect._are_few(text, bigint), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
+	kinderconnect._are_few(text, bigint), kinderconnect._note_gone(text, text[], date[], text[], text[]), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
 	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._manage_fails(text),
 	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),
 	kinderconnect._providers_to_compare(bigint, text), kinderconnect._most_records(text, text, text),

@@ -183,15 +183,25 @@ BEGIN
 			DELETE FROM kinderconnect.match_state;
 			DELETE FROM kinderconnect.score_state;
 			DELETE FROM kinderconnect.known_child;
+			DELETE FROM kinderconnect.gone_child;
 			DELETE FROM kinderconnect.scored_child;
 			DELETE FROM kinderconnect.match_candidate;
 			UPDATE kinderconnect.child SET unlinked_because = NULL;
+			PERFORM kinderconnect._match('o');
 			PERFORM kinderconnect._match('o');
 			PERFORM kinderconnect._score('o');
 			everybody := again.result();
 			RAISE 'back' USING ERRCODE = 'KC999';
 		EXCEPTION WHEN SQLSTATE 'KC999' THEN
 		END;
+		PERFORM kinderconnect._match('o');
+		COMMIT;
+		-- those who wait for the next night
+		INSERT INTO again.seen AS s
+		SELECT 'rival_gone', count(*) FROM kinderconnect.child c WHERE c.unlinked_because = 'rival_gone' HAVING count(*) > 0
+		ON CONFLICT (what) DO UPDATE SET n = s.n + excluded.n;
+		UPDATE kinderconnect.gone_child SET gone_at = gone_at - interval '6 hours';
+		COMMIT;
 		PERFORM kinderconnect._match('o');
 		COMMIT;
 		PERFORM kinderconnect._score('o');

@@ -37,6 +37,6 @@ foreach my $seed (@seeds)
 }
 cmp_ok($seen{$_} // 0, '>', 0, "the rounds have seen $_") foreach 'taken over', qw(linked ended not_in_manage several_in_manage
 	several_at_service middle_name_or_suffix already_linked id_disagrees several_stored_ids no_birth_date no_name parted
-	name_changed link_disagrees child_gone candidates untouched);
+	name_changed link_disagrees child_gone candidates untouched rival_gone);
 
 done_testing;

@@ -1148,6 +1148,7 @@ CREATE FUNCTION kinderconnect._further_periods(outcomes kinderconnect.call_outco
 	RETURNS TABLE (ticket bigint, kinderconnect_child_id text, authorization_id text, begin_date date, known_as text)
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 	SET enable_seqscan = off
 	SET enable_hashjoin = off
 	SET enable_mergejoin = off
@@ -1250,6 +1251,7 @@ COMMENT ON FUNCTION kinderconnect._further_periods(kinderconnect.call_outcome[])
 CREATE OR REPLACE FUNCTION kinderconnect._take_children(run bigint, outcomes kinderconnect.call_outcome[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 	SET enable_seqscan = off
 	SET enable_hashjoin = off
 	SET enable_mergejoin = off

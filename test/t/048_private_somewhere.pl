@@ -13,7 +13,7 @@ my $night = ready_night('private_somewhere', seed => $seed, days => 3, conf => '
 my @child = @{ $seed->{groups}[0]{children} };
 my $days = q{SELECT string_agg(concat_ws(' ', provider_id, state, reason, n), ', ' ORDER BY provider_id, state, reason) FROM (
 	SELECT provider_id, state, reason, count(*) AS n FROM kinderconnect.child_day
-	WHERE kinderconnect_child_id = '%s' AND service_date >= current_date - 4 AND reason IS DISTINCT FROM 'nothing_recorded' AND state <> 'not_due' GROUP BY 1, 2, 3) d};
+	WHERE kinderconnect_child_id = '%s' AND service_date > current_date - 8 AND reason IS DISTINCT FROM 'nothing_recorded' AND state <> 'not_due' GROUP BY 1, 2, 3) d};
 my $private = q{SELECT string_agg(concat_ws(' ', provider_id, subsidized, n), ', ' ORDER BY provider_id, subsidized) FROM (
 	SELECT provider_id, subsidized, count(*) AS n FROM kinderconnect.listed_subsidy WHERE kinderconnect_child_id = '%s' GROUP BY 1, 2) s};
 my $subsidized = q{SELECT subsidized FROM kinderconnect.child WHERE kinderconnect_child_id = '%s'};

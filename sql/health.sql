@@ -270,7 +270,7 @@ WITH due AS MATERIALIZED (
 		WHERE l.organization_id = o.organization_id AND l.set_aside_at IS NOT NULL) l
 	CROSS JOIN LATERAL (SELECT coalesce(sum(c.differences), 0) AS days FROM kinderconnect.comparison c WHERE c.organization_id = o.organization_id) f
 	CROSS JOIN LATERAL (VALUES
-		('last_success', extract(epoch FROM now() - coalesce(d.covered_at, o.first_enabled)) / 3600, coalesce(kinderconnect._moment(d.covered_at), 'none yet')),
+		('last_success', extract(epoch FROM now() - coalesce(d.covered_at, o.first_enabled::timestamp AT TIME ZONE 'Pacific/Honolulu')) / 3600, coalesce(kinderconnect._moment(d.covered_at), 'none yet')),
 		('overdue', extract(epoch FROM now() - d.uncovered_since) / 3600, coalesce('since ' || kinderconnect._moment(d.uncovered_since), 'no')),
 		('token', extract(epoch FROM now() - d.token) / 3600, coalesce('refused since ' || kinderconnect._moment(d.token), 'ok')),
 		('credentials', extract(epoch FROM now() - d.credentials) / 3600, coalesce('failing since ' || kinderconnect._moment(d.credentials), 'ok')),

@@ -185,9 +185,10 @@ BEGIN
 		PERFORM kinderconnect._require_group_password(enable_integration.organization_id, secret_name, false);
 	END IF;
 
+	-- by UTC's date an evening would be the next day: the day itself is due
 	INSERT INTO kinderconnect.organization AS o (organization_id, endpoint, group_id, group_password, first_enabled, backfill_days, adopt_providers, sends)
 	VALUES (enable_integration.organization_id, service, enable_integration.group_id, secret_name,
-		(now() AT TIME ZONE 'UTC')::date, enable_integration.backfill_days, enable_integration.adopt_providers,
+		(now() AT TIME ZONE 'Pacific/Honolulu')::date, enable_integration.backfill_days, enable_integration.adopt_providers,
 		enable_integration.sends)
 	ON CONFLICT (organization_id) DO UPDATE
 	SET endpoint = excluded.endpoint, group_id = excluded.group_id, group_password = excluded.group_password,

@@ -94,7 +94,7 @@ $$;
 -- An organization may look on: its nights ask, match and plan, and send nothing.
 
 ALTER TABLE kinderconnect.organization ADD COLUMN IF NOT EXISTS sends boolean NOT NULL DEFAULT true;
-COMMENT ON COLUMN kinderconnect.organization.first_enabled IS 'UTC date of the first enable_integration(), or of the one that let it send first; no day older than this less backfill_days is sent';
+COMMENT ON COLUMN kinderconnect.organization.first_enabled IS 'date, on the clock of the country''s last zone, of the first enable_integration(), or of the one that let it send first; no day older than this less backfill_days is sent';
 COMMENT ON COLUMN kinderconnect.organization.sends IS 'false: its nights ask, match and plan, and send nothing; what they would send is ready';
 COMMENT ON COLUMN kinderconnect.run.scope IS 'the arguments of nightly() that limited it; sends, false: none of its organizations sends, and it need not be armed; due: tick() started it, for the providers that were due; shard, shards: it was for one of so many parts of all organizations';
 
@@ -805,9 +805,10 @@ BEGIN
 		PERFORM kinderconnect._require_group_password(enable_integration.organization_id, secret_name, false);
 	END IF;
 
+	-- by UTC's date an evening would be the next day: the day itself is due
 	INSERT INTO kinderconnect.organization AS o (organization_id, endpoint, group_id, group_password, first_enabled, backfill_days, adopt_providers, sends)
 	VALUES (enable_integration.organization_id, service, enable_integration.group_id, secret_name,
-		(now() AT TIME ZONE 'UTC')::date, enable_integration.backfill_days, enable_integration.adopt_providers,
+		(now() AT TIME ZONE 'Pacific/Honolulu')::date, enable_integration.backfill_days, enable_integration.adopt_providers,
 		enable_integration.sends)
 	ON CONFLICT (organization_id) DO UPDATE
 	SET endpoint = excluded.endpoint, group_id = excluded.group_id, group_password = excluded.group_password,
@@ -5898,7 +5899,7 @@ WITH due AS MATERIALIZED (
 		WHERE l.organization_id = o.organization_id AND l.set_aside_at IS NOT NULL) l
 	CROSS JOIN LATERAL (SELECT coalesce(sum(c.differences), 0) AS days FROM kinderconnect.comparison c WHERE c.organization_id = o.organization_id) f
 	CROSS JOIN LATERAL (VALUES
-		('last_success', extract(epoch FROM now() - coalesce(d.covered_at, o.first_enabled)) / 3600, coalesce(kinderconnect._moment(d.covered_at), 'none yet')),
+		('last_success', extract(epoch FROM now() - coalesce(d.covered_at, o.first_enabled::timestamp AT TIME ZONE 'Pacific/Honolulu')) / 3600, coalesce(kinderconnect._moment(d.covered_at), 'none yet')),
 		('overdue', extract(epoch FROM now() - d.uncovered_since) / 3600, coalesce('since ' || kinderconnect._moment(d.uncovered_since), 'no')),
 		('token', extract(epoch FROM now() - d.token) / 3600, coalesce('refused since ' || kinderconnect._moment(d.token), 'ok')),
 		('credentials', extract(epoch FROM now() - d.credentials) / 3600, coalesce('failing since ' || kinderconnect._moment(d.credentials), 'ok')),

@@ -87,7 +87,7 @@ SELECT count(*) AS "none of these was entered" FROM kinderconnect.organization W
 
 -- defaults
 SELECT kinderconnect.enable_integration('regress', 'G-1', endpoint => 'regress');
-SELECT endpoint, group_id, group_password, enabled, first_enabled = (now() AT TIME ZONE 'UTC')::date AS "first enabled today", backfill_days, adopt_providers
+SELECT endpoint, group_id, group_password, enabled, first_enabled = (now() AT TIME ZONE 'Pacific/Honolulu')::date AS "first enabled today", backfill_days, adopt_providers
 FROM kinderconnect.organization WHERE organization_id = 'regress';
 -- enabled again with something else: only the day of the first time stays
 UPDATE kinderconnect.organization SET first_enabled = '2026-01-02' WHERE organization_id = 'regress';

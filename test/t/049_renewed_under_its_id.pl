@@ -11,8 +11,8 @@ my $seed = made_seed(children => 5);
 my $night = ready_night('renewed', seed => $seed, days => 6, conf => 'fsync = off');
 my @child = @{ $seed->{groups}[0]{children} };
 my @given = map { $_->{authorizations}[0] } @child;
-my ($d1, $d3, $d4, $d5, $last_month, $this_month) = split /\|/, $night->sql(q{SELECT current_date - 1, current_date - 3, current_date - 4, current_date - 5,
-	date_trunc('month', current_date)::date - 1, date_trunc('month', current_date)::date});
+my ($d1, $d3, $d4, $d5, $last_month, $this_month) = split /\|/, $night->sql(q{SELECT today - 1, today - 3, today - 4, today - 5,
+	date_trunc('month', today)::date - 1, date_trunc('month', today)::date FROM CAST(now() AT TIME ZONE 'America/Chicago' AS date) today});
 my $authorizations = q{SELECT string_agg(concat_ws(' ', authorization_id, begin_date, coalesce(end_date::text, 'open'), days, closed_as), ', '
 	ORDER BY authorization_id, known_from) FROM kinderconnect.authorization WHERE kinderconnect_child_id = '%s'};
 my $days = q{SELECT string_agg(concat_ws(' ', state, reason, n), ', ' ORDER BY state, reason) FROM (

@@ -86,9 +86,9 @@ COMMENT ON FUNCTION kinderconnect._middle_agrees(text, text) IS 'whether two mid
 --
 -- Due is a child that the service has changed, whom something has marked as
 -- not_matched_yet, and whose verdict depends on other children of the
--- service, or on the hour: these few are judged every night. Who may be the same child of
--- Manage as a due one is looked at along with it, and keeps the verdict, for
--- that rests on Manage alone.
+-- service, or on the hour: these few are judged every night. Who may be the
+-- same child of Manage as a due one is looked at along with it, and keeps the
+-- verdict, for that rests on Manage alone.
 --
 -- A stored id is taken when two of first name, last name and birth date agree.
 -- Else the names and the birth date must be equal, folded; middle name and

@@ -130,7 +130,8 @@ AS $$
 BEGIN
 	IF value ~ '^[[:space:]]|[[:space:]]$|[[:cntrl:]]' THEN
 		RAISE EXCEPTION '% must not begin or end with white space, nor contain control characters', name
-			USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', to_json(value));
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', to_json(value)),
+				HINT = 'Write it as the service has it: what differs by a space is another one.';
 	END IF;
 END;
 $$;

@@ -750,7 +750,8 @@ AS $$
 BEGIN
 	IF value ~ '^[[:space:]]|[[:space:]]$|[[:cntrl:]]' THEN
 		RAISE EXCEPTION '% must not begin or end with white space, nor contain control characters', name
-			USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', to_json(value));
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', to_json(value)),
+				HINT = 'Write it as the service has it: what differs by a space is another one.';
 	END IF;
 END;
 $$;
@@ -1728,9 +1729,9 @@ COMMENT ON FUNCTION kinderconnect._stored_ids(text) IS 'the ids of the service t
 --
 -- Due is a child that the service has changed, whom something has marked as
 -- not_matched_yet, and whose verdict depends on other children of the
--- service, or on the hour: these few are judged every night. Who may be the same child of
--- Manage as a due one is looked at along with it, and keeps the verdict, for
--- that rests on Manage alone.
+-- service, or on the hour: these few are judged every night. Who may be the
+-- same child of Manage as a due one is looked at along with it, and keeps the
+-- verdict, for that rests on Manage alone.
 --
 -- A stored id is taken when two of first name, last name and birth date agree.
 -- Else the names and the birth date must be equal, folded; middle name and

@@ -252,6 +252,7 @@ INSERT INTO regress_match.child SELECT * FROM regress_match.went WHERE child_id 
 UPDATE kinderconnect.gone_child SET gone_at = gone_at - interval '5:59:59';
 SELECT kinderconnect._match('o');
 SELECT * FROM pg_temp.waiting WHERE unlinked_because IS NOT NULL;
+SELECT child_id AS "gone" FROM kinderconnect.gone_child ORDER BY 1;
 UPDATE kinderconnect.gone_child SET gone_at = gone_at - interval '1 second';
 SELECT count(*) AS "linked" FROM kinderconnect._links('o') WHERE kinderconnect_child_id IN ('501 stays gone', '504 comes later') AND child_id IS NOT NULL;
 SELECT kinderconnect._match('o');

@@ -258,13 +258,20 @@ DECLARE
 	in_manage text COLLATE "default" := organization;
 BEGIN
 	RETURN QUERY
-	SELECT p.location_id, coalesce(kinderconnect._zone(min(m.time_zone)),
-		CASE WHEN min(m.time_zone) IS NULL AND count(m.location_id) > 0 THEN min(a.time_zone) END)
-	FROM kinderconnect.provider p
-	LEFT JOIN kinderconnect.manage_location m ON m.organization_id = in_manage AND m.location_id COLLATE "C" = p.location_id
-	LEFT JOIN kinderconnect.agency a ON a.agency_id = p.agency_id
-	WHERE p.organization_id = organization AND p.location_id IS NOT NULL
-	GROUP BY p.location_id;
+	WITH named AS MATERIALIZED (
+		SELECT p.location_id, min(m.time_zone) AS name,
+			CASE WHEN min(m.time_zone) IS NULL AND count(m.location_id) > 0 THEN min(a.time_zone) END AS of_agency
+		FROM kinderconnect.provider p
+		LEFT JOIN kinderconnect.manage_location m ON m.organization_id = in_manage AND m.location_id COLLATE "C" = p.location_id
+		LEFT JOIN kinderconnect.agency a ON a.agency_id = p.agency_id
+		WHERE p.organization_id = organization AND p.location_id IS NOT NULL
+		GROUP BY p.location_id
+	), zone AS MATERIALIZED (
+		-- a name at a time, for to ask the server takes a subtransaction
+		SELECT n.name, kinderconnect._zone(n.name) AS zone FROM (SELECT DISTINCT n.name FROM named n) n
+	)
+	SELECT n.location_id, coalesce(z.zone, n.of_agency)
+	FROM named n LEFT JOIN zone z ON z.name = n.name;
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._location_zones(text) IS
@@ -365,7 +372,7 @@ BEGIN
 		WHERE k.organization_id = organization AND k.ended_at IS NULL AND NOT foresee
 		UNION ALL
 		SELECT n.* FROM kinderconnect._links(organization) n WHERE foresee
-	), merged AS (
+	), merged AS MATERIALIZED (
 		-- sent under an id that this one took the place of, at whatever remove
 		SELECT k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date AS day,
 			string_agg(DISTINCT format('as %s: %s, %s', d.kinderconnect_child_id, coalesce(d.accepted_content, d.sent_content),
@@ -407,28 +414,34 @@ BEGIN
 					= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
 					AND n.known_from > a.known_from))
 	), covered AS MATERIALIZED (
-		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, d::date AS day,
-			bool_or(a.days IS NULL OR (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d)::integer] = ANY (a.days)) AS authorized,
-			string_agg(a.words, ' ' ORDER BY a.authorization_id) AS by
-		FROM said a
-		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
-		CROSS JOIN LATERAL generate_series(greatest(a.begin_date, s.first_day)::timestamp,
-			least(a.end_date, s.last_day)::timestamp, interval '1 day') d
-		WHERE (a.private @> d::date) IS NOT TRUE
-		GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id, d
+		-- ordered as a whole: an aggregate with an order of its own sorts each
+		-- group by itself
+		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day,
+			bool_or(a.days IS NULL OR (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM a.day)::integer] = ANY (a.days)) AS authorized,
+			string_agg(a.words, ' ') AS by
+		FROM (SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, d::date AS day, a.days, a.words
+			FROM said a
+			JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
+			CROSS JOIN LATERAL generate_series(greatest(a.begin_date, s.first_day)::timestamp,
+				least(a.end_date, s.last_day)::timestamp, interval '1 day') d
+			WHERE (a.private @> d::date) IS NOT TRUE
+			ORDER BY a.agency_id, a.provider_id, a.kinderconnect_child_id, d::date, a.authorization_id) a
+		GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day
 	), lapsed AS (
 		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, max(coalesce(a.end_date, 'infinity')) AS ended
 		FROM said a GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id
 	), seen AS MATERIALIZED (
 		SELECT t.* FROM kinderconnect._attendance(organization, since) t
 	), placed AS MATERIALIZED (
-		SELECT k.agency_id, s.provider_id, k.kinderconnect_child_id, s.first_day, s.last_day, t.*,
+		SELECT k.agency_id, t.provider_id, k.kinderconnect_child_id, t.first_day, t.last_day, t.location_id, t.child_id,
+			t.kind, t.check_in, t.check_out, t.day, t.reason, t.zone, t.modified_at,
 			CASE WHEN r.r ->> 'overnight' = 'split' AND t.kind = 'session' AND t.check_out > t.check_in AND t.check_out - t.check_in <= interval '24 hours'
 				AND (t.check_out AT TIME ZONE t.zone)::date > t.day THEN (t.day + 1)::timestamp AT TIME ZONE t.zone END AS midnight
-		FROM seen t
-		JOIN site s ON s.location_id = t.location_id
-		JOIN link k ON k.agency_id = s.agency_id AND k.child_id = t.child_id
-		LEFT JOIN rules r ON (r.agency_id, r.day) = (s.agency_id, t.day)
+		FROM (SELECT s.agency_id, s.provider_id, s.first_day, s.last_day, t.*
+			FROM seen t JOIN site s ON s.location_id = t.location_id
+			OFFSET 0) t		-- or every link is joined with every site first
+		JOIN link k ON k.agency_id = t.agency_id AND k.child_id = t.child_id
+		LEFT JOIN rules r ON (r.agency_id, r.day) = (t.agency_id, t.day)
 	), punch AS MATERIALIZED (
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.location_id, p.child_id, p.kind, p.check_in,
 			coalesce(p.midnight, p.check_out) AS check_out, p.day, p.reason, p.zone, p.modified_at
@@ -504,14 +517,18 @@ BEGIN
 		WHERE d.organization_id = organization AND d.service_date >= since
 			AND (d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))
 		GROUP BY n.agency_id, n.other_id, d.kinderconnect_child_id, d.service_date
-	), stray AS (
+	), stray AS MATERIALIZED (
 		-- attendance that no authorization covers, under one provider ID of
 		-- its location: one that takes part, and lists the child, else the first.
 		-- Nobody asks for care that is not subsidized
 		SELECT t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day
 		FROM (SELECT DISTINCT ON (t.agency_id, t.location_id, t.kinderconnect_child_id, t.day) t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day,
 				(x.days @> t.day) IS TRUE AS private
-			FROM attended t
+			FROM (SELECT t.* FROM attended t
+				WHERE NOT EXISTS (SELECT FROM covered v JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
+					WHERE v.agency_id = t.agency_id AND s.location_id = t.location_id
+						AND v.kinderconnect_child_id = t.kinderconnect_child_id AND v.day = t.day)
+				OFFSET 0) t		-- hardly ever any
 			JOIN site s ON (s.agency_id, s.provider_id) = (t.agency_id, t.provider_id)
 			LEFT JOIN kinderconnect.listed_authorization l
 				ON (l.organization_id, l.agency_id, l.provider_id, l.month, l.kinderconnect_child_id)
@@ -520,9 +537,6 @@ BEGIN
 			JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
 				= (organization, t.agency_id, t.kinderconnect_child_id) AND c.subsidized
 			LEFT JOIN private x ON (x.agency_id, x.provider_id, x.kinderconnect_child_id) = (t.agency_id, t.provider_id, t.kinderconnect_child_id)
-			WHERE NOT EXISTS (SELECT FROM covered v JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
-				WHERE v.agency_id = t.agency_id AND s.location_id = t.location_id
-					AND v.kinderconnect_child_id = t.kinderconnect_child_id AND v.day = t.day)
 			ORDER BY t.agency_id, t.location_id, t.kinderconnect_child_id, t.day, s.barred IS NOT NULL, l.provider_id IS NULL, private, t.provider_id) t
 		WHERE NOT t.private
 	), day AS (
@@ -540,6 +554,7 @@ BEGIN
 		FROM kinderconnect.child_day d JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
 		WHERE d.organization_id = organization AND (d.service_date >= since OR d.void_wanted) AND (d.service_date >= s.first_day OR d.void_wanted)
 	), session AS (
+		-- ordered as a whole, for all that is gathered of it below
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.check_in, p.check_out,
 			date_trunc('minute', p.check_in) AS minute_in, date_trunc('minute', p.check_out) AS minute_out,
 			date_trunc('minute', p.check_in AT TIME ZONE p.zone) AS wall_in, date_trunc('minute', p.check_out AT TIME ZONE p.zone) AS wall_out, p.zone, p.modified_at,
@@ -547,13 +562,14 @@ BEGIN
 		FROM punch p WHERE p.kind = 'session' AND num_nonnulls(p.check_in, p.check_out) > 0
 		WINDOW before AS (PARTITION BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day
 			ORDER BY coalesce(p.check_in, p.check_out), p.check_out ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+		ORDER BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, coalesce(p.check_in, p.check_out), p.check_out
 	), sessions AS (
 		SELECT s.agency_id, s.provider_id, s.kinderconnect_child_id, s.day, count(*) AS n,
-			array_agg(s.wall_in::time ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS session_in,
-			array_agg(s.wall_out::time ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS session_out,
+			array_agg(s.wall_in::time) AS session_in,
+			array_agg(s.wall_out::time) AS session_out,
 			string_agg(concat(to_char(s.wall_in, 'HH24:MI'), '-', to_char(s.wall_out, 'HH24:MI'),
-				' (+' || nullif(s.wall_out::date - s.day, 0) || ')'), ' ' ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS facts,
-			string_agg(concat(to_char(s.wall_in, 'HH24:MI'), '-', to_char(s.wall_out, 'HH24:MI')), ' ' ORDER BY coalesce(s.check_in, s.check_out), s.check_out) AS said,
+				' (+' || nullif(s.wall_out::date - s.day, 0) || ')'), ' ') AS facts,
+			string_agg(concat(to_char(s.wall_in, 'HH24:MI'), '-', to_char(s.wall_out, 'HH24:MI')), ' ') AS said,
 			bool_or(s.check_in IS NULL) AS missing_in,
 			bool_or(s.check_out IS NULL) AS missing_out,
 			bool_or(s.check_out < s.check_in) AS out_before_in,
@@ -716,6 +732,7 @@ BEGIN
 				ELSE 'ready'
 			END AS verdict
 		FROM counted c
+		OFFSET 0		-- as in spoken
 	)
 	SELECT j.agency_id, j.provider_id, j.kinderconnect_child_id, j.day, j.authorized, j.location_id, j.child_id,
 		CASE WHEN j.verdict NOT LIKE '!%' THEN j.verdict

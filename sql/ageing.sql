@@ -90,12 +90,9 @@ SELECT d.organization_id, d.agency_id, d.provider_id, d.location_id, d.kindercon
 	d.service_date, (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM d.service_date)::integer] AS weekday,
 	d.authorized, d.state, d.reason, d.detail, d.content, d.accepted_content,
 	t.today - d.service_date AS age,
-	CASE WHEN w.last_day <= h.last_day AND (w.enforced OR w.last_day >= t.today) THEN CASE WHEN w.enforced THEN 'enforced' ELSE 'believed' END
-		ELSE 'horizon' END AS closes_by,
-	CASE WHEN w.last_day <= h.last_day AND (w.enforced OR w.last_day >= t.today) THEN w.last_day ELSE h.last_day END AS last_day,
-	CASE WHEN w.last_day <= h.last_day AND (w.enforced OR w.last_day >= t.today) THEN w.last_day ELSE h.last_day END - t.today AS days_left,
+	x.closes_by, x.last_day, x.last_day - t.today AS days_left,
 	(NOT w.enforced AND w.last_day < t.today) IS TRUE AS believed_closed,
-	coalesce(r.what_to_do, CASE d.state
+	coalesce(z.what_to_do, r.what_to_do, CASE d.state
 		WHEN 'rejected' THEN 'See code and message of child_day: correct it in Manage, or call retry().'
 		WHEN 'ready' THEN 'Nothing: the next run sends it.'
 		ELSE 'Nothing: the next run asks what became of it.' END) AS what_to_do
@@ -113,6 +110,13 @@ CROSS JOIN LATERAL (SELECT
 		d.service_date + coalesce(o.days, e.days)) AS last_day,
 	d.window_ends IS NOT NULL OR coalesce(o.enforced, e.enforced, false) AS enforced) w
 CROSS JOIN LATERAL (SELECT d.service_date + kinderconnect._horizon_days() AS last_day) h
+CROSS JOIN LATERAL (SELECT w.last_day <= h.last_day AND (w.enforced OR w.last_day >= t.today) AS first) f
+CROSS JOIN LATERAL (SELECT CASE WHEN f.first THEN w.last_day ELSE h.last_day END AS last_day,
+	CASE WHEN f.first IS NOT TRUE THEN 'horizon' WHEN w.enforced THEN 'enforced' ELSE 'believed' END AS closes_by) x
+-- of what is too late the cure is another, but where it is a person's
+LEFT JOIN kinderconnect.reason z ON x.last_day < t.today AND d.state IN ('held', 'ready', 'rejected')
+	AND (d.reason NOT IN ('authorization_lost', 'merged_child', 'cannot_void', 'source_shrank')) IS NOT FALSE
+	AND z.reason = CASE WHEN d.reason = 'window_closed' OR w.enforced AND w.last_day < t.today THEN 'window_closed' ELSE 'horizon_passed' END
 WHERE d.state IN ('held', 'ready', 'sending', 'unknown', 'rejected');
 COMMENT ON VIEW kinderconnect.unsettled_day IS
 'every child-day that the service does not hold as Manage has it, and that something could still be done about: how old it is, and until when';
@@ -137,7 +141,7 @@ COMMENT ON COLUMN kinderconnect.unsettled_day.closes_by IS 'what closes first: e
 COMMENT ON COLUMN kinderconnect.unsettled_day.last_day IS 'last date on which the day can be sent, by closes_by';
 COMMENT ON COLUMN kinderconnect.unsettled_day.days_left IS 'days until then; 0: today is the last; negative: lost';
 COMMENT ON COLUMN kinderconnect.unsettled_day.believed_closed IS 'the believed window is over: it is sent all the same, and may be refused';
-COMMENT ON COLUMN kinderconnect.unsettled_day.what_to_do IS 'the cure';
+COMMENT ON COLUMN kinderconnect.unsettled_day.what_to_do IS 'the cure; of what is lost, that of window_closed or horizon_passed';
 
 CREATE VIEW kinderconnect.about_to_be_lost AS
 SELECT u.organization_id, u.agency_id, u.provider_id, u.location_id, u.kinderconnect_child_id, u.child_id, u.first_name, u.last_name,

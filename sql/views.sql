@@ -65,7 +65,7 @@ COMMENT ON COLUMN kinderconnect.held_summary.newest IS 'last service date';
 COMMENT ON COLUMN kinderconnect.held_summary.first_window_ends IS 'of held: when the first window that is still open ends; null: no enforced window is open. The horizon may end before: unsettled_day';
 COMMENT ON COLUMN kinderconnect.held_summary.lost IS 'of held: child-days whose enforced window is over, or that are older than the horizon';
 COMMENT ON COLUMN kinderconnect.held_summary.meaning IS 'the reason in words';
-COMMENT ON COLUMN kinderconnect.held_summary.what_to_do IS 'the cure';
+COMMENT ON COLUMN kinderconnect.held_summary.what_to_do IS 'the cure, of those that are not lost; of each day: unsettled_day';
 
 CREATE VIEW kinderconnect.unlinked_child AS
 SELECT c.organization_id, c.agency_id, c.kinderconnect_child_id, c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth,

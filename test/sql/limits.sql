@@ -64,6 +64,7 @@ SELECT pg_temp.day('L-TX', '1', :'today'::date - 6, 'held', 'missing_check_out')
 	pg_temp.day('L-TX', '1', :'today'::date - 5, 'not_due', 'closure_not_taken', kind => 'closure'),
 	pg_temp.day('L-MO', '1', :'today'::date - 10, 'held', 'unmatched', window_ends => pg_temp.closes(:'today'::date - 10, 10, 'America/Chicago')),
 	pg_temp.day('L-MO', '1', :'today'::date - 11, 'held', 'window_closed', window_ends => pg_temp.closes(:'today'::date - 11, 10, 'America/Chicago')),
+	pg_temp.day('L-MO', '2', :'today'::date - 11, 'held', 'too_short', window_ends => pg_temp.closes(:'today'::date - 11, 10, 'America/Chicago')),
 	pg_temp.day('L-MO', '1', :'today'::date - 2, 'ready', kind => 'session', ins => '{8:00}', outs => '{17:00}', accepted => '08:00-16:00',
 		window_ends => pg_temp.closes(:'today'::date - 2, 3, 'America/Chicago')),
 	-- the location's own zone is another one than the agency's
@@ -79,14 +80,17 @@ SELECT pg_temp.day('L-TX', '1', :'today'::date - 6, 'held', 'missing_check_out')
 -- The list as it comes, without an order of ours.
 SELECT days_left, closes_by, agency_id, kinderconnect_child_id AS child, :'today'::date - service_date AS age, state, reason, last_day - :'today'::date AS last_day, left(what_to_do, 40) AS what_to_do
 FROM kinderconnect.about_to_be_lost WHERE organization_id = 'lim';
--- Every other unsettled day is lost, or nothing to lose.
-SELECT agency_id, kinderconnect_child_id AS child, age, state, reason, closes_by, days_left, believed_closed FROM kinderconnect.unsettled_day u
+-- Every other unsettled day is lost, or nothing to lose. What was the cure is
+-- none any more.
+SELECT agency_id, kinderconnect_child_id AS child, age, state, reason, closes_by, days_left, believed_closed, left(what_to_do, 40) AS what_to_do FROM kinderconnect.unsettled_day u
 WHERE organization_id = 'lim' AND NOT EXISTS (SELECT FROM kinderconnect.about_to_be_lost a
 	WHERE (a.organization_id, a.agency_id, a.kinderconnect_child_id, a.service_date) = (u.organization_id, u.agency_id, u.kinderconnect_child_id, u.service_date))
 ORDER BY 1, 2, 3;
 -- With a shorter horizon nothing of the agency's matters.
 SET LOCAL kinderconnect.horizon_days = 5;
 SELECT agency_id, kinderconnect_child_id AS child, :'today'::date - service_date AS age, closes_by, days_left FROM kinderconnect.about_to_be_lost WHERE organization_id = 'lim';
+SELECT agency_id, kinderconnect_child_id AS child, age, state, reason, closes_by, left(what_to_do, 40) AS what_to_do
+FROM kinderconnect.unsettled_day WHERE organization_id = 'lim' AND days_left < 0 ORDER BY 1, 2, 3;
 SET LOCAL kinderconnect.horizon_days = 45;
 -- A believed window that is over is told beside what else closes.
 SELECT age, closes_by, days_left FROM kinderconnect.unsettled_day WHERE organization_id = 'lim' AND believed_closed;

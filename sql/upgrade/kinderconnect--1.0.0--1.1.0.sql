@@ -2655,22 +2655,32 @@ BEGIN
 		FROM seen t
 		JOIN site s ON s.location_id = t.location_id
 		WHERE t.child_id IS NULL AND t.kind = 'closure'
-	), abroad AS (
+	), rover AS MATERIALIZED (
+		SELECT t.child_id FROM seen t WHERE t.kind = 'session' GROUP BY t.child_id HAVING min(t.location_id) <> max(t.location_id)
+	), abroad AS MATERIALIZED (
 		-- sessions of the children that were at more than one site: nobody is
 		-- at two at a time, whoever pays. One that is impossible by itself
 		-- says nothing about another
-		SELECT t.child_id, t.location_id, t.day, t.zone, t.check_in, t.check_out, m.began, m.ended, u AS bucket
+		SELECT t.child_id, t.location_id, t.zone, t.check_in, t.check_out, m.began, m.ended, u AS bucket
 		FROM seen t
-		JOIN (SELECT t.child_id FROM seen t WHERE t.kind = 'session' GROUP BY t.child_id HAVING min(t.location_id) <> max(t.location_id)) c ON c.child_id = t.child_id
+		JOIN rover c ON c.child_id = t.child_id
 		CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(t.check_in, t.check_out)) AS began, date_trunc('minute', coalesce(t.check_out, t.check_in)) AS ended) m
 		CROSS JOIN LATERAL generate_series(date_trunc('day', m.began AT TIME ZONE 'UTC'), m.ended AT TIME ZONE 'UTC', interval '1 day') u
 		WHERE t.kind = 'session' AND m.ended - m.began BETWEEN interval '0' AND interval '24 hours'
+	), stay AS MATERIALIZED (
+		-- the same as each provider has them: what is split at midnight is of two days
+		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.child_id, p.location_id, p.day, p.zone, m.began, m.ended, u AS bucket
+		FROM punch p
+		JOIN rover c ON c.child_id = p.child_id
+		CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(p.check_in, p.check_out)) AS began, date_trunc('minute', coalesce(p.check_out, p.check_in)) AS ended) m
+		CROSS JOIN LATERAL generate_series(date_trunc('day', m.began AT TIME ZONE 'UTC'), m.ended AT TIME ZONE 'UTC', interval '1 day') u
+		WHERE p.kind = 'session' AND m.ended - m.began BETWEEN interval '0' AND interval '24 hours'
 	), crossing AS (
-		SELECT a.child_id, a.location_id, a.day, string_agg(DISTINCT concat('at ', b.location_id, ' ', to_char(b.check_in AT TIME ZONE b.zone, 'HH24:MI'), '-',
+		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day, string_agg(DISTINCT concat('at ', b.location_id, ' ', to_char(b.check_in AT TIME ZONE b.zone, 'HH24:MI'), '-',
 			to_char(b.check_out AT TIME ZONE b.zone, 'HH24:MI'), ' ' || nullif(b.zone, a.zone)), ', ') AS facts
-		FROM abroad a
+		FROM stay a
 		JOIN abroad b ON (b.child_id, b.bucket) = (a.child_id, a.bucket) AND b.location_id <> a.location_id AND a.began < b.ended AND b.began < a.ended
-		GROUP BY a.child_id, a.location_id, a.day
+		GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day
 	), attended AS MATERIALIZED (
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.location_id, bool_or(p.kind = 'session') AS came,
 			bool_or(p.kind = 'absence') AS absent, bool_or(p.kind = 'closure') AS closed
@@ -2820,7 +2830,7 @@ BEGIN
 		LEFT JOIN company w ON (w.agency_id, w.provider_id, w.kinderconnect_child_id, w.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN lapsed p ON (p.agency_id, p.provider_id, p.kinderconnect_child_id) = (d.agency_id, d.provider_id, d.kinderconnect_child_id)
 		LEFT JOIN link k ON (k.agency_id, k.kinderconnect_child_id) = (d.agency_id, d.kinderconnect_child_id)
-		LEFT JOIN crossing y ON (y.child_id, y.location_id, y.day) = (k.child_id, s.location_id, d.day)
+		LEFT JOIN crossing y ON (y.agency_id, y.provider_id, y.kinderconnect_child_id, y.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN merged x ON (x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN elsewhere h ON (h.agency_id, h.provider_id, h.kinderconnect_child_id, h.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN sessions n ON (n.agency_id, n.provider_id, n.kinderconnect_child_id, n.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)

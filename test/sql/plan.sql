@@ -783,6 +783,19 @@ SELECT content FROM kinderconnect.preview('o') WHERE kinderconnect_child_id = 'i
 SELECT count(*) AS apart FROM pg_temp.apart;
 ROLLBACK TO nights;
 
+-- Nobody is at two sites at a time, past midnight either: of care that is split
+-- there, the part that does not fit is held.
+INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'overnight', '(,)', 'split', true, 'test');
+\o /dev/null
+SELECT pg_temp.provider('P2', 'L2');
+SELECT pg_temp.child(id), pg_temp.authorize(id, 4, 3), pg_temp.authorize(id, 4, 3, provider => 'P2'), pg_temp.visit(id, 4, '20:00', '30:00') FROM unnest('{before midnight,after midnight,after the night}'::text[]) id;
+SELECT pg_temp.visit('before midnight', 4, '19:00', '21:00', 'L2'), pg_temp.visit('after midnight', 3, '5:00', '8:00', 'L2'), pg_temp.visit('after the night', 3, '6:00', '8:00', 'L2');
+SELECT pg_temp.plan();
+\o
+SELECT child, provider, day, state, reason, detail, content FROM pg_temp.planned() WHERE reason IS DISTINCT FROM 'other_provider';
+SELECT count(*) AS apart FROM pg_temp.apart;
+ROLLBACK TO nights;
+
 -- A site that moves to another zone: what was planned there keeps its wall
 -- times, is neither sent again nor taken back; what comes is read in the new one.
 \o /dev/null

@@ -434,7 +434,7 @@ BEGIN
 		SELECT t.* FROM kinderconnect._attendance(organization, since) t
 	), placed AS MATERIALIZED (
 		SELECT k.agency_id, t.provider_id, k.kinderconnect_child_id, t.first_day, t.last_day, t.location_id, t.child_id,
-			t.kind, t.check_in, t.check_out, t.day, t.reason, t.zone, t.modified_at,
+			t.kind, t.check_in, t.check_out, t.day, t.reason, t.zone, t.modified_at, r.r ->> 'overnight' AS overnight,
 			CASE WHEN r.r ->> 'overnight' = 'split' AND t.kind = 'session' AND t.check_out > t.check_in AND t.check_out - t.check_in <= interval '24 hours'
 				AND (t.check_out AT TIME ZONE t.zone)::date > t.day THEN (t.day + 1)::timestamp AT TIME ZONE t.zone END AS midnight
 		FROM (SELECT s.agency_id, s.provider_id, s.first_day, s.last_day, t.*
@@ -475,12 +475,27 @@ BEGIN
 		CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(p.check_in, p.check_out)) AS began, date_trunc('minute', coalesce(p.check_out, p.check_in)) AS ended) m
 		CROSS JOIN LATERAL generate_series(date_trunc('day', m.began AT TIME ZONE 'UTC'), m.ended AT TIME ZONE 'UTC', interval '1 day') u
 		WHERE p.kind = 'session' AND m.ended - m.began BETWEEN interval '0' AND interval '24 hours'
+	), night AS MATERIALIZED (
+		-- care past midnight that goes with the day of its check-in
+		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.zone, p.check_in, p.check_out, date_trunc('minute', p.check_out) AS ended
+		FROM placed p
+		WHERE p.overnight = 'whole' AND p.kind = 'session' AND p.check_out - p.check_in BETWEEN interval '0' AND interval '24 hours'
+			AND (p.check_out AT TIME ZONE p.zone)::date > p.day
 	), crossing AS (
-		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day, string_agg(DISTINCT concat('at ', b.location_id, ' ', to_char(b.check_in AT TIME ZONE b.zone, 'HH24:MI'), '-',
-			to_char(b.check_out AT TIME ZONE b.zone, 'HH24:MI'), ' ' || nullif(b.zone, a.zone)), ', ') AS facts
-		FROM stay a
-		JOIN abroad b ON (b.child_id, b.bucket) = (a.child_id, a.bucket) AND b.location_id <> a.location_id AND a.began < b.ended AND b.began < a.ended
-		GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day
+		SELECT x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day, string_agg(DISTINCT x.facts, ', ') AS facts
+		FROM (SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day, concat('at ', b.location_id, ' ', to_char(b.check_in AT TIME ZONE b.zone, 'HH24:MI'), '-',
+				to_char(b.check_out AT TIME ZONE b.zone, 'HH24:MI'), ' ' || nullif(b.zone, a.zone)) AS facts
+			FROM stay a
+			JOIN abroad b ON (b.child_id, b.bucket) = (a.child_id, a.bucket) AND b.location_id <> a.location_id AND a.began < b.ended AND b.began < a.ended
+			UNION ALL
+			SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, d.day, concat(d.facts, to_char(d.check_in AT TIME ZONE d.zone, 'HH24:MI'), '-',
+				to_char(d.check_out AT TIME ZONE d.zone, 'HH24:MI'))
+			FROM night n
+			JOIN punch p ON (p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day) = (n.agency_id, n.provider_id, n.kinderconnect_child_id, n.day + 1)
+			CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(p.check_in, p.check_out)) AS began, date_trunc('minute', coalesce(p.check_out, p.check_in)) AS ended) m
+			CROSS JOIN LATERAL (VALUES (n.day, 'the day after ', p.check_in, p.check_out, p.zone), (p.day, 'the night before ', n.check_in, n.check_out, n.zone)) d(day, facts, check_in, check_out, zone)
+			WHERE p.kind = 'session' AND m.began < n.ended AND m.ended - m.began BETWEEN interval '0' AND interval '24 hours') x
+		GROUP BY x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day
 	), attended AS MATERIALIZED (
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.location_id, bool_or(p.kind = 'session') AS came,
 			bool_or(p.kind = 'absence') AS absent, bool_or(p.kind = 'closure') AS closed

@@ -796,6 +796,22 @@ SELECT child, provider, day, state, reason, detail, content FROM pg_temp.planned
 SELECT count(*) AS apart FROM pg_temp.apart;
 ROLLBACK TO nights;
 
+-- Kept whole, a night is held with what it runs into the day after, at the edge
+-- of the horizon too. One that is impossible by itself says nothing about it.
+INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'overnight', '(,)', 'whole', true, 'test');
+\o /dev/null
+SELECT pg_temp.provider('P2', 'L2');
+SELECT pg_temp.child(id), pg_temp.authorize(id, 4, 3), pg_temp.visit(id, 4, '20:00', '30:00') FROM unnest('{overlaps,to the minute,lone within,at another site}'::text[]) id;
+SELECT pg_temp.visit('overlaps', 3, '5:59', '8:00'), pg_temp.visit('to the minute', 3, '6:00', '8:00'), pg_temp.visit('lone within', 3, '5:00', NULL), pg_temp.authorize('at another site', 4, 3, provider => 'P2'), pg_temp.visit('at another site', 3, '5:00', '8:00', 'L2');
+SELECT pg_temp.child('closed in the morning'), pg_temp.authorize('closed in the morning', 4, 3), pg_temp.visit('closed in the morning', 4, '8:00', '31:55'), pg_temp.visit('closed in the morning', 3, '7:30', '17:00');
+SELECT pg_temp.child('too long'), pg_temp.authorize('too long', 4, 3), pg_temp.visit('too long', 4, '8:00', '33:00'), pg_temp.visit('too long', 3, '8:00', '9:00');
+SELECT pg_temp.child('edge'), pg_temp.authorize('edge', 46, 45), pg_temp.visit('edge', 46, '20:00', '30:00'), pg_temp.visit('edge', 45, '5:00', '8:00');
+SELECT pg_temp.plan();
+\o
+SELECT child, provider, day, state, reason, detail, content FROM pg_temp.planned() WHERE reason IS DISTINCT FROM 'other_provider';
+SELECT count(*) AS apart FROM pg_temp.apart;
+ROLLBACK TO nights;
+
 -- A site that moves to another zone: what was planned there keeps its wall
 -- times, is neither sent again nor taken back; what comes is read in the new one.
 \o /dev/null

@@ -2873,7 +2873,8 @@ BEGIN
 					AND (k.said_kind = 'absence' AND f.rules ->> 'absences' IS DISTINCT FROM 'omit'
 						OR k.said_kind = 'closure' AND f.rules ->> 'closures' IS DISTINCT FROM 'omit') THEN 'two_providers'
 			END AS stranger,
-			-- whether what Manage says can be said to the service
+			-- whether what Manage says can be said to the service. What it has
+			-- accepted was, whatever a rule has come to be since
 			CASE
 				WHEN f.unknown IS NOT NULL THEN 'unknown_kind'
 				WHEN f.sessions IS NULL AND (f.came_elsewhere OR f.absences = 0 AND f.closures = 0) THEN NULL
@@ -2884,10 +2885,11 @@ BEGIN
 				WHEN f.overlapping OR f.crossing IS NOT NULL THEN 'overlapping_sessions'
 				WHEN f.missing_out AND f.rules ->> 'lone_punch' IS DISTINCT FROM 'send' THEN 'missing_check_out'
 				WHEN f.missing_in AND f.rules ->> 'lone_punch' IS DISTINCT FROM 'send' THEN 'missing_check_in'
-				WHEN f.over_midnight AND f.rules ->> 'overnight' IS NULL THEN 'over_midnight'
+				WHEN f.over_midnight AND f.rules ->> 'overnight' IS NULL AND f.said IS DISTINCT FROM f.accepted_content THEN 'over_midnight'
 				WHEN f.ambiguous THEN 'clock_change'
-				WHEN f.sessions > least((f.rules ->> 'sessions_per_day')::integer, (f.rules ->> 'slots')::integer) THEN 'too_many_sessions'
-				WHEN f.absences > 0 AND f.rules ->> 'absence_reasons' IS NULL AND f.reasons_listed AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL THEN 'absence_reason'
+				WHEN f.sessions > least((f.rules ->> 'sessions_per_day')::integer, (f.rules ->> 'slots')::integer) AND f.said IS DISTINCT FROM f.accepted_content THEN 'too_many_sessions'
+				WHEN f.absences > 0 AND f.rules ->> 'absence_reasons' IS NULL AND f.reasons_listed AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL
+					AND concat('absence ', f.manage_reason) IS DISTINCT FROM f.accepted_content THEN 'absence_reason'
 			END AS unsayable
 		FROM facts f
 		-- A child that came to another of its providers was there: that an

@@ -655,6 +655,26 @@ SELECT pg_temp.night('accepted');
 SELECT child, state, reason, content, there FROM pg_temp.state;
 ROLLBACK TO nights;
 
+-- A rule that comes later does not undo what was accepted before: there is
+-- nothing to report by hand. It holds what has changed since, and a punch that is
+-- missing.
+\o /dev/null
+INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'overnight', '(,)', 'whole', true, 'test'), ('A', 'lone_punch', '(,)', 'send', true, 'test');
+SELECT pg_temp.one(id, '8:00', '9:00'), pg_temp.visit(id, 3, '10:00', '11:00'), pg_temp.visit(id, 3, '12:00', '13:00') FROM unnest('{three,three and changed}'::text[]) id;
+SELECT pg_temp.one(id, '20:00', '30:00') FROM unnest('{night,night and changed}'::text[]) id;
+SELECT pg_temp.one(id), pg_temp.note(id, 3, 'absence', 'Sick') FROM unnest('{absence,absence and changed}'::text[]) id;
+SELECT pg_temp.one('lone', '8:00', NULL);
+SELECT pg_temp.night('accepted');
+DELETE FROM kinderconnect.agency_rule WHERE agency_id = 'A';
+INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'sessions_per_day', '(,)', '2', true, 'test');
+INSERT INTO kinderconnect.absence_reason VALUES ('A', 'Vacation', 'V');
+UPDATE regress_plan.visit SET check_out = check_out + interval '1 minute', reason = 'Ill' WHERE child_id LIKE '% and changed';
+\o
+SELECT pg_temp.night('accepted') AS "nothing sent";
+SELECT * FROM pg_temp.state;
+SELECT count(*) AS apart FROM pg_temp.apart;
+ROLLBACK TO nights;
+
 -- The horizon: what it passes stays, but is not sent on an old judgement.
 \o /dev/null
 SELECT pg_temp.child('c'), pg_temp.authorize('c', 50, 1), pg_temp.visit('c', 46, '8:00', '9:00'), pg_temp.visit('c', 45, '8:00', '9:00'), pg_temp.visit('c', 44, '8:00', '9:00'), pg_temp.visit('c', 1, '8:00', '9:00');

@@ -734,7 +734,8 @@ BEGIN
 		SELECT c.*,
 			CASE
 				WHEN c.was IN ('sending', 'unknown') THEN c.was
-				WHEN c.void_wanted THEN CASE WHEN c.sent_content = 'void' AND c.was = 'rejected' AND c.sent_basis = c.basis THEN 'rejected' ELSE 'ready' END
+				WHEN c.void_wanted THEN CASE WHEN c.sent_content = 'void' AND c.was = 'rejected' AND c.sent_basis = c.basis THEN 'rejected'
+					WHEN c.window_ends <= at THEN '!window_closed' ELSE 'ready' END
 				WHEN c.accepted_content IS NOT NULL AND c.stranger IN ('unmatched', 'not_authorized', 'authorization_ended', 'not_authorized_weekday') THEN '!authorization_lost'
 				WHEN c.accepted_content IS NOT NULL AND c.content = c.accepted_content THEN 'accepted'
 				WHEN c.silent AND c.accepted_content IS NULL AND c.stranger IN ('not_authorized', 'authorization_ended', 'not_authorized_weekday') THEN '!not_authorized_any_more'

@@ -655,6 +655,26 @@ SELECT pg_temp.night('accepted');
 SELECT child, state, reason, content, there FROM pg_temp.state;
 ROLLBACK TO nights;
 
+-- A person's void obeys it too, and says so once.
+\o /dev/null
+SELECT pg_temp.one('lost', '8:00', '9:00');
+SELECT pg_temp.night('accepted');
+DELETE FROM kinderconnect.authorization;
+SELECT pg_temp.plan();
+SELECT kinderconnect.void_day('o', 'A', 'P1', 'lost', pg_temp.day(3));
+INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'correction_window_days', '(,)', '2', true, 'test');
+SELECT pg_temp.plan();
+\o
+SELECT state, reason, kind FROM kinderconnect.preview('o') WHERE finished;
+SELECT pg_temp.night('accepted') AS "nothing sent";
+SELECT pg_temp.night('accepted') AS "nothing sent";
+SELECT was_state, was_reason, state, reason FROM kinderconnect.child_day_step WHERE was_reason = 'window_closed' OR reason = 'window_closed';
+-- and goes as soon as the agency takes it
+UPDATE kinderconnect.agency_rule SET value = '3' WHERE agency_id = 'A';
+SELECT pg_temp.night('accepted');
+SELECT state FROM pg_temp.state;
+ROLLBACK TO nights;
+
 -- A rule that comes later does not undo what was accepted before: there is
 -- nothing to report by hand. It holds what has changed since, and a punch that is
 -- missing.

@@ -232,12 +232,14 @@ BEGIN
 	RETURN QUERY
 	SELECT m.location_id, m.child_id, m.kind, m.check_in, m.check_out,
 		CASE WHEN m.kind IN ('absence', 'closure') THEN m.service_date
-			ELSE coalesce((coalesce(m.check_in, m.check_out) AT TIME ZONE coalesce(l.zone, z.zone))::date, CASE WHEN m.kind IS DISTINCT FROM 'session' THEN m.service_date END) END,
-		nullif(btrim(m.reason), ''), coalesce(l.zone, z.zone), m.modified_at
+			ELSE coalesce((p.at AT TIME ZONE c.zone)::date, CASE WHEN m.kind IS DISTINCT FROM 'session' THEN m.service_date END) END,
+		nullif(btrim(m.reason), ''), c.zone, m.modified_at
 	FROM kinderconnect.manage_attendance m
-	JOIN kinderconnect._location_zones(organization) z ON z.location_id = m.location_id
+	CROSS JOIN LATERAL (SELECT coalesce(m.check_in, m.check_out) AS at) p
+	JOIN kinderconnect._moves(organization) z ON z.location_id = m.location_id
 	LEFT JOIN kinderconnect.location_zone l ON (l.organization_id, l.location_id) = (organization, m.location_id COLLATE "C")
-		AND l.valid_until < 'infinity' AND l.valid_from <= coalesce(m.check_in, m.check_out) AND l.valid_until > coalesce(m.check_in, m.check_out)
+		AND l.valid_until < 'infinity' AND l.valid_from <= p.at AND l.valid_until > p.at
+	CROSS JOIN LATERAL (SELECT coalesce(l.zone, CASE WHEN p.at >= z.valid_from AND p.at < z.moved_at THEN z.was END, z.zone) AS zone) c
 	WHERE m.organization_id = in_manage AND z.zone IS NOT NULL
 		AND (m.check_in >= since - interval '1 day'
 			OR m.check_in IS NULL AND m.check_out >= since - interval '1 day'
@@ -278,6 +280,24 @@ COMMENT ON FUNCTION kinderconnect._location_zones(text) IS
 'the zone of each location that has a provider: Manage''s, or where Manage has the location without one, the agency''s; null where it is not known';
 
 -- A zone that is new holds from the first day on that is not planned yet.
+CREATE FUNCTION kinderconnect._moves(organization text)
+	RETURNS TABLE (location_id text, zone text, was text, valid_from timestamptz, moved_at timestamptz)
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT z.location_id, z.zone, l.zone, l.valid_from,
+		CASE WHEN z.zone <> l.zone THEN (SELECT (max(d.service_date) + 1)::timestamp AT TIME ZONE l.zone FROM kinderconnect.child_day d
+			WHERE d.organization_id = organization AND d.location_id = z.location_id) END
+	FROM kinderconnect._location_zones(organization) z
+	LEFT JOIN kinderconnect.location_zone l ON (l.organization_id, l.location_id, l.valid_until) = (organization, z.location_id, 'infinity');
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._moves(text) IS
+'the zone of each location that has a provider, the one that the last plan read it in, since when, and, where that is another, from when on the new one holds';
+
 CREATE FUNCTION kinderconnect._note_zones(organization text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -285,13 +305,7 @@ AS $$
 DECLARE
 	moved record;
 BEGIN
-	FOR moved IN
-		SELECT z.location_id, z.zone, l.zone AS was, l.valid_from,
-			(SELECT (max(d.service_date) + 1)::timestamp AT TIME ZONE l.zone FROM kinderconnect.child_day d
-				WHERE d.organization_id = organization AND d.location_id = z.location_id) AS moved_at
-		FROM kinderconnect._location_zones(organization) z
-		LEFT JOIN kinderconnect.location_zone l ON (l.organization_id, l.location_id, l.valid_until) = (organization, z.location_id, 'infinity')
-		WHERE z.zone IS DISTINCT FROM l.zone AND z.zone IS NOT NULL
+	FOR moved IN SELECT m.* FROM kinderconnect._moves(organization) m WHERE m.zone IS DISTINCT FROM m.was AND m.zone IS NOT NULL
 	LOOP
 		IF moved.moved_at > moved.valid_from THEN
 			UPDATE kinderconnect.location_zone l SET valid_until = moved.moved_at

@@ -859,6 +859,7 @@ SELECT pg_temp.child('c'), pg_temp.authorize('c', 4, -9), pg_temp.visit('c', 4, 
 SELECT pg_temp.night('accepted');
 \o
 UPDATE regress_plan.location SET zone = 'Pacific/Honolulu' WHERE location_id = 'L1';
+SELECT count(*) AS "previewed as sent" FROM kinderconnect.preview('o') WHERE finished AND state = 'ready';
 -- entered late, on a day that was planned before; and today
 SELECT pg_temp.visit('c', 2, '20:00', '21:00');
 UPDATE regress_plan.visit SET check_in = check_in - interval '3 hours', check_out = check_out - interval '3 hours' WHERE id = (SELECT max(id) FROM regress_plan.visit);

@@ -206,6 +206,9 @@ FROM (VALUES
 	('source_shrank', 'most accepted days of the provider or the organization, or all attendance, have suddenly vanished from Manage; or the provider is another location now than when the day was accepted')) n(reason, meaning)
 WHERE r.reason = n.reason;
 
+INSERT INTO kinderconnect.reason VALUES
+	('before_start', 'older than what the organization sends: before first_enabled less backfill_days', 'Nothing, if it was reported otherwise; else call enable_integration() with more backfill_days.');
+
 -- A key that another one implies, and two of tables that can be made anew.
 
 ALTER TABLE kinderconnect.child_link DROP CONSTRAINT child_link_organization_id_fkey;
@@ -3046,6 +3049,7 @@ CREATE OR REPLACE FUNCTION kinderconnect._plan(organization text, agency text, p
 AS $$
 DECLARE
 	planned_at timestamptz := clock_timestamp();
+	start      date := (SELECT o.first_enabled - o.backfill_days FROM kinderconnect.organization o WHERE o.organization_id = organization);
 	run        bigint;
 BEGIN
 	SELECT max(o.run_id) INTO run
@@ -3080,18 +3084,29 @@ BEGIN
 	), passed AS (
 		-- what tonight's plan does not look at, tonight's transfer must not
 		-- send; a day may be unfinished again at a site that moved west
-		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date, d.content, d.modified_at,
-			CASE WHEN d.service_date >= (now() AT TIME ZONE 'Pacific/Honolulu')::date THEN 'unfinished_day' ELSE 'horizon_passed' END AS reason
+		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date, d.state AS was_state, d.reason AS was_reason, d.detail AS was_detail,
+			d.content, d.modified_at, CASE WHEN r.reason = 'before_start' THEN 'not_due' ELSE 'held' END AS state, r.reason
 		FROM kinderconnect.child_day d
+		CROSS JOIN LATERAL (SELECT CASE WHEN d.service_date < start AND d.accepted_content IS NULL THEN 'before_start'
+			WHEN d.service_date >= (now() AT TIME ZONE 'Pacific/Honolulu')::date THEN 'unfinished_day' ELSE 'horizon_passed' END AS reason) r
 		WHERE d.organization_id = organization AND d.state = 'ready'
 			AND (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider)
 			AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
 			AND NOT EXISTS (SELECT FROM planned p
 				WHERE (p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date)
 					= (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date))
+		UNION ALL
+		-- nor does anything wait for a person of what was planned while the
+		-- organization looked on, and is older than what it sends
+		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date, d.state, d.reason, d.detail, d.content, d.modified_at, 'not_due', 'before_start'
+		FROM kinderconnect.child_day d
+		WHERE d.organization_id = organization AND d.state = 'held' AND d.accepted_content IS NULL
+			AND (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider)
+			AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
+			AND d.service_date < start AND d.service_date >= (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer
 	), stopped AS (
 		UPDATE kinderconnect.child_day d
-		SET state = 'held', reason = p.reason, detail = NULL, changed_at = now()
+		SET state = p.state, reason = p.reason, detail = NULL, changed_at = now()
 		FROM passed p
 		WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
 			= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date)
@@ -3106,7 +3121,7 @@ BEGIN
 			AND (p.was_state, p.was_reason, p.was_detail, p.was_content) IS DISTINCT FROM (p.state, p.reason, p.detail, p.content)
 		UNION ALL
 		SELECT organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date, planned_at, run,
-			'ready', NULL, NULL, p.content, p.modified_at, 'held', p.reason, NULL, p.content, p.modified_at
+			p.was_state, p.was_reason, p.was_detail, p.content, p.modified_at, p.state, p.reason, NULL, p.content, p.modified_at
 		FROM passed p
 	)
 	INSERT INTO kinderconnect.child_day

@@ -712,6 +712,25 @@ UPDATE kinderconnect.organization SET first_enabled = pg_temp.day(5), backfill_d
 SELECT max(pg_temp.day(0) - service_date) AS oldest FROM kinderconnect.preview('o');
 ROLLBACK TO nights;
 
+-- One that looked on and then sends: nobody is asked for days that are older than
+-- its backfill, until that is made longer.
+\o /dev/null
+UPDATE kinderconnect.organization SET first_enabled = pg_temp.day(20), backfill_days = 0, sends = false;
+SELECT pg_temp.child('c'), pg_temp.authorize('c', 60, -9), pg_temp.visit('c', 19, '8:00', '9:00'), pg_temp.visit('c', 18, '8:00', NULL), pg_temp.visit('c', 5, '8:00', '9:00'), pg_temp.visit('c', 4, '8:00', NULL);
+SELECT pg_temp.plan();
+UPDATE kinderconnect.organization SET first_enabled = pg_temp.day(5), sends = true;
+\o
+SELECT pg_temp.night('accepted');
+SELECT state, reason, min(day) AS newest, max(day) AS oldest, count(*) AS days FROM pg_temp.state WHERE day > 3 GROUP BY 1, 2 ORDER BY 3;
+SELECT max(pg_temp.day(0) - service_date) AS oldest FROM kinderconnect.unsettled_day;
+SELECT was_state, was_reason, state, reason, count(*) FROM kinderconnect.child_day_step GROUP BY 1, 2, 3, 4 ORDER BY 5, 1;
+SELECT pg_temp.plan();
+SELECT count(*) AS "no step twice" FROM kinderconnect.child_day_step;
+UPDATE kinderconnect.organization SET backfill_days = 14;
+SELECT pg_temp.night('accepted');
+SELECT state, reason, min(day) AS newest, max(day) AS oldest, count(*) AS days FROM pg_temp.state WHERE day > 17 GROUP BY 1, 2 ORDER BY 3;
+ROLLBACK TO nights;
+
 -- The days clocks change: each in a zone that had it within the last 364
 -- days, whatever day it is; of these two one always has.
 SET LOCAL kinderconnect.horizon_days = 366;

@@ -45,6 +45,9 @@ is($night->night->{state}, '', 'one sends');
 my $after = $sent->();
 cmp_ok($after, '>=', 4, 'the days of its backfill');
 cmp_ok($after, '<=', 8, '... and no older ones');
+is($night->sql(q{SELECT DISTINCT state, reason FROM kinderconnect.child_day
+	WHERE organization_id = 'g-2' AND service_date < (SELECT first_enabled - backfill_days FROM kinderconnect.organization WHERE organization_id = 'g-2')}),
+	'not_due|before_start', '... of which nobody is asked anything');
 is($night->sql(q{SELECT DISTINCT organization_id FROM kinderconnect.ledger}), 'g-2', '... its own alone');
 is($ready->('g-1'), 12, 'the other looks on');
 

@@ -133,8 +133,8 @@ COMMENT ON COLUMN kinderconnect.child_day_step.modified_at IS 'when Manage last 
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child_day_step', '');
 
 -- A site that moves to another zone keeps the wall times of the days it had in
--- the old one. Where Manage had the wrong zone all along, and the days are to
--- be corrected: delete the location's rows.
+-- the old one, if the service holds any. Where Manage had the wrong zone all
+-- along, and the days are to be corrected: delete the location's rows.
 CREATE TABLE kinderconnect.location_zone (
 	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
 	location_id     text COLLATE "C" NOT NULL,
@@ -144,7 +144,7 @@ CREATE TABLE kinderconnect.location_zone (
 	PRIMARY KEY (organization_id, location_id, valid_from)
 );
 COMMENT ON TABLE kinderconnect.location_zone IS
-'the zone each location was planned in. When Manage names another one, days already planned keep the one they had; delete a location''s rows to have all its days of the horizon read in the present one';
+'the zone each location was planned in. When Manage names another one, days already planned keep the one they had, if the service holds any of the location; delete a location''s rows to have all its days of the horizon read in the present one';
 COMMENT ON COLUMN kinderconnect.location_zone.organization_id IS 'the organization';
 COMMENT ON COLUMN kinderconnect.location_zone.location_id IS 'Manage''s location';
 COMMENT ON COLUMN kinderconnect.location_zone.zone IS 'IANA name';
@@ -289,14 +289,16 @@ AS $$
 BEGIN
 	RETURN QUERY
 	SELECT z.location_id, z.zone, l.zone, l.valid_from,
+		-- where the service holds nothing, there is nothing to leave as it is
 		CASE WHEN z.zone <> l.zone THEN (SELECT (max(d.service_date) + 1)::timestamp AT TIME ZONE l.zone FROM kinderconnect.child_day d
-			WHERE d.organization_id = organization AND d.location_id = z.location_id) END
+			WHERE d.organization_id = organization AND d.location_id = z.location_id
+			HAVING bool_or(d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))) END
 	FROM kinderconnect._location_zones(organization) z
 	LEFT JOIN kinderconnect.location_zone l ON (l.organization_id, l.location_id, l.valid_until) = (organization, z.location_id, 'infinity');
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._moves(text) IS
-'the zone of each location that has a provider, the one that the last plan read it in, since when, and, where that is another, from when on the new one holds';
+'the zone of each location that has a provider, the one that the last plan read it in, since when, and, where that is another and the service holds days of the location, from when on the new one holds';
 
 CREATE FUNCTION kinderconnect._note_zones(organization text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

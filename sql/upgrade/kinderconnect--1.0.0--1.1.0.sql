@@ -209,6 +209,9 @@ WHERE r.reason = n.reason;
 INSERT INTO kinderconnect.reason VALUES
 	('before_start', 'older than what the organization sends: before first_enabled less backfill_days', 'Nothing, if it was reported otherwise; else call enable_integration() with more backfill_days.');
 
+COMMENT ON TABLE kinderconnect.location_zone IS
+'the zone each location was planned in. When Manage names another one, days already planned keep the one they had, if the service holds any of the location; delete a location''s rows to have all its days of the horizon read in the present one';
+
 -- A key that another one implies, and two of tables that can be made anew.
 
 ALTER TABLE kinderconnect.child_link DROP CONSTRAINT child_link_organization_id_fkey;
@@ -2521,14 +2524,16 @@ AS $$
 BEGIN
 	RETURN QUERY
 	SELECT z.location_id, z.zone, l.zone, l.valid_from,
+		-- where the service holds nothing, there is nothing to leave as it is
 		CASE WHEN z.zone <> l.zone THEN (SELECT (max(d.service_date) + 1)::timestamp AT TIME ZONE l.zone FROM kinderconnect.child_day d
-			WHERE d.organization_id = organization AND d.location_id = z.location_id) END
+			WHERE d.organization_id = organization AND d.location_id = z.location_id
+			HAVING bool_or(d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))) END
 	FROM kinderconnect._location_zones(organization) z
 	LEFT JOIN kinderconnect.location_zone l ON (l.organization_id, l.location_id, l.valid_until) = (organization, z.location_id, 'infinity');
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._moves(text) IS
-'the zone of each location that has a provider, the one that the last plan read it in, since when, and, where that is another, from when on the new one holds';
+'the zone of each location that has a provider, the one that the last plan read it in, since when, and, where that is another and the service holds days of the location, from when on the new one holds';
 
 CREATE OR REPLACE FUNCTION kinderconnect._note_zones(organization text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

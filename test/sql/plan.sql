@@ -899,6 +899,22 @@ SELECT pg_temp.plan();
 SELECT count(*) FILTER (WHERE content <> accepted_content) > 0 AS "corrected" FROM kinderconnect.child_day;
 ROLLBACK TO nights;
 
+-- A zone that is put right before anything is sent: nothing was sent in the wrong
+-- one, so nothing keeps it.
+\o /dev/null
+UPDATE kinderconnect.organization SET sends = false;
+SELECT pg_temp.child('c'), pg_temp.authorize('c', 4, 1), pg_temp.visit('c', 3, '8:00', '9:00'), pg_temp.visit('c', 2, '8:00', NULL);
+UPDATE regress_plan.location SET zone = 'Etc/GMT+5' WHERE location_id = 'L1';
+SELECT pg_temp.plan();
+UPDATE regress_plan.location SET zone = 'America/Phoenix' WHERE location_id = 'L1';
+SELECT pg_temp.plan();
+UPDATE kinderconnect.organization SET sends = true;
+\o
+SELECT content FROM kinderconnect.preview('o') WHERE state = 'ready';
+SELECT pg_temp.night('accepted');
+SELECT zone, valid_from, valid_until FROM kinderconnect.location_zone WHERE location_id = 'L1';
+ROLLBACK TO nights;
+
 -- A day that was ready, and is not over any more, is no longer looked at, and is
 -- not sent: whether it is ahead or behind. Both are steps.
 INSERT INTO kinderconnect.child_day (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date, authorized, state, content, basis)

@@ -3711,8 +3711,9 @@ BEGIN
 			ELSE 'ready'		-- not taken, or Manage says something else by now
 		END,
 		reason = CASE WHEN s.state IN ('accepted', 'not_taken') AND s.kind <> 'void' AND d.content IS NULL AND NOT d.void_wanted
-			-- the next plan says which; but none looks at what is too old
-			THEN CASE WHEN d.service_date < horizon THEN 'horizon_passed' ELSE 'nothing_recorded' END END,
+			-- the next plan says which; but none looks at what is too old, where
+			-- the date is ahead of the last zone's by a day
+			THEN CASE WHEN d.service_date <= horizon THEN 'horizon_passed' ELSE 'nothing_recorded' END END,
 		code = CASE WHEN s.state = 'rejected' THEN s.code END,
 		message = CASE WHEN s.state = 'rejected' THEN s.message END,
 		void_wanted = d.void_wanted AND s.state <> 'accepted',

@@ -712,6 +712,25 @@ UPDATE kinderconnect.organization SET first_enabled = pg_temp.day(5), backfill_d
 SELECT max(pg_temp.day(0) - service_date) AS oldest FROM kinderconnect.preview('o');
 ROLLBACK TO nights;
 
+-- What is accepted on the day on which it grows too old, and gone from Manage, is
+-- told so; where the date is always one ahead of the last zone's.
+\o /dev/null
+UPDATE regress_plan.location SET zone = 'Pacific/Kiritimati' WHERE location_id = 'L1';
+SELECT pg_temp.child('c');
+INSERT INTO kinderconnect.authorization (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date) VALUES ('o', 'A', 'P1', 'c', 'a', '2020-01-01');
+INSERT INTO regress_plan.visit (location_id, child_id, kind, day)
+SELECT 'L1', 'c', 'absence', (now() AT TIME ZONE 'Pacific/Kiritimati')::date - n FROM unnest('{45,46}'::integer[]) n;
+SET LOCAL kinderconnect.horizon_days = 46;
+SELECT pg_temp.night('sending');
+DELETE FROM regress_plan.visit;
+SELECT pg_temp.plan();
+SET LOCAL kinderconnect.horizon_days = 45;
+SELECT kinderconnect._settle('o', array_agg(record_id), 'accepted', NULL, NULL) FROM kinderconnect.ledger;
+SELECT pg_temp.plan();
+\o
+SELECT day, state, reason FROM pg_temp.planned('Pacific/Kiritimati') WHERE day > 44;
+ROLLBACK TO nights;
+
 -- One that looked on and then sends: nobody is asked for days that are older than
 -- its backfill, until that is made longer.
 \o /dev/null

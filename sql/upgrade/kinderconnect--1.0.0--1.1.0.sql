@@ -201,7 +201,7 @@ COMMENT ON TYPE kinderconnect.reply_child IS
 
 UPDATE kinderconnect.reason r SET meaning = n.meaning
 FROM (VALUES
-	('no_time_zone', 'Manage has not got the location, or neither it nor the agency has a known time zone'),
+	('no_time_zone', 'Manage has not got the location, or has no known time zone for it, and its agencies have none, or several'),
 	('two_providers', 'two provider IDs authorize the child on this day: of one location, or with an absence or a closure at both; or the service holds the day under another ID of the location'),
 	('source_shrank', 'most accepted days of the provider or the organization, or all attendance, have suddenly vanished from Manage; or the provider is another location now than when the day was accepted')) n(reason, meaning)
 WHERE r.reason = n.reason;
@@ -2492,12 +2492,18 @@ CREATE OR REPLACE FUNCTION kinderconnect._location_zones(organization text)
 AS $$
 #variable_conflict use_column
 DECLARE
-	in_manage text COLLATE "default" := organization;
+	in_manage   text COLLATE "default" := organization;
+	this_year   timestamptz := date_trunc('year', now(), 'UTC');
+	this_summer timestamptz := this_year + interval '6 months';
 BEGIN
 	RETURN QUERY
 	WITH named AS MATERIALIZED (
+		-- agencies that go by two clocks do not say which is the location's
 		SELECT p.location_id, min(m.time_zone) AS name,
-			CASE WHEN min(m.time_zone) IS NULL AND count(m.location_id) > 0 THEN min(a.time_zone) END AS of_agency
+			CASE WHEN min(m.time_zone) IS NULL AND count(m.location_id) > 0
+					AND min(this_year AT TIME ZONE a.time_zone) IS NOT DISTINCT FROM max(this_year AT TIME ZONE a.time_zone)
+					AND min(this_summer AT TIME ZONE a.time_zone) IS NOT DISTINCT FROM max(this_summer AT TIME ZONE a.time_zone)
+				THEN min(a.time_zone) END AS of_agency
 		FROM kinderconnect.provider p
 		LEFT JOIN kinderconnect.manage_location m ON m.organization_id = in_manage AND m.location_id COLLATE "C" = p.location_id
 		LEFT JOIN kinderconnect.agency a ON a.agency_id = p.agency_id
@@ -2512,7 +2518,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._location_zones(text) IS
-'the zone of each location that has a provider: Manage''s, or where Manage has the location without one, the agency''s; null where it is not known';
+'the zone of each location that has a provider: Manage''s, or where Manage has the location without one, that of its agencies; null where it is not known, or they differ';
 
 -- A zone that is new holds from the first day on that is not planned yet.
 CREATE FUNCTION kinderconnect._moves(organization text)

@@ -242,6 +242,12 @@ ROLLBACK TO empty;
 INSERT INTO kinderconnect.agency (agency_id, time_zone) VALUES ('A', 'America/Phoenix');
 UPDATE regress_plan.location SET zone = NULL;
 SELECT zone FROM kinderconnect._location_zones('o');
+-- of two agencies the clock, by whatever name; where they differ it is not guessed
+INSERT INTO kinderconnect.agency (agency_id, time_zone) VALUES ('B', 'Etc/GMT+7'), ('C', NULL);
+SELECT pg_temp.provider('PB', 'L1', 'B'), pg_temp.provider('PC', 'L1', 'C');
+SELECT zone FROM kinderconnect._location_zones('o');
+UPDATE kinderconnect.agency SET time_zone = 'America/Denver' WHERE agency_id = 'B';
+SELECT zone FROM kinderconnect._location_zones('o');
 UPDATE regress_plan.location SET zone = 'America/Denver';
 SELECT zone FROM kinderconnect._location_zones('o');
 ROLLBACK TO empty;

@@ -457,7 +457,7 @@ BEGIN
 	), placed AS MATERIALIZED (
 		SELECT k.agency_id, t.provider_id, k.kinderconnect_child_id, t.first_day, t.last_day, t.location_id, t.child_id,
 			t.kind, t.check_in, t.check_out, t.day, t.reason, t.zone, t.modified_at, r.r ->> 'overnight' AS overnight,
-			CASE WHEN r.r ->> 'overnight' = 'split' AND t.kind = 'session' AND t.check_out > t.check_in AND t.check_out - t.check_in <= interval '24 hours'
+			CASE WHEN r.r ->> 'overnight' = 'split' AND t.kind = 'session' AND t.check_out > t.check_in AND t.check_out - interval '24 hours' <= t.check_in
 				AND (t.check_out AT TIME ZONE t.zone)::date > t.day THEN (t.day + 1)::timestamp AT TIME ZONE t.zone END AS midnight
 		FROM (SELECT s.agency_id, s.provider_id, s.first_day, s.last_day, t.*
 			FROM seen t JOIN site s ON s.location_id = t.location_id
@@ -488,7 +488,7 @@ BEGIN
 		JOIN rover c ON c.child_id = t.child_id
 		CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(t.check_in, t.check_out)) AS began, date_trunc('minute', coalesce(t.check_out, t.check_in)) AS ended) m
 		CROSS JOIN LATERAL generate_series(date_trunc('day', m.began AT TIME ZONE 'UTC'), m.ended AT TIME ZONE 'UTC', interval '1 day') u
-		WHERE t.kind = 'session' AND m.ended - m.began BETWEEN interval '0' AND interval '24 hours'
+		WHERE t.kind = 'session' AND m.ended >= m.began AND m.ended - interval '24 hours' <= m.began AND m.began < 'infinity'
 	), stay AS MATERIALIZED (
 		-- the same as each provider has them: what is split at midnight is of two days
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.child_id, p.location_id, p.day, p.zone, m.began, m.ended, u AS bucket
@@ -496,12 +496,12 @@ BEGIN
 		JOIN rover c ON c.child_id = p.child_id
 		CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(p.check_in, p.check_out)) AS began, date_trunc('minute', coalesce(p.check_out, p.check_in)) AS ended) m
 		CROSS JOIN LATERAL generate_series(date_trunc('day', m.began AT TIME ZONE 'UTC'), m.ended AT TIME ZONE 'UTC', interval '1 day') u
-		WHERE p.kind = 'session' AND m.ended - m.began BETWEEN interval '0' AND interval '24 hours'
+		WHERE p.kind = 'session' AND m.ended >= m.began AND m.ended - interval '24 hours' <= m.began AND m.began < 'infinity'
 	), night AS MATERIALIZED (
 		-- care past midnight that goes with the day of its check-in
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.zone, p.check_in, p.check_out, date_trunc('minute', p.check_out) AS ended
 		FROM placed p
-		WHERE p.overnight = 'whole' AND p.kind = 'session' AND p.check_out - p.check_in BETWEEN interval '0' AND interval '24 hours'
+		WHERE p.overnight = 'whole' AND p.kind = 'session' AND p.check_out >= p.check_in AND p.check_out - interval '24 hours' <= p.check_in
 			AND (p.check_out AT TIME ZONE p.zone)::date > p.day
 	), crossing AS (
 		SELECT x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day, string_agg(DISTINCT x.facts, ', ') AS facts
@@ -516,7 +516,7 @@ BEGIN
 			JOIN punch p ON (p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day) = (n.agency_id, n.provider_id, n.kinderconnect_child_id, n.day + 1)
 			CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(p.check_in, p.check_out)) AS began, date_trunc('minute', coalesce(p.check_out, p.check_in)) AS ended) m
 			CROSS JOIN LATERAL (VALUES (n.day, 'the day after ', p.check_in, p.check_out, p.zone), (p.day, 'the night before ', n.check_in, n.check_out, n.zone)) d(day, facts, check_in, check_out, zone)
-			WHERE p.kind = 'session' AND m.began < n.ended AND m.ended - m.began BETWEEN interval '0' AND interval '24 hours') x
+			WHERE p.kind = 'session' AND m.began < n.ended AND m.ended >= m.began AND m.ended - interval '24 hours' <= m.began AND m.began < 'infinity') x
 		GROUP BY x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day
 	), attended AS MATERIALIZED (
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.location_id, bool_or(p.kind = 'session') AS came,
@@ -615,14 +615,15 @@ BEGIN
 			array_agg(s.wall_in::time) AS session_in,
 			array_agg(s.wall_out::time) AS session_out,
 			string_agg(concat(to_char(s.wall_in, 'HH24:MI'), '-', to_char(s.wall_out, 'HH24:MI'),
-				' (+' || nullif(s.wall_out::date - s.day, 0) || ')'), ' ') AS facts,
+				' (+' || CASE WHEN isfinite(s.wall_out) THEN nullif(s.wall_out::date - s.day, 0) END || ')'), ' ') AS facts,
 			string_agg(concat(to_char(s.wall_in, 'HH24:MI'), '-', to_char(s.wall_out, 'HH24:MI')), ' ') AS said,
 			bool_or(s.check_in IS NULL) AS missing_in,
 			bool_or(s.check_out IS NULL) AS missing_out,
 			bool_or(s.check_out < s.check_in) AS out_before_in,
 			bool_or(s.minute_out = s.minute_in) AS too_short,
-			bool_or(s.check_out - s.check_in > interval '24 hours'
-				OR s.wall_out - s.wall_in > interval '24 hours') AS too_long,
+			-- infinity less infinity is an error, and not of that session alone
+			bool_or(s.check_out - interval '24 hours' > s.check_in
+				OR s.wall_out - interval '24 hours' > s.wall_in) AS too_long,
 			bool_or(coalesce(s.minute_in, s.minute_out) < s.busy_until
 				OR num_nulls(s.check_in, s.check_out) = 1 AND coalesce(s.minute_in, s.minute_out) = s.busy_until) AS overlapping,
 			bool_or(s.wall_out::date > s.day) AS over_midnight,

@@ -173,21 +173,22 @@ DECLARE
 BEGIN
 	-- Inside a caller's transaction this fails, before anything is done.
 	COMMIT;
+	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 	FOR organization IN SELECT o.organization_id FROM kinderconnect.organization o ORDER BY o.organization_id LOOP
 		LOOP
 			purged := kinderconnect._purge_calls(organization, batch_size);
-			COMMIT;
+			COMMIT AND CHAIN;
 			EXIT WHEN purged OPERATOR(pg_catalog.=) 0;
 		END LOOP;
 		LOOP
 			purged := kinderconnect._purge_lists(organization);
-			COMMIT;
+			COMMIT AND CHAIN;
 			EXIT WHEN purged OPERATOR(pg_catalog.=) 0;
 		END LOOP;
 	END LOOP;
 	LOOP
 		purged := kinderconnect._purge_runs(batch_size);
-		COMMIT;
+		COMMIT AND CHAIN;
 		EXIT WHEN purged OPERATOR(pg_catalog.=) 0;
 	END LOOP;
 END;

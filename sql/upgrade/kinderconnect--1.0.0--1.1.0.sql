@@ -4758,6 +4758,38 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._purge_runs(integer) IS 'deletes at most so many old runs, with the parts of organizations and providers; answers how many';
 
+CREATE OR REPLACE PROCEDURE kinderconnect.purge(batch_size integer DEFAULT 1000)
+	LANGUAGE plpgsql
+AS $$
+DECLARE
+	organization pg_catalog.text;
+	purged       pg_catalog.int8;
+BEGIN
+	-- Inside a caller's transaction this fails, before anything is done.
+	COMMIT;
+	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+	FOR organization IN SELECT o.organization_id FROM kinderconnect.organization o ORDER BY o.organization_id LOOP
+		LOOP
+			purged := kinderconnect._purge_calls(organization, batch_size);
+			COMMIT AND CHAIN;
+			EXIT WHEN purged OPERATOR(pg_catalog.=) 0;
+		END LOOP;
+		LOOP
+			purged := kinderconnect._purge_lists(organization);
+			COMMIT AND CHAIN;
+			EXIT WHEN purged OPERATOR(pg_catalog.=) 0;
+		END LOOP;
+	END LOOP;
+	LOOP
+		purged := kinderconnect._purge_runs(batch_size);
+		COMMIT AND CHAIN;
+		EXIT WHEN purged OPERATOR(pg_catalog.=) 0;
+	END LOOP;
+END;
+$$;
+COMMENT ON PROCEDURE kinderconnect.purge(integer) IS
+'deletes batches, lists and runs that are older than the settings keep_attempts_days, keep_lists_days and keep_runs_days, at most batch_size of each in one transaction. A night without arguments ends with it. The ledger, the child-days and what persons decided stay for ever';
+
 -- By a digest of the name, so that sessions that begin at different moments
 -- agree without a word whose each is, whatever is enabled meanwhile.
 CREATE FUNCTION kinderconnect._in_shard(organization text, shard integer, shards integer) RETURNS boolean
@@ -5315,20 +5347,32 @@ AS $$
 BEGIN
 	WHILE kinderconnect._room() OPERATOR(pg_catalog.<) calls LOOP
 		PERFORM kinderconnect._take(run);
-		COMMIT;
+		COMMIT AND CHAIN;
 	END LOOP;
 END;
 $$;
 COMMENT ON PROCEDURE kinderconnect._make_room(bigint, integer) IS 'takes in calls that end, until so many more may be started; commits';
 
+CREATE OR REPLACE PROCEDURE kinderconnect._drain(run bigint)
+	LANGUAGE plpgsql
+AS $$
+BEGIN
+	WHILE kinderconnect._is_busy() LOOP
+		PERFORM kinderconnect._take(run);
+		COMMIT AND CHAIN;
+	END LOOP;
+END;
+$$;
+COMMENT ON PROCEDURE kinderconnect._drain(bigint) IS 'takes in calls that end, until none is left; commits';
+
 CREATE PROCEDURE kinderconnect._send_together(run bigint, organizations text[], batches text[])
 	LANGUAGE plpgsql
 AS $$
 BEGIN
-	COMMIT;
+	COMMIT AND CHAIN;
 	IF pg_catalog.cardinality(batches) OPERATOR(pg_catalog.>) 0 THEN
 		PERFORM kinderconnect._dispatch(run, organizations, batches);
-		COMMIT;
+		COMMIT AND CHAIN;
 	END IF;
 END;
 $$;
@@ -5337,6 +5381,11 @@ COMMENT ON PROCEDURE kinderconnect._send_together(bigint, text[], text[]) IS
 
 -- Walked as far as sending is not stopped and the deadline has not come. What
 -- is under way then is waited for, and what waits its turn is ready again.
+--
+-- READ COMMITTED, whatever the role or the database has for default: what is
+-- changed while an answer is waited for has to be seen when it is taken in, and
+-- what was sent must not be forgotten for what another night has read. Hence
+-- chained, or each transaction would begin with the default.
 CREATE OR REPLACE PROCEDURE kinderconnect._night(organization_id text, agency_id text, provider_id text, from_date date, to_date date, only_due boolean,
 		shard integer, shards integer)
 	LANGUAGE plpgsql
@@ -5354,18 +5403,20 @@ DECLARE
 	failures pg_catalog.int8;
 	together pg_catalog.int4 := kinderconnect.setting('max_in_flight');
 BEGIN
+	COMMIT;
+	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 	PERFORM kinderconnect._open(NULL);
 	run := kinderconnect._begin_run(organization_id, agency_id, provider_id, from_date, to_date, only_due, shard, shards);
-	COMMIT;
+	COMMIT AND CHAIN;
 	FOR item IN SELECT w AS organization FROM kinderconnect._left_under_way(run) w LOOP
 		PERFORM kinderconnect._guarded(run, item.organization, 'recover', NULL, NULL, NULL, NULL);
-		COMMIT;
+		COMMIT AND CHAIN;
 	END LOOP;
 
 	<<steps>>
 	BEGIN
 		PERFORM kinderconnect._step(run, 'lists');
-		COMMIT;
+		COMMIT AND CHAIN;
 		FOR item IN SELECT w AS organization FROM kinderconnect._at_work(run) w WHERE kinderconnect._speaks(w, 'customers') LOOP
 			EXIT steps WHEN NOT kinderconnect._goes_on(run);
 			PERFORM kinderconnect._ask(run, 'customers', item.organization);
@@ -5381,17 +5432,17 @@ BEGIN
 		EXIT steps WHEN NOT kinderconnect._goes_on(run);
 		FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
 			PERFORM kinderconnect._guarded(run, item.organization, 'providers', NULL, NULL, NULL, NULL);
-			COMMIT;
+			COMMIT AND CHAIN;
 		END LOOP;
 		PERFORM kinderconnect._take_part(run);
-		COMMIT;
+		COMMIT AND CHAIN;
 		FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
 			PERFORM kinderconnect._guarded(run, item.organization, 'clocks', NULL, NULL, NULL, NULL);
-			COMMIT;
+			COMMIT AND CHAIN;
 		END LOOP;
 
 		PERFORM kinderconnect._step(run, 'children');
-		COMMIT;
+		COMMIT AND CHAIN;
 		FOR item IN SELECT * FROM kinderconnect._months_to_ask(run, agency_id, provider_id, from_date, to_date) LOOP
 			EXIT steps WHEN NOT kinderconnect._goes_on(run);
 			PERFORM kinderconnect._ask(run, 'children', item.organization_id, item.agency_id, item.provider_id, month => item.month);
@@ -5400,14 +5451,14 @@ BEGIN
 		CALL kinderconnect._drain(run);
 
 		PERFORM kinderconnect._step(run, 'match');
-		COMMIT;
+		COMMIT AND CHAIN;
 		FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w LOOP
 			EXIT steps WHEN NOT kinderconnect._goes_on(run);
 			PERFORM kinderconnect._guarded(run, item.organization, 'vanished', NULL, NULL, from_date, to_date);
 			PERFORM kinderconnect._guarded(run, item.organization, 'match', NULL, NULL, NULL, NULL);
-			COMMIT;
+			COMMIT AND CHAIN;
 			PERFORM kinderconnect._guarded(run, item.organization, 'candidates', NULL, NULL, NULL, NULL);
-			COMMIT;
+			COMMIT AND CHAIN;
 		END LOOP;
 
 		-- Unknown days are resolved before the plan, and once more after the
@@ -5420,7 +5471,7 @@ BEGIN
 			last := pg_catalog.clock_timestamp();
 			asked := '{}';
 			PERFORM kinderconnect._step(run, 'resolve');
-			COMMIT;
+			COMMIT AND CHAIN;
 			FOR item IN SELECT * FROM kinderconnect._unknown_to_resolve(run) u
 				WHERE pass OPERATOR(pg_catalog.<=) 2 OR kinderconnect._tries_on(run, u.organization_id, u.agency_id, u.provider_id, since)
 			LOOP
@@ -5431,7 +5482,7 @@ BEGIN
 						from_date => item.from_date, to_date => item.to_date);
 				ELSIF (agency_id OPERATOR(pg_catalog.<>) item.agency_id OR provider_id OPERATOR(pg_catalog.<>) item.provider_id) IS NOT TRUE THEN
 					PERFORM kinderconnect._guarded(run, item.organization_id, 'repeat', item.agency_id, item.provider_id, NULL, NULL);
-					COMMIT;
+					COMMIT AND CHAIN;
 				END IF;
 				CALL kinderconnect._make_room(run);
 			END LOOP;
@@ -5439,7 +5490,7 @@ BEGIN
 			EXIT WHEN pass OPERATOR(pg_catalog.>) 2 AND pg_catalog.cardinality(asked) OPERATOR(pg_catalog.=) 0;
 
 			PERFORM kinderconnect._step(run, 'plan');
-			COMMIT;
+			COMMIT AND CHAIN;
 			FOR item IN SELECT w AS organization, _night.agency_id AS agency, _night.provider_id AS provider FROM kinderconnect._locked(run) w
 				WHERE pass OPERATOR(pg_catalog.<=) 2
 				UNION ALL
@@ -5448,11 +5499,11 @@ BEGIN
 			LOOP
 				EXIT steps WHEN NOT kinderconnect._goes_on(run);
 				PERFORM kinderconnect._guarded(run, item.organization, 'plan', item.agency, item.provider, from_date, to_date);
-				COMMIT;
+				COMMIT AND CHAIN;
 			END LOOP;
 
 			PERFORM kinderconnect._step(run, 'transfer');
-			COMMIT;
+			COMMIT AND CHAIN;
 			LOOP
 				-- Providers take turns: each has one batch under way at most.
 				-- As many as may be under way are committed together, when
@@ -5470,7 +5521,7 @@ BEGIN
 				-- making room may have taken in the last one, and left halves of it
 				WHILE kinderconnect._is_busy() LOOP
 					more := kinderconnect._take(run);
-					COMMIT;
+					COMMIT AND CHAIN;
 					EXIT WHEN more;
 				END LOOP;
 			END LOOP;
@@ -5480,7 +5531,7 @@ BEGIN
 		-- what the service holds by now, of a few providers
 		IF pg_catalog.num_nonnulls(agency_id, provider_id, from_date, to_date) OPERATOR(pg_catalog.=) 0 THEN
 			PERFORM kinderconnect._step(run, 'compare');
-			COMMIT;
+			COMMIT AND CHAIN;
 			FOR item IN SELECT w AS organization, c.* FROM kinderconnect._at_work(run) w, kinderconnect._providers_to_compare(run, w) c LOOP
 				EXIT steps WHEN NOT kinderconnect._goes_on(run);
 				PERFORM kinderconnect._ask_comparison(run, item.organization, item.agency_id, item.provider_id, item.from_date, item.to_date);
@@ -5494,7 +5545,7 @@ BEGIN
 	PERFORM kinderconnect._step(run, 'account');
 	PERFORM kinderconnect._drop_waiting(w, NULL, NULL) FROM kinderconnect._locked(run) w;
 	failures := kinderconnect._account(run);
-	COMMIT;
+	COMMIT AND CHAIN;
 	PERFORM kinderconnect._close();
 	IF pg_catalog.num_nonnulls(organization_id, agency_id, provider_id, from_date, to_date) OPERATOR(pg_catalog.=) 0 AND (shard OPERATOR(pg_catalog.>) 0) IS NOT TRUE THEN
 		CALL kinderconnect.purge();

@@ -46,13 +46,32 @@ is($_->finish->{status}, 0, 'an ordinary night') foreach @job;
 is(scalar(() = PostgreSQL::Test::Utils::slurp_file($night->node->logfile) =~ /still waiting for/g), $waits, 'neither waited for a lock of the other');
 $night->agrees('all is there');
 
+# whatever the isolation that transactions begin with: each learns of the agency
+# while the other does
+foreach my $level ('repeatable read', 'serializable')
+{
+	$night->sql(qq{UPDATE manage.visit SET departed = departed + interval '1 minute'; DELETE FROM kinderconnect.agency;
+		ALTER DATABASE postgres SET default_transaction_isolation = '$level'});
+	$night->admin('faults', { faults => [ map { { kind => 'hang', operation => 'agencies', times => 1, match => { groupId => uc((split / /, $_)[0]) } } } @mine ] });
+	@job = map { $night->start_sql("SET ROLE kinderconnect_operator;\nCALL kinderconnect.nightly(shard => $_, shards => 2);\nSHOW transaction_isolation;") } 0, 1;
+	$night->wait_simulator(operation => 'agencies', hanging => 2);
+	$night->admin('release', {});
+	foreach my $end (map { $_->finish } @job)
+	{
+		is($end->{status}, 0, "$level: a session ends well") or diag $end->{stderr};
+		like($end->{stdout}, qr/^$level$/m, "$level: and is as it was");
+	}
+	$night->agrees("$level: all is there");
+}
+$night->sql('ALTER DATABASE postgres RESET default_transaction_isolation');
+
 # by the clock
 $night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute';
 	UPDATE kinderconnect.provider_clock SET attempted_at = NULL, ended_at = NULL, covered_at = NULL; SELECT setval('kinderconnect.next_look', 0)});
 is($night->try_sql('SET ROLE kinderconnect_operator; CALL kinderconnect.tick(1, 2)')->{status}, 0, 'a tick of one');
 is($night->sql(q{SELECT string_agg(DISTINCT organization_id, ' ' ORDER BY organization_id) FROM kinderconnect.due WHERE is_due}), $mine[0], 'leaves those of the other due');
 is($night->try_sql('SET ROLE kinderconnect_operator; CALL kinderconnect.tick(1, 2)')->{status}, 0, 'another tick of it');
-is($night->sql('SELECT count(*) FROM kinderconnect.run'), 5, 'has nothing to do');
+is($night->sql('SELECT count(*) FROM kinderconnect.run'), 9, 'has nothing to do');
 is($night->try_sql('SET ROLE kinderconnect_operator; CALL kinderconnect.tick(0, 2)')->{status}, 0, 'and of the other');
 $night->agrees('all is there');
 

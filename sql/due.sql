@@ -311,7 +311,10 @@ COMMENT ON COLUMN kinderconnect.due.due_at IS 'from when on the next tick runs i
 COMMENT ON COLUMN kinderconnect.due.is_due IS 'the next tick runs it, unless a run is busy with its organization';
 COMMENT ON COLUMN kinderconnect.due.next_at IS 'the next instant of the timetable';
 
--- Whose run is under way is not due: it would only be told so.
+-- Whose run is under way is not due: it would only be told so. It is while it
+-- has a run lock (KC_LOCK_CLASS of engine.c): the session of one that was
+-- cancelled may live on, and that of one that died have left its number to
+-- another.
 CREATE FUNCTION kinderconnect._due_now() RETURNS TABLE (organization_id text, agency_id text, provider_id text)
 	LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
@@ -319,7 +322,8 @@ BEGIN ATOMIC
 	WHERE d.due_at <= clock_timestamp()
 		AND NOT EXISTS (SELECT FROM kinderconnect.run r
 			JOIN kinderconnect.run_organization o ON o.run_id = r.run_id AND o.organization_id = d.organization_id AND o.locked
-			JOIN pg_stat_activity a ON a.pid = r.pid AND a.pid <> pg_backend_pid()
+			JOIN pg_locks k ON k.pid = r.pid AND k.pid <> pg_backend_pid() AND k.locktype = 'advisory' AND (k.classid, k.objsubid) = (1801675630, 2)
+				AND k.database = (SELECT b.oid FROM pg_database b WHERE b.datname = current_database())
 			WHERE r.status = 'running');
 END;
 COMMENT ON FUNCTION kinderconnect._due_now() IS 'the providers that a tick runs now';

@@ -55,6 +55,10 @@ $pid = $living->pid;
 $night->sql("SELECT pg_cancel_backend($pid)");
 $night->await("SELECT query LIKE '%pg_sleep%' FROM pg_stat_activity WHERE pid = $pid");
 is($night->sql($locks), 0, 'a session whose night was cancelled holds no lock');
+$night->sql(q{UPDATE kinderconnect.provider_clock SET attempted_at = NULL, ended_at = NULL, covered_at = NULL; SELECT setval('kinderconnect.next_look', 0)});
+is($night->try_sql("SET ROLE kinderconnect_operator;\nCALL kinderconnect.tick();")->{status}, 0, 'a tick');
+is($night->sql(q{SELECT o.organization_id, r.status FROM kinderconnect.run r JOIN kinderconnect.run_organization o USING (run_id)
+	WHERE r.run_id = (SELECT max(run_id) FROM kinderconnect.run) AND r.scope ? 'due' ORDER BY 1}), "g-1|succeeded\ng-2|succeeded", 'does not wait for that session to end');
 is($night->night->{state}, '', 'the next night is free');
 $night->agrees('and right');
 is($night->sql("SELECT count(*) FROM kinderconnect.run WHERE status = 'running'"), 0, 'nothing claims to run');

@@ -145,7 +145,7 @@ CREATE FUNCTION kinderconnect._note_gone(organization text, children text[], bor
 BEGIN ATOMIC
 	DELETE FROM kinderconnect.gone_child g
 	WHERE g.organization_id = organization
-		AND (g.gone_at <= now() - interval '6 hours'
+		AND (g.gone_at <= now() - kinderconnect._another_night()
 			OR EXISTS (SELECT FROM kinderconnect.known_child k WHERE (k.organization_id, k.child_id) = (organization, g.child_id)));
 	INSERT INTO kinderconnect.gone_child (organization_id, child_id, date_of_birth, last_key, first_key)
 	SELECT DISTINCT organization, c.child_id, c.date_of_birth, c.last_key, c.first_key

@@ -162,6 +162,12 @@ SELECT pg_catalog.pg_extension_config_dump('kinderconnect.listed_location', '');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.list_state', '');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.list_problem', '');
 
+CREATE FUNCTION kinderconnect._another_night() RETURNS interval
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN interval '6 hours';
+COMMENT ON FUNCTION kinderconnect._another_night() IS
+'what has been said for so long has been said by another night, and is believed: that a list has shrunk, that a child has gone from Manage';
+
 -- A list that has suddenly shrunk would close authorizations that may well
 -- stand: it waits for a person, or for another night that says the same. An
 -- empty one does so however short the last one was: most organizations have
@@ -188,7 +194,7 @@ BEGIN
 	take := last.entries IS NULL OR last.accept_shrink
 		OR last.entries < kinderconnect.setting('shrink_floor')::bigint AND outcome.entries > 0
 		OR outcome.entries * 100 >= last.entries * kinderconnect.setting('shrink_percent')::bigint
-		OR (last.set_aside_entries = outcome.entries AND last.set_aside_at < now() - interval '6 hours') IS TRUE;
+		OR (last.set_aside_entries = outcome.entries AND last.set_aside_at < now() - kinderconnect._another_night()) IS TRUE;
 
 	UPDATE kinderconnect.list_state l
 	SET entries = CASE WHEN take THEN outcome.entries ELSE l.entries END,

@@ -82,13 +82,19 @@ CREATE FUNCTION kinderconnect._middle_agrees(a text, b text) RETURNS boolean
 		WHERE w.a <> w.b AND NOT (length(w.a) = 1 AND starts_with(w.b, w.a) OR length(w.b) = 1 AND starts_with(w.a, w.b)));
 COMMENT ON FUNCTION kinderconnect._middle_agrees(text, text) IS 'whether two middle names, folded, may be one child''s; null where a side has none';
 
+-- A child that the service has changed, whom something has marked as
+-- not_matched_yet, and whose verdict depends on other children of the
+-- service, or on the hour: these few are judged every night.
+CREATE FUNCTION kinderconnect._is_due(changed_at timestamptz, unlinked_because text, since timestamptz) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN changed_at >= since OR unlinked_because COLLATE "C" IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone');
+COMMENT ON FUNCTION kinderconnect._is_due(timestamptz, text, timestamptz) IS
+'whether a child that the service lists is judged by a match, the one before having been then; null: it is linked, and has not changed';
+
 -- Read-only, so that preview() sees tonight's links without making them.
 --
--- Due is a child that the service has changed, whom something has marked as
--- not_matched_yet, and whose verdict depends on other children of the
--- service, or on the hour: these few are judged every night. Who may be the
--- same child of Manage as a due one is looked at along with it, and keeps the
--- verdict, for that rests on Manage alone.
+-- Who may be the same child of Manage as one that is due is looked at along with
+-- it, and keeps the verdict, for that rests on Manage alone.
 --
 -- A stored id is taken when two of first name, last name and birth date agree.
 -- Else the names and the birth date must be equal, folded; middle name and
@@ -119,7 +125,7 @@ BEGIN
 		INTO few, born, lasts, firsts
 		FROM (SELECT c.* FROM kinderconnect.child c
 			WHERE c.organization_id = organization
-				AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone'))
+				AND kinderconnect._is_due(c.changed_at, c.unlinked_because, since)
 			LIMIT 1001) c;
 		IF few IS NULL THEN
 			RETURN;		-- nobody is due
@@ -153,19 +159,19 @@ BEGIN
 			= (organization, c.date_of_birth, c.last_key, c.first_key)
 		JOIN kinderconnect.known_child o ON (o.organization_id, o.child_id) = (organization, m.child_id)
 		WHERE few IS NULL AND since > '-infinity' AND c.organization_id = organization
-			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone'))
+			AND kinderconnect._is_due(c.changed_at, c.unlinked_because, since)
 	), wanted AS MATERIALIZED (
 		SELECT true AS due, c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth, c.middle_key, c.suffix_key
 		FROM kinderconnect.child c
 		WHERE c.organization_id = organization
-			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone'))
+			AND kinderconnect._is_due(c.changed_at, c.unlinked_because, since)
 			AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
 				AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id))
 		UNION ALL
 		SELECT false, c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth, c.middle_key, c.suffix_key
 		FROM kinderconnect.child c
-		WHERE since > '-infinity' AND c.organization_id = organization AND c.changed_at < since
-			AND c.unlinked_because NOT IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone')
+		WHERE since > '-infinity' AND c.organization_id = organization
+			AND NOT kinderconnect._is_due(c.changed_at, c.unlinked_because, since)
 			AND (c.date_of_birth, c.last_key, c.first_key) IN (SELECT * FROM near)
 	), now AS MATERIALIZED (
 		SELECT * FROM kinderconnect._manage_now(organization) WHERE NOT read AND EXISTS (SELECT FROM wanted)
@@ -389,7 +395,7 @@ BEGIN
 	), gone AS MATERIALIZED (
 		SELECT g.date_of_birth, g.last_key, g.first_key
 		FROM (SELECT g.child_id, g.date_of_birth, g.last_key, g.first_key FROM kinderconnect.gone_child g
-			WHERE g.organization_id = organization AND g.gone_at > now() - interval '6 hours'
+			WHERE g.organization_id = organization AND g.gone_at > now() - kinderconnect._another_night()
 			UNION
 			SELECT k.child_id, k.date_of_birth, k.last_key, k.first_key FROM kinderconnect.known_child k
 			WHERE k.organization_id = organization) g

@@ -1606,6 +1606,65 @@ $$;
 COMMENT ON FUNCTION kinderconnect._read_children(text, boolean) IS
 'brings known_child of an organization up to what Manage says; with tell, answers what it removed and what it added';
 
+CREATE FUNCTION kinderconnect._another_night() RETURNS interval
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN interval '6 hours';
+COMMENT ON FUNCTION kinderconnect._another_night() IS
+'what has been said for so long has been said by another night, and is believed: that a list has shrunk, that a child has gone from Manage';
+
+-- A list that has suddenly shrunk would close authorizations that may well
+-- stand: it waits for a person, or for another night that says the same. An
+-- empty one does so however short the last one was: most organizations have
+-- few customers, agencies and locations, and without them a night would do
+-- nothing and call that success.
+CREATE OR REPLACE FUNCTION kinderconnect._take_list(run bigint, outcome kinderconnect.call_outcome) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	last       kinderconnect.list_state;
+	take       boolean;
+	message    text;
+BEGIN
+	INSERT INTO kinderconnect.list_state (organization_id, operation, customer_id, agency_id, provider_id, month)
+	VALUES (outcome.organization_id, outcome.operation, coalesce(outcome.customer_id, ''), coalesce(outcome.agency_id, ''),
+		coalesce(outcome.provider_id, ''), coalesce(date_trunc('month', outcome.month)::date, '-infinity'))
+	ON CONFLICT DO NOTHING;
+	SELECT * INTO STRICT last FROM kinderconnect.list_state l
+	WHERE (l.organization_id, l.operation, l.customer_id, l.agency_id, l.provider_id, l.month)
+		= (outcome.organization_id, outcome.operation, coalesce(outcome.customer_id, ''), coalesce(outcome.agency_id, ''),
+			coalesce(outcome.provider_id, ''), coalesce(date_trunc('month', outcome.month)::date, '-infinity'));
+
+	take := last.entries IS NULL OR last.accept_shrink
+		OR last.entries < kinderconnect.setting('shrink_floor')::bigint AND outcome.entries > 0
+		OR outcome.entries * 100 >= last.entries * kinderconnect.setting('shrink_percent')::bigint
+		OR (last.set_aside_entries = outcome.entries AND last.set_aside_at < now() - kinderconnect._another_night()) IS TRUE;
+
+	UPDATE kinderconnect.list_state l
+	SET entries = CASE WHEN take THEN outcome.entries ELSE l.entries END,
+		taken_at = CASE WHEN take THEN now() ELSE l.taken_at END,
+		accept_shrink = false,
+		set_aside_entries = CASE WHEN NOT take THEN outcome.entries END,
+		set_aside_at = CASE WHEN take THEN NULL WHEN l.set_aside_entries = outcome.entries THEN l.set_aside_at ELSE now() END
+	WHERE (l.organization_id, l.operation, l.customer_id, l.agency_id, l.provider_id, l.month)
+		= (last.organization_id, last.operation, last.customer_id, last.agency_id, last.provider_id, last.month);
+
+	IF NOT take THEN
+		message := format('list of %s has shrunk from %s to %s entries and is set aside', outcome.operation, last.entries, outcome.entries);
+		IF outcome.provider_id IS NULL THEN
+			PERFORM kinderconnect._fail_organization(run, outcome.organization_id, false, 'KC301', message,
+				'If that is right, call kinderconnect.accept_shrink(); another night that says the same takes it too.');
+		ELSE
+			PERFORM kinderconnect._fail_provider(run, outcome.organization_id, outcome.agency_id, outcome.provider_id, false, 'KC301', message,
+				'If that is right, call kinderconnect.accept_shrink(); another night that says the same takes it too.');
+		END IF;
+	END IF;
+	RETURN take;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._take_list(bigint, kinderconnect.call_outcome) IS
+'whether a list that has arrived replaces the one in force, by the settings shrink_floor and shrink_percent; notes what it decided';
+
 -- Both are few beside known_child, where each is looked up.
 CREATE FUNCTION kinderconnect._note_gone(organization text, children text[], born date[], lasts text[], firsts text[]) RETURNS void
 	LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -1616,7 +1675,7 @@ CREATE FUNCTION kinderconnect._note_gone(organization text, children text[], bor
 BEGIN ATOMIC
 	DELETE FROM kinderconnect.gone_child g
 	WHERE g.organization_id = organization
-		AND (g.gone_at <= now() - interval '6 hours'
+		AND (g.gone_at <= now() - kinderconnect._another_night()
 			OR EXISTS (SELECT FROM kinderconnect.known_child k WHERE (k.organization_id, k.child_id) = (organization, g.child_id)));
 	INSERT INTO kinderconnect.gone_child (organization_id, child_id, date_of_birth, last_key, first_key)
 	SELECT DISTINCT organization, c.child_id, c.date_of_birth, c.last_key, c.first_key
@@ -1731,13 +1790,19 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._stored_ids(text) IS 'the ids of the service that Manage already stores, where that is bound';
 
+-- A child that the service has changed, whom something has marked as
+-- not_matched_yet, and whose verdict depends on other children of the
+-- service, or on the hour: these few are judged every night.
+CREATE FUNCTION kinderconnect._is_due(changed_at timestamptz, unlinked_because text, since timestamptz) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN changed_at >= since OR unlinked_because COLLATE "C" IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone');
+COMMENT ON FUNCTION kinderconnect._is_due(timestamptz, text, timestamptz) IS
+'whether a child that the service lists is judged by a match, the one before having been then; null: it is linked, and has not changed';
+
 -- Read-only, so that preview() sees tonight's links without making them.
 --
--- Due is a child that the service has changed, whom something has marked as
--- not_matched_yet, and whose verdict depends on other children of the
--- service, or on the hour: these few are judged every night. Who may be the
--- same child of Manage as a due one is looked at along with it, and keeps the
--- verdict, for that rests on Manage alone.
+-- Who may be the same child of Manage as one that is due is looked at along with
+-- it, and keeps the verdict, for that rests on Manage alone.
 --
 -- A stored id is taken when two of first name, last name and birth date agree.
 -- Else the names and the birth date must be equal, folded; middle name and
@@ -1768,7 +1833,7 @@ BEGIN
 		INTO few, born, lasts, firsts
 		FROM (SELECT c.* FROM kinderconnect.child c
 			WHERE c.organization_id = organization
-				AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone'))
+				AND kinderconnect._is_due(c.changed_at, c.unlinked_because, since)
 			LIMIT 1001) c;
 		IF few IS NULL THEN
 			RETURN;		-- nobody is due
@@ -1802,19 +1867,19 @@ BEGIN
 			= (organization, c.date_of_birth, c.last_key, c.first_key)
 		JOIN kinderconnect.known_child o ON (o.organization_id, o.child_id) = (organization, m.child_id)
 		WHERE few IS NULL AND since > '-infinity' AND c.organization_id = organization
-			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone'))
+			AND kinderconnect._is_due(c.changed_at, c.unlinked_because, since)
 	), wanted AS MATERIALIZED (
 		SELECT true AS due, c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth, c.middle_key, c.suffix_key
 		FROM kinderconnect.child c
 		WHERE c.organization_id = organization
-			AND (c.changed_at >= since OR c.unlinked_because IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone'))
+			AND kinderconnect._is_due(c.changed_at, c.unlinked_because, since)
 			AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
 				AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (c.organization_id, c.agency_id, c.kinderconnect_child_id))
 		UNION ALL
 		SELECT false, c.agency_id, c.kinderconnect_child_id, c.first_key, c.last_key, c.date_of_birth, c.middle_key, c.suffix_key
 		FROM kinderconnect.child c
-		WHERE since > '-infinity' AND c.organization_id = organization AND c.changed_at < since
-			AND c.unlinked_because NOT IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone')
+		WHERE since > '-infinity' AND c.organization_id = organization
+			AND NOT kinderconnect._is_due(c.changed_at, c.unlinked_because, since)
 			AND (c.date_of_birth, c.last_key, c.first_key) IN (SELECT * FROM near)
 	), now AS MATERIALIZED (
 		SELECT * FROM kinderconnect._manage_now(organization) WHERE NOT read AND EXISTS (SELECT FROM wanted)
@@ -2024,7 +2089,7 @@ BEGIN
 	), gone AS MATERIALIZED (
 		SELECT g.date_of_birth, g.last_key, g.first_key
 		FROM (SELECT g.child_id, g.date_of_birth, g.last_key, g.first_key FROM kinderconnect.gone_child g
-			WHERE g.organization_id = organization AND g.gone_at > now() - interval '6 hours'
+			WHERE g.organization_id = organization AND g.gone_at > now() - kinderconnect._another_night()
 			UNION
 			SELECT k.child_id, k.date_of_birth, k.last_key, k.first_key FROM kinderconnect.known_child k
 			WHERE k.organization_id = organization) g
@@ -7046,6 +7111,7 @@ REVOKE ALL ON FUNCTION
 	kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text),
 	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]), kinderconnect._children_reply(bigint),
 	kinderconnect._further_periods(kinderconnect.call_outcome[]), kinderconnect._differing(kinderconnect.child, date, text, text, text, text),
+	kinderconnect._another_night(), kinderconnect._is_due(timestamptz, text, timestamptz),
 	kinderconnect._are_few(text, bigint), kinderconnect._note_gone(text, text[], date[], text[], text[]), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
 	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._moves(text), kinderconnect._manage_fails(text),
 	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),
@@ -7097,6 +7163,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text),
 	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]), kinderconnect._children_reply(bigint),
 	kinderconnect._further_periods(kinderconnect.call_outcome[]), kinderconnect._differing(kinderconnect.child, date, text, text, text, text),
+	kinderconnect._another_night(), kinderconnect._is_due(timestamptz, text, timestamptz),
 	kinderconnect._are_few(text, bigint), kinderconnect._note_gone(text, text[], date[], text[], text[]), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
 	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._moves(text), kinderconnect._manage_fails(text),
 	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),

@@ -258,6 +258,33 @@ SELECT count(*) AS "linked" FROM kinderconnect._links('o') WHERE kinderconnect_c
 SELECT kinderconnect._match('o');
 SELECT * FROM pg_temp.waiting;
 SELECT count(*) AS "gone" FROM kinderconnect.gone_child;
+-- one who waits is due by that alone, and so is one of many
+\o /dev/null
+CREATE FUNCTION pg_temp.wait_for(n integer) RETURNS TABLE (waiting bigint, linked bigint) LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_temp.listed(n, n || ' waits', 'Ana', 'Lee'), pg_temp.in_manage(n, n || ' stays', 'L1', 'Ana', 'Lee'), pg_temp.in_manage(n, n || ' goes', 'L1', 'Ana', 'Lee');
+	PERFORM kinderconnect._match('o');
+	DELETE FROM regress_match.child WHERE child_id = n || ' goes';
+	PERFORM kinderconnect._match('o');
+	UPDATE kinderconnect.child SET changed_at = changed_at - interval '6 hours';
+	UPDATE kinderconnect.known_child SET changed_at = changed_at - interval '6 hours';
+	UPDATE kinderconnect.child SET unlinked_because = 'not_in_manage' WHERE unlinked_because <> 'rival_gone';
+	waiting := count(*) FROM kinderconnect.child WHERE unlinked_because = 'rival_gone';
+	UPDATE kinderconnect.gone_child SET gone_at = gone_at - interval '6 hours';
+	PERFORM kinderconnect._match('o');
+	linked := count(*) FROM kinderconnect.child_link k WHERE k.child_id = n || ' stays' AND k.ended_at IS NULL;
+	RETURN NEXT;
+END;
+$$;
+SELECT kinderconnect._match('o');
+\o
+SELECT * FROM pg_temp.wait_for(508);
+SELECT kinderconnect._are_few('o', 1);
+SAVEPOINT many;
+DELETE FROM regress_match.child WHERE child_id NOT LIKE '50% %';
+SELECT * FROM pg_temp.wait_for(509);
+SELECT kinderconnect._are_few('o', 1);
+ROLLBACK TO many;
 
 -- The location of a provider: a stored id, else name and ZIP, one answer only;
 -- what is configured wins.

@@ -144,7 +144,8 @@ GRANT INSERT, UPDATE, DELETE ON
 	kinderconnect.agency_rule, kinderconnect.absence_limit, kinderconnect.unit_band, kinderconnect.absence_reason,
 	kinderconnect.restricted_analyst
 	TO kinderconnect_admin;
-GRANT INSERT, UPDATE ON kinderconnect.organization, kinderconnect.provider, kinderconnect.agency TO kinderconnect_admin;
+GRANT INSERT, UPDATE ON kinderconnect.organization, kinderconnect.provider TO kinderconnect_admin;
+GRANT INSERT, UPDATE, DELETE ON kinderconnect.agency TO kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect.set_secret(text, text), kinderconnect.remove_secret(text), kinderconnect._has_secret(text),
 	kinderconnect.arm(), kinderconnect.disarm(), kinderconnect._require_armed(),

@@ -40,6 +40,26 @@ CREATE TRIGGER check_time_zone BEFORE INSERT OR UPDATE OF time_zone ON kindercon
 	FOR EACH ROW WHEN (NEW.time_zone IS NOT NULL) EXECUTE FUNCTION kinderconnect._check_time_zone();
 COMMENT ON TRIGGER check_time_zone ON kinderconnect.agency IS 'refuses a time zone that this server does not know';
 
+-- No foreign key says so, for the service may list a location before its agency.
+CREATE FUNCTION kinderconnect._check_unused() RETURNS trigger
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF EXISTS (SELECT FROM kinderconnect.provider p WHERE p.agency_id = OLD.agency_id AND p.enabled) THEN
+		RAISE EXCEPTION 'agency "%" has providers', OLD.agency_id
+			USING ERRCODE = 'foreign_key_violation', DETAIL = 'Its state''s rules and its time zone are those of their days.',
+				HINT = 'Call kinderconnect.disable_provider() for each of them first.';
+	END IF;
+	RETURN OLD;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._check_unused() IS 'an error where an agency that is to be deleted has providers that are not disabled';
+
+CREATE TRIGGER check_unused BEFORE DELETE ON kinderconnect.agency
+	FOR EACH ROW EXECUTE FUNCTION kinderconnect._check_unused();
+COMMENT ON TRIGGER check_unused ON kinderconnect.agency IS 'refuses to delete an agency that has providers';
+
 CREATE TABLE kinderconnect.customer (
 	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
 	customer_id     text COLLATE "C" NOT NULL,

@@ -986,6 +986,22 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._check_time_zone() IS 'an error (KC001) where an agency''s time zone is none that this server knows';
 
+-- No foreign key says so, for the service may list a location before its agency.
+CREATE FUNCTION kinderconnect._check_unused() RETURNS trigger
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF EXISTS (SELECT FROM kinderconnect.provider p WHERE p.agency_id = OLD.agency_id AND p.enabled) THEN
+		RAISE EXCEPTION 'agency "%" has providers', OLD.agency_id
+			USING ERRCODE = 'foreign_key_violation', DETAIL = 'Its state''s rules and its time zone are those of their days.',
+				HINT = 'Call kinderconnect.disable_provider() for each of them first.';
+	END IF;
+	RETURN OLD;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._check_unused() IS 'an error where an agency that is to be deleted has providers that are not disabled';
+
 CREATE OR REPLACE FUNCTION kinderconnect.accept_shrink(organization_id text, agency_id text DEFAULT NULL, provider_id text DEFAULT NULL) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -7030,6 +7046,10 @@ COMMENT ON FUNCTION kinderconnect._visible_organizations(name) IS
 CREATE TRIGGER check_time_zone BEFORE INSERT OR UPDATE OF time_zone ON kinderconnect.agency
 	FOR EACH ROW WHEN (NEW.time_zone IS NOT NULL) EXECUTE FUNCTION kinderconnect._check_time_zone();
 COMMENT ON TRIGGER check_time_zone ON kinderconnect.agency IS 'refuses a time zone that this server does not know';
+CREATE TRIGGER check_unused BEFORE DELETE ON kinderconnect.agency
+	FOR EACH ROW EXECUTE FUNCTION kinderconnect._check_unused();
+COMMENT ON TRIGGER check_unused ON kinderconnect.agency IS 'refuses to delete an agency that has providers';
+GRANT DELETE ON kinderconnect.agency TO kinderconnect_admin;
 
 -- What was written before nobody looked at.
 
@@ -7131,7 +7151,7 @@ REVOKE ALL ON FUNCTION
 	kinderconnect._require_group_password(text, text, boolean), kinderconnect._require_plain(text, text), kinderconnect._due_as_of(timestamptz, text[]), kinderconnect._horizon_days(),
 	kinderconnect._is_open(date, timestamptz, text), kinderconnect._stopped_because(), kinderconnect._look_again(), kinderconnect._due_now(),
 	kinderconnect._tick(integer, integer), kinderconnect._take_part(bigint), kinderconnect._moment(timestamptz), kinderconnect._check_time_zone(),
-	kinderconnect._before_drop()
+	kinderconnect._check_unused(), kinderconnect._before_drop()
 	FROM PUBLIC;
 REVOKE ALL ON PROCEDURE
 	kinderconnect._make_room(bigint, integer), kinderconnect._send_together(bigint, text[], text[]),

@@ -108,6 +108,17 @@ SELECT kinderconnect.add_provider('regress', 'TX-28', E'P1\n');
 SELECT kinderconnect.enable_integration('regress', E'\tG-2', 'regress.group', 'regress 2');
 SELECT kinderconnect.add_provider('regress', 'TX-28', 'P1', '');
 SELECT kinderconnect.add_provider('regress', 'TX-28', 'P1');
+-- an agency that was entered by mistake is deleted; one that has providers is not
+SAVEPOINT agency;
+SET LOCAL ROLE kinderconnect_admin;
+INSERT INTO kinderconnect.agency (agency_id, state) VALUES ('TX-28', 'TX'), ('TX-82', 'TX');
+DELETE FROM kinderconnect.agency WHERE agency_id = 'TX-82' RETURNING agency_id;
+\set VERBOSITY default
+DELETE FROM kinderconnect.agency WHERE agency_id = 'TX-28';
+\set VERBOSITY terse
+SELECT kinderconnect.disable_provider('regress', 'TX-28', 'P1');
+DELETE FROM kinderconnect.agency WHERE agency_id = 'TX-28' RETURNING agency_id;
+ROLLBACK TO agency;
 SELECT kinderconnect.add_provider('regress', 'TX-28', '007', '17');
 SELECT kinderconnect.bind_manage('location', $$ SELECT 'regress' AS organization_id, 17 AS location_id, 'Site' AS name, NULL AS zip, NULL AS time_zone
 	UNION ALL SELECT 'another', 18, 'Site', NULL, NULL $$);

@@ -3149,6 +3149,8 @@ BEGIN
 	FROM kinderconnect.run_organization o JOIN kinderconnect.run r ON r.run_id = o.run_id
 	WHERE o.organization_id = organization AND o.locked AND r.ended_at IS NULL;
 	PERFORM kinderconnect._note_zones(organization);
+	-- whoever accepts now that days are gone has the next plan in mind
+	PERFORM FROM kinderconnect.list_state l WHERE l.organization_id = organization AND l.operation = 'attendance' FOR UPDATE;
 	IF (SELECT count(*) FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked) > 8 THEN
 		PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);		-- as long as this function runs
 	END IF;

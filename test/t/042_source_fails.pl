@@ -59,6 +59,36 @@ foreach my $which ('same', 'next', 'late')
 	$night->agrees("$which: and all agree");
 }
 
+# A person accepts that days are gone while a plan is made that has not seen it:
+# that is for the next one.
+$night = ready_night('accepted_meanwhile', seed => made_seed(children => 3), days => 4);
+is($night->night->{state}, '', 'a night');
+$night->sql(q{TRUNCATE manage.visit, manage.absence;
+	CREATE FUNCTION manage.wait() RETURNS boolean LANGUAGE sql VOLATILE AS $$ SELECT pg_advisory_lock_shared(1) IS NOT NULL AND pg_advisory_unlock_shared(1) $$;
+	DO $$ BEGIN EXECUTE format('CREATE OR REPLACE VIEW kinderconnect.manage_attendance AS SELECT q.* FROM (%s) q
+		WHERE (SELECT manage.wait())', rtrim(pg_get_viewdef('kinderconnect.manage_attendance'), ';')); END $$});
+is($night->night->{state}, '', 'a night that finds Manage empty');
+is(days(), 'P1 held source_shrank 12', 'holds all');
+my $holder = $night->start_sql(q{
+	BEGIN;
+	SELECT pg_advisory_xact_lock(1);
+	DO $$ BEGIN
+		WHILE NOT EXISTS (SELECT FROM kinderconnect.list_state WHERE accept_shrink)
+			AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted) LOOP
+			PERFORM pg_sleep(0.01);
+		END LOOP;
+	END $$;
+	COMMIT;
+});
+$night->await(q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND granted AND objid = 1});
+my $job = $night->start_sql('CALL kinderconnect.nightly()');
+$night->await(q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted});
+is($night->sql(q{SELECT kinderconnect.accept_shrink('g-1')}), 1, 'accepted while the next night plans');
+is($holder->finish->{stderr} . $job->finish->{stderr}, '', 'which ends well');
+is(voids(), 0, 'and takes nothing back');
+is($night->night->{state}, '', 'the one after it');
+is(days(), 'P1 voided 12', 'takes back all');
+
 # A site is in Denver, its agency in Chicago. The last day is not planned yet
 # when Manage has no locations.
 $night = ready_night('no_locations', seed => made_seed(children => 1), days => 3);

@@ -625,6 +625,21 @@ BEGIN
 		since := 'infinity';
 		EXIT WHEN NOT kinderconnect._end_merged(organization);
 	END LOOP;
+	-- Whom a person parted since the statement above began. From its end on the
+	-- child's row is locked, and reject_match() waits, and is told of the link.
+	IF EXISTS (SELECT FROM kinderconnect.child_decision d WHERE d.organization_id = organization AND d.decision <> 'link') THEN
+		WITH parted AS (
+			UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user, end_reason = 'parted while it was linked'
+			FROM kinderconnect.parted_pair r
+			WHERE r.organization_id = organization AND k.ended_at IS NULL AND k.linked_at = now()
+				AND (k.organization_id, k.agency_id, k.kinderconnect_child_id, k.child_id)
+					= (r.organization_id, r.agency_id, r.kinderconnect_child_id, r.child_id)
+			RETURNING k.agency_id, k.kinderconnect_child_id
+		)
+		UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+		FROM parted p
+		WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, p.agency_id, p.kinderconnect_child_id);
+	END IF;
 	PERFORM kinderconnect._flag_links(organization, since, NULL);
 
 	INSERT INTO kinderconnect.match_state AS s (organization_id, matched_at, version, sites, stored_ids)

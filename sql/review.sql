@@ -563,8 +563,10 @@ BEGIN
 	IF num_nulls(reject_match.agency_id, reject_match.kinderconnect_child_id, reject_match.child_id) > 0 THEN
 		RAISE EXCEPTION 'agency_id, kinderconnect_child_id and child_id must not be null' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
-	IF NOT EXISTS (SELECT FROM kinderconnect.child c WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
-			= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id)) THEN
+	-- a match that is linking this child is waited for: see _match()
+	PERFORM FROM kinderconnect.child c WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+		= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id) FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
 		RAISE EXCEPTION 'agency "%" lists no child "%"', reject_match.agency_id, reject_match.kinderconnect_child_id
 			USING ERRCODE = 'KC001', HINT = 'Children are listed in kinderconnect.child.';
 	END IF;
@@ -584,9 +586,14 @@ BEGIN
 	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
 	WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
 		= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id) AND c.unlinked_because IS NOT NULL;
+	-- What a match has locked it has made due itself, and to wait for it could be
+	-- for ever: it may wait for the child.
 	UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
-	WHERE (s.organization_id, s.agency_id, s.kinderconnect_child_id)
-		= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id);
+	FROM (SELECT t.organization_id, t.agency_id, t.kinderconnect_child_id FROM kinderconnect.scored_child t
+		WHERE (t.organization_id, t.agency_id, t.kinderconnect_child_id)
+			= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id)
+		FOR NO KEY UPDATE SKIP LOCKED) t
+	WHERE (s.organization_id, s.agency_id, s.kinderconnect_child_id) = (t.organization_id, t.agency_id, t.kinderconnect_child_id);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.reject_match(text, text, text, text, text) IS

@@ -1,6 +1,10 @@
 -- Names are compared folded: what two people typing one name may differ in,
 -- and nothing more.
 
+SELECT set_config('search_path', format('pg_catalog, %I, pg_temp', n.nspname), true)
+FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+WHERE e.extname = 'unaccent';
+
 -- unaccent() is bound here, at creation, to the extension that the control
 -- file requires, wherever its schema is. Declared immutable although a
 -- superuser may edit unaccent's rules: then the keys are made again by the
@@ -20,6 +24,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect.fold(text) IS
 'a name for comparing: lower case, without accents and apostrophes, every hyphen a space, single spaces';
+
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- What matching reads from the fields of a name, however they were filled: a
 -- middle name may stand with the first name, a suffix behind the last or the

@@ -105,6 +105,10 @@ SELECT pg_catalog.pg_extension_config_dump('kinderconnect.scored_child', '');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.match_candidate', '');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.score_state', '');
 
+SELECT set_config('search_path', format('pg_catalog, %s, pg_temp', string_agg(DISTINCT quote_ident(n.nspname), ', ')), true)
+FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+WHERE e.extname IN ('fuzzystrmatch', 'pg_trgm');
+
 -- One word for what comparing two names shows, the best that applies. Keys
 -- longer than any name are cut: levenshtein() refuses more than 255.
 CREATE FUNCTION kinderconnect._compare_names(a text, b text) RETURNS text
@@ -147,6 +151,8 @@ CREATE FUNCTION kinderconnect._sound(name text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN nullif(dmetaphone(name), '');
 COMMENT ON FUNCTION kinderconnect._sound(text) IS 'how a folded name sounds in English; null where it has no Latin letters';
+
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION kinderconnect._few_to_score(organization text) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE

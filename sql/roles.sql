@@ -1,3 +1,9 @@
+-- Whoever may create in our schema, or in one of those that hold what we
+-- require, could have a function or operator of his found here in the place of
+-- the server's, and have it run with the rights of a superuser. So what is ours
+-- is named with its schema, and all else is PostgreSQL's.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- Who may do what: three roles without login. They belong to the cluster, not
 -- to the extension, and stay when it is dropped.
 

@@ -1,5 +1,11 @@
 \echo Use "ALTER EXTENSION kinderconnect UPDATE" to load this file. \quit
 
+-- Whoever may create in our schema could have a function, an operator or a
+-- table of his found here in the place of another's, and have it run with the
+-- rights of a superuser. So what is ours is named with its schema, and all else
+-- is PostgreSQL's.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- What reads columns of the tables, and what rests on it, is made anew below:
 -- as long as it is there no column's collation can be changed. What others
 -- built on it they have to take away first, for only they can make it again.

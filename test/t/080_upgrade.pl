@@ -182,6 +182,30 @@ isnt(in_database('theirs', $privileges), $given, 'privileges are as shipped');
 in_database('theirs', $again // '');
 is(in_database('theirs', $privileges), $given, 'the update told what makes them what they were');
 
+# Who may create in the schema has nothing of his run, or built in, by the
+# superuser who installs or updates. The trap fits the better, or comes first.
+my $trap = q{AS $$ BEGIN RAISE EXCEPTION 'a trap ran as %', current_user; END $$ LANGUAGE plpgsql};
+$node->safe_psql('postgres', 'CREATE DATABASE planted');
+in_database('planted', q{CREATE EXTENSION kinderconnect VERSION '1.0.0' CASCADE}, 'CREATE ROLE sly IN ROLE kinderconnect_admin',
+	"SET ROLE sly; CREATE FUNCTION kinderconnect.format(text, name, regclass) RETURNS text $trap;
+	CREATE FUNCTION kinderconnect.format(text, text, text) RETURNS text $trap;
+	CREATE TABLE kinderconnect.kinderconnect_reader (type text, identity text, depth integer)");
+is($node->psql('planted', 'ALTER EXTENSION kinderconnect UPDATE'), 0, 'an update runs nothing that an administrator planted');
+$node->safe_psql('postgres', 'CREATE DATABASE prepared');
+in_database('prepared', 'CREATE ROLE squatter; GRANT CREATE ON DATABASE prepared TO squatter',
+	"SET ROLE squatter; CREATE SCHEMA kinderconnect;
+	CREATE FUNCTION kinderconnect.format(text, regclass) RETURNS text $trap;
+	CREATE FUNCTION kinderconnect.unaccent(text) RETURNS text IMMUTABLE $trap;
+	CREATE FUNCTION kinderconnect.dmetaphone(text) RETURNS text IMMUTABLE $trap;
+	CREATE FUNCTION kinderconnect.similarity(text, text) RETURNS real IMMUTABLE $trap");
+is($node->psql('prepared', 'CREATE EXTENSION kinderconnect CASCADE'), 0, 'nor does CREATE EXTENSION, of what was in the schema before');
+is(in_database('prepared', q{SELECT kinderconnect.fold('Zoë'), kinderconnect._sound('zoe'), kinderconnect._compare_names('katharina', 'catrina')}),
+	'zoe|S|similar', 'and names are folded and compared by what it requires');
+foreach my $script (map { slurp_file($_) } "$scripts/kinderconnect--$version.sql", glob 'sql/upgrade/*.sql')
+{
+	like($script, qr/\A\\echo .*\n(?:\s*--.*\n|\n)*SET LOCAL search_path = pg_catalog, pg_temp;\n/, 'a script looks nowhere else from its first statement on');
+}
+
 my $upgraded = made('whole', '0.9.9', $version);
 is(apart($fresh, $upgraded), '', 'what the upgrade of a version made up lacks');
 is(apart($upgraded, $fresh), '', 'and has too much');

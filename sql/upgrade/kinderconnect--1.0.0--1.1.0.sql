@@ -3713,6 +3713,7 @@ DECLARE
 	source      text;
 	sample_size CONSTANT integer := 100000;
 	sampled     bigint;
+	said        text;
 BEGIN
 	IF bind_manage.relation IS NULL THEN
 		RAISE EXCEPTION 'relation must not be null' USING ERRCODE = 'null_value_not_allowed';
@@ -3778,6 +3779,16 @@ BEGIN
 	DROP VIEW pg_temp.kinderconnect_bind;
 
 	EXECUTE format(E'CREATE OR REPLACE VIEW kinderconnect.%I AS SELECT %s FROM (%s\n) AS q', view_name, select_list, rtrim(query, E'; \n\t'));
+	-- the sample was read as the caller; the view stays its owner's, and reads as he may
+	BEGIN
+		EXECUTE format('SELECT FROM kinderconnect.%I LIMIT 0', view_name);
+	EXCEPTION WHEN insufficient_privilege THEN
+		GET STACKED DIAGNOSTICS said = MESSAGE_TEXT;
+		RAISE EXCEPTION 'query for Manage''s "%" cannot be read by role %, who owns the view', bind_manage.relation,
+				(SELECT c.relowner::regrole FROM pg_class c WHERE c.oid = format('kinderconnect.%I', view_name)::regclass)
+			USING ERRCODE = 'insufficient_privilege', DETAIL = said || '.',
+				HINT = format('Grant it to that role, or ALTER VIEW kinderconnect.%I OWNER TO one that may, and bind again.', view_name);
+	END;
 	EXECUTE format('GRANT SELECT ON kinderconnect.%I TO kinderconnect_operator, kinderconnect_admin', view_name);
 	EXECUTE format('COMMENT ON VIEW kinderconnect.%I IS %L', view_name,
 		format('Manage''s %s, bound by kinderconnect.bind_manage()', bind_manage.relation));

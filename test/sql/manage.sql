@@ -90,6 +90,9 @@ SELECT kinderconnect.bind_manage('organization', 'SELECT code AS organization_id
 SELECT kinderconnect.bind_manage('organization', 'SELECT code AS organization_id, upper(name) AS name FROM regress_manage.company');
 -- a table that is not granted
 SELECT kinderconnect.bind_manage('provider_id', $$ SELECT company AS organization_id, id AS location_id, 'TX-28' AS agency_id, 'P1' AS provider_id FROM regress_manage.center $$);
+-- nor by the view's owner, when another one binds
+RESET ROLE;
+SELECT kinderconnect.bind_manage('organization', 'SELECT company AS organization_id, name FROM regress_manage.center');
 SET LOCAL ROLE kinderconnect_operator;
 SELECT * FROM kinderconnect.manage_organization ORDER BY organization_id COLLATE "C";
 SELECT FROM regress_manage.company;

@@ -1,15 +1,21 @@
 -- Names are compared folded: what two people typing one name may differ in,
 -- and nothing more.
 
-SELECT set_config('search_path', format('pg_catalog, %I, pg_temp', n.nspname), true)
-FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
-WHERE e.extname = 'unaccent';
-
 -- unaccent() is bound here, at creation, to the extension that the control
 -- file requires, wherever its schema is. Declared immutable although a
 -- superuser may edit unaccent's rules: then the keys are made again by the
 -- next sync. An accent alone is a space to NFKC, and a hyphen that is
 -- not seen is one to unaccent(): these two go first.
+--
+-- As a string of a DO, because the server parses the whole script before it runs
+-- any of it: in a database of another encoding these characters would be the
+-- error, and not what roles.sql says.
+DO $do$
+BEGIN
+	PERFORM set_config('search_path', format('pg_catalog, %I, pg_temp', n.nspname), true)
+	FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+	WHERE e.extname = 'unaccent';
+	EXECUTE $fold$
 CREATE FUNCTION kinderconnect.fold(name text) RETURNS text
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
@@ -24,8 +30,10 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect.fold(text) IS
 'a name for comparing: lower case, without accents and apostrophes, every hyphen a space, single spaces';
-
-SET LOCAL search_path = pg_catalog, pg_temp;
+$fold$;
+	SET LOCAL search_path = pg_catalog, pg_temp;
+END
+$do$;
 
 -- What matching reads from the fields of a name, however they were filled: a
 -- middle name may stand with the first name, a suffix behind the last or the

@@ -13,7 +13,6 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -837,14 +836,6 @@ load_dialect(const char *name, const char *operation, MemoryContext context)
 		wanted.values[1] = CStringGetTextDatum(operation);
 		wanted.nulls[1] = ' ';
 	}
-
-	/* JSON is UTF-8, and names of children hold any character of it */
-	if (GetDatabaseEncoding() != PG_UTF8)
-		ereport(ERROR,
-				(errcode(ERRCODE_KC_CONFIG),
-				 errmsg("kinderconnect needs a database in encoding UTF8"),
-				 errdetail("The encoding of this database is %s.", GetDatabaseEncodingName()),
-				 errhint("Create a database with ENCODING 'UTF8', and the extension there.")));
 
 	dialect->name = pstrdup(name);
 	SPI_connect();

@@ -70,4 +70,13 @@ $night->sql(q{SET ROLE kinderconnect_admin; SELECT kinderconnect.add_provider(p.
 is($night->night->{state}, '', 'a night of another link');
 $night->agrees('and the link');
 
+# A database of another encoding is told, by name, and has nothing of ours
+foreach my $encoding (qw(LATIN1 SQL_ASCII))
+{
+	$night->sql("CREATE DATABASE other_\L$encoding\E ENCODING '$encoding' TEMPLATE template0 LOCALE 'C'");
+	my ($status, $out, $err) = $night->node->psql("other_\L$encoding\E", 'CREATE EXTENSION kinderconnect CASCADE');
+	like($err, qr/ERROR:  kinderconnect needs a database in the encoding UTF8, not $encoding\nHINT:  Create the database with ENCODING 'UTF8'/, "$encoding");
+	is($night->node->safe_psql("other_\L$encoding\E", q{SELECT count(*) FROM pg_namespace WHERE nspname = 'kinderconnect'}), 0, 'and nothing is there');
+}
+
 done_testing;

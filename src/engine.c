@@ -4,9 +4,10 @@
  *	  the session's engine, whose calls go on across the transactions of a
  *	  procedure.
  *
- * Invariant: a session has at most one engine, and the abort of a transaction
- * ends it with all its calls and locks.  The abort of a subtransaction leaves
- * it alone: a night goes on when one provider fails.
+ * Invariant: a session has at most one engine, and the abort of the
+ * transaction or subtransaction in which it was opened ends it with all its
+ * calls and locks, as does that of a later transaction.  The abort of any other
+ * subtransaction leaves it alone: a night goes on when one provider fails.
  */
 #include "postgres.h"
 
@@ -48,6 +49,7 @@ typedef struct KcEngine
 	MemoryContext context;
 	KcCaller   *caller;
 	dlist_head	locks;
+	SubTransactionId opened_in; /* none once its transaction has committed */
 } KcEngine;
 
 static KcEngine *engine = NULL;
@@ -299,8 +301,25 @@ kc_engine_destroy(void)
 static void
 kc_engine_xact_callback(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_ABORT && engine != NULL)
+	if (engine == NULL)
+		return;
+	if (event == XACT_EVENT_ABORT)
 		kc_engine_destroy();
+	else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+		engine->opened_in = InvalidSubTransactionId;
+}
+
+/* Whoever opened it and failed cannot close it */
+static void
+kc_engine_subxact_callback(SubXactEvent event, SubTransactionId subid,
+						   SubTransactionId parent, void *arg)
+{
+	if (engine == NULL || engine->opened_in != subid)
+		return;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		kc_engine_destroy();
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		engine->opened_in = parent;
 }
 
 static KcEngine *
@@ -338,6 +357,7 @@ kinderconnect_open(PG_FUNCTION_ARGS)
 	if (!registered)
 	{
 		RegisterXactCallback(kc_engine_xact_callback, NULL);
+		RegisterSubXactCallback(kc_engine_subxact_callback, NULL);
 		registered = true;
 	}
 
@@ -346,6 +366,7 @@ kinderconnect_open(PG_FUNCTION_ARGS)
 									ALLOCSET_SMALL_SIZES);
 	opening = (KcEngine *) MemoryContextAllocZero(context, sizeof(KcEngine));
 	opening->context = context;
+	opening->opened_in = GetCurrentSubTransactionId();
 	dlist_init(&opening->locks);
 	opening->caller = kc_caller_create(context, kc_max_in_flight, deadline);
 	MemoryContextSetParent(context, TopMemoryContext);

@@ -188,4 +188,30 @@ SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_p
 ROLLBACK;
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
 SELECT pg_temp.fails('SELECT kinderconnect._pending()');
+
+-- They end with the subtransaction in which it was opened, for what failed in
+-- there cannot close it; not with another one, nor with one of a later
+-- transaction.
+BEGIN;
+SAVEPOINT opened;
+SELECT kinderconnect._open('5 minutes'), kinderconnect._lock('regress_engine');
+ROLLBACK TO opened;
+SELECT pg_temp.fails('SELECT kinderconnect._pending()');
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
+SAVEPOINT released;
+SELECT kinderconnect._open('5 minutes');
+RELEASE released;
+SELECT kinderconnect._pending();
+ROLLBACK TO opened;
+SELECT pg_temp.fails('SELECT kinderconnect._pending()');
+SELECT kinderconnect._open('5 minutes');
+SELECT pg_temp.fails('SELECT 1 / 0');
+SELECT kinderconnect._pending();
+COMMIT;
+BEGIN;
+SAVEPOINT later;
+ROLLBACK TO later;
+COMMIT;
+SELECT kinderconnect._pending();
+SELECT kinderconnect._close();
 SELECT kinderconnect.remove_secret(name) FROM unnest(ARRAY['regress.client', 'regress.group', 'regress.wrong']) name;

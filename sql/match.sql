@@ -382,7 +382,7 @@ COMMENT ON FUNCTION kinderconnect._merges(text, text[], text[]) IS
 -- another tonight has its child, if that one fits.
 CREATE FUNCTION kinderconnect._links(organization text)
 	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, flag text, unlinked_because text, formerly text)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
 	SET jit = off

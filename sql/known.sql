@@ -159,7 +159,7 @@ COMMENT ON FUNCTION kinderconnect._note_gone(text, text[], date[], text[], text[
 
 CREATE FUNCTION kinderconnect._manage_now(organization text)
 	RETURNS TABLE (child_id text, location_id text, date_of_birth date, active boolean, first_key text, middle_key text, last_key text, suffix_key text)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
 	SET jit = off

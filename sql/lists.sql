@@ -392,7 +392,7 @@ COMMENT ON FUNCTION kinderconnect._take_locations(bigint, kinderconnect.call_out
 -- equal folded name where the ZIPs do not contradict.
 CREATE FUNCTION kinderconnect._location_candidates(organization text)
 	RETURNS TABLE (agency_id text, provider_id text, location_id text, by_id boolean)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column

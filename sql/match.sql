@@ -61,7 +61,7 @@ SELECT pg_catalog.pg_extension_config_dump('kinderconnect.match_state', '');
 
 CREATE FUNCTION kinderconnect._stored_ids(organization text)
 	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -1085,7 +1085,7 @@ COMMENT ON FUNCTION kinderconnect._take_agencies(bigint, kinderconnect.call_outc
 -- equal folded name where the ZIPs do not contradict.
 CREATE OR REPLACE FUNCTION kinderconnect._location_candidates(organization text)
 	RETURNS TABLE (agency_id text, provider_id text, location_id text, by_id boolean)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -1711,7 +1711,7 @@ COMMENT ON FUNCTION kinderconnect._note_gone(text, text[], date[], text[], text[
 
 CREATE OR REPLACE FUNCTION kinderconnect._manage_now(organization text)
 	RETURNS TABLE (child_id text, location_id text, date_of_birth date, active boolean, first_key text, middle_key text, last_key text, suffix_key text)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off
 	SET jit = off
@@ -1805,7 +1805,7 @@ COMMENT ON FUNCTION kinderconnect.reject_match(text, text, text, text, text) IS
 
 CREATE OR REPLACE FUNCTION kinderconnect._stored_ids(organization text)
 	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

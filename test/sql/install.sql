@@ -100,11 +100,12 @@ EXCEPT SELECT r.reason FROM kinderconnect.reason r;
 SELECT r.reason FROM kinderconnect.reason r
 WHERE NOT EXISTS (SELECT FROM code c WHERE c.body ~ format($$['!]%s'$$, r.reason));
 
--- Nothing that a parallel plan may call begins a subtransaction, or calls what no
--- such plan may, by itself or through another (people's functions are only named, in hints): the night of a large database would fail.
+-- Nothing that a parallel plan may call begins a subtransaction, reads Manage, whose
+-- views may call anything, or calls what no such plan may, by itself or through
+-- another (people's functions are only named, in hints): the night of a large database would fail.
 WITH RECURSIVE unsafe AS (
 	SELECT c.name FROM code c JOIN pg_proc p ON p.pronamespace = 'kinderconnect'::regnamespace AND p.proname = c.name
-	WHERE c.body ~ 'EXCEPTION\s+WHEN' OR p.proparallel = 'u'
+	WHERE c.body ~ 'EXCEPTION\s+WHEN' OR c.body ~ '(FROM|JOIN) kinderconnect\.manage_[a-z_]+\M(?<!manage_column)' OR p.proparallel = 'u'
 	UNION SELECT c.name FROM unsafe u JOIN code c ON u.name LIKE '\_%' AND c.body ~ format('kinderconnect\.%s\(', u.name)
 )
 SELECT u.name FROM unsafe u

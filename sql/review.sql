@@ -576,6 +576,15 @@ BEGIN
 		RAISE EXCEPTION 'agency "%" lists no child "%"', reject_match.agency_id, reject_match.kinderconnect_child_id
 			USING ERRCODE = 'KC001', HINT = 'Children are listed in kinderconnect.child.';
 	END IF;
+	-- the one that was meant would still be taken for him; a candidate may have left Manage since
+	IF NOT EXISTS (SELECT FROM kinderconnect.match_candidate n WHERE (n.organization_id, n.agency_id, n.kinderconnect_child_id, n.child_id)
+			= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id, reject_match.child_id)) THEN
+		IF NOT EXISTS (SELECT FROM kinderconnect.manage_child m
+				WHERE (m.organization_id, m.child_id) = (reject_match.organization_id COLLATE "default", reject_match.child_id COLLATE "default")) THEN
+			RAISE EXCEPTION 'organization "%" has no child "%" in Manage', reject_match.organization_id, reject_match.child_id
+				USING ERRCODE = 'KC001', HINT = 'Children are listed in kinderconnect.manage_child.';
+		END IF;
+	END IF;
 	IF EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
 			AND (k.organization_id, k.agency_id, k.kinderconnect_child_id, k.child_id)
 				= (reject_match.organization_id, reject_match.agency_id, reject_match.kinderconnect_child_id, reject_match.child_id)) THEN

@@ -100,6 +100,8 @@ SELECT count(*) AS "offered" FROM pg_temp.offered WHERE listed LIKE 'c01%';
 SELECT count(*) AS "linked" FROM kinderconnect.child_link WHERE kinderconnect_child_id LIKE 'c01%';
 -- the same names and birth date at another id are linked
 SELECT kinderconnect.reject_match('o', 'A', 'nobody', 'c01');
+-- misspelt: who is meant would go on being a candidate, and be linked one day
+SELECT kinderconnect.reject_match('o', 'A', 'c01 nickname', 'c10000');
 SELECT kinderconnect.reject_match('o', 'A', 'c01 nickname', NULL);
 SELECT kinderconnect.reject_match('o', 'A', 'a1', 'a1');
 -- a person links, parts, and takes a rejection back

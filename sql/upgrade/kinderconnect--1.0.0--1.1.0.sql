@@ -6775,7 +6775,7 @@ COMMENT ON COLUMN kinderconnect.unsettled_day.accepted_content IS 'what the serv
 COMMENT ON COLUMN kinderconnect.unsettled_day.age IS 'days since the service date';
 COMMENT ON COLUMN kinderconnect.unsettled_day.closes_by IS 'what closes first: enforced, the agency''s window; believed, one that is not enforced, for it is known from a secondary source only; horizon, the setting horizon_days, after which Manage is no longer asked';
 COMMENT ON COLUMN kinderconnect.unsettled_day.last_day IS 'last date on which the day can be sent, by closes_by';
-COMMENT ON COLUMN kinderconnect.unsettled_day.days_left IS 'days until then; 0: today is the last; negative: lost';
+COMMENT ON COLUMN kinderconnect.unsettled_day.days_left IS 'days until then; 0: today is the last, and a night after midnight too late; negative: lost';
 COMMENT ON COLUMN kinderconnect.unsettled_day.believed_closed IS 'the believed window is over: it is sent all the same, and may be refused';
 COMMENT ON COLUMN kinderconnect.unsettled_day.what_to_do IS 'the cure; of what is lost, that of window_closed or horizon_passed';
 
@@ -6801,7 +6801,7 @@ COMMENT ON COLUMN kinderconnect.about_to_be_lost.authorized IS 'an authorization
 COMMENT ON COLUMN kinderconnect.about_to_be_lost.state IS 'held, ready, sending, unknown or rejected';
 COMMENT ON COLUMN kinderconnect.about_to_be_lost.reason IS 'of held: its code';
 COMMENT ON COLUMN kinderconnect.about_to_be_lost.detail IS 'the facts behind the reason';
-COMMENT ON COLUMN kinderconnect.about_to_be_lost.days_left IS '0: today is the last day';
+COMMENT ON COLUMN kinderconnect.about_to_be_lost.days_left IS '0: today is the last day, and a night after midnight too late';
 COMMENT ON COLUMN kinderconnect.about_to_be_lost.last_day IS 'last date on which the day can be sent';
 COMMENT ON COLUMN kinderconnect.about_to_be_lost.closes_by IS 'enforced, believed or horizon: see unsettled_day';
 COMMENT ON COLUMN kinderconnect.about_to_be_lost.what_to_do IS 'the cure';

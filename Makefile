@@ -49,6 +49,7 @@ SQL = \
 	sql/match.sql \
 	sql/rule.sql \
 	sql/state_rules.sql \
+	sql/zone.sql \
 	sql/plan.sql \
 	sql/due.sql \
 	sql/bind.sql \

@@ -100,7 +100,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._words(text), kinderconnect._sorted(text), kinderconnect._first_key(text), kinderconnect._middle_key(text, text),
 	kinderconnect._last_key(text), kinderconnect._suffix_key(text, text, text), kinderconnect._sound(text),
 	kinderconnect._compare_names(text, text), kinderconnect._compare_dates(text, text), kinderconnect._worth(text),
-	kinderconnect._in_words(text, text, text, text), kinderconnect._are_few(text, bigint), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text), kinderconnect._pairs(text, timestamptz), kinderconnect._candidates(text), kinderconnect._score(text), kinderconnect._rules(text, date), kinderconnect._first_reading(timestamp, text),
+	kinderconnect._in_words(text, text, text, text), kinderconnect._are_few(text, bigint), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text), kinderconnect._pairs(text, timestamptz), kinderconnect._candidates(text), kinderconnect._score(text), kinderconnect._rules(text, date), kinderconnect._first_reading(timestamp, text), kinderconnect._may_be_stay(timestamptz, timestamptz),
 	kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._location_zones(text), kinderconnect._attendance(text, date), kinderconnect._moves(text), kinderconnect._note_zones(text), kinderconnect._attendance_problems(text), kinderconnect._manage_fails(text),
 	kinderconnect._planned(text, text, text, date, date, boolean, timestamptz), kinderconnect._plan(text, text, text, date, date),
 	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._settle(text, text[], text, text[], text[]), kinderconnect._recover(text),

@@ -132,27 +132,6 @@ COMMENT ON COLUMN kinderconnect.child_day_step.modified_at IS 'when Manage last 
 
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.child_day_step', '');
 
--- A site that moves to another zone keeps the wall times of the days it had in
--- the old one, if the service holds any. Where Manage had the wrong zone all
--- along, and the days are to be corrected: delete the location's rows.
-CREATE TABLE kinderconnect.location_zone (
-	organization_id text COLLATE "C" NOT NULL REFERENCES kinderconnect.organization,
-	location_id     text COLLATE "C" NOT NULL,
-	zone            text NOT NULL,
-	valid_from      timestamptz NOT NULL,
-	valid_until     timestamptz NOT NULL CHECK (valid_from < valid_until),
-	PRIMARY KEY (organization_id, location_id, valid_from)
-);
-COMMENT ON TABLE kinderconnect.location_zone IS
-'the zone each location was planned in. When Manage names another one, days already planned keep the one they had, if the service holds any of the location; delete a location''s rows to have all its days of the horizon read in the present one';
-COMMENT ON COLUMN kinderconnect.location_zone.organization_id IS 'the organization';
-COMMENT ON COLUMN kinderconnect.location_zone.location_id IS 'Manage''s location';
-COMMENT ON COLUMN kinderconnect.location_zone.zone IS 'IANA name';
-COMMENT ON COLUMN kinderconnect.location_zone.valid_from IS 'attendance from this moment on is read in it';
-COMMENT ON COLUMN kinderconnect.location_zone.valid_until IS 'up to this one; infinity: it is the present zone';
-
-SELECT pg_catalog.pg_extension_config_dump('kinderconnect.location_zone', '');
-
 CREATE FUNCTION kinderconnect.content(kind text, session_in time[], session_out time[], absence_reason text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -177,6 +156,14 @@ CREATE FUNCTION kinderconnect._first_reading(wall timestamp, zone text) RETURNS 
 		THEN wall AT TIME ZONE zone - interval '1 hour' ELSE wall AT TIME ZONE zone END;
 COMMENT ON FUNCTION kinderconnect._first_reading(timestamp, text) IS
 'the instant a wall time names in a zone: the first, where the clocks repeat it';
+
+-- Infinity less infinity is an error: nothing is taken from another instant.
+-- Not STRICT and one expression, as above.
+CREATE FUNCTION kinderconnect._may_be_stay(began timestamptz, ended timestamptz) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN ended >= began AND ended - interval '24 hours' <= began AND began < 'infinity';
+COMMENT ON FUNCTION kinderconnect._may_be_stay(timestamptz, timestamptz) IS
+'whether two instants may be the begin and the end of one stay: in order, within 24 hours, and not at infinity; null where one is not known';
 
 -- Whether a service can take a day back, by its dialect.
 CREATE FUNCTION kinderconnect._can_void(organization text) RETURNS boolean
@@ -215,118 +202,6 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._wire_limits(text) IS
 'what the organization''s service cannot be told, by its dialect: slots is how many sessions a day has places for; absences, closures, absence_reasons are omitted. A key is there only where there is a limit';
-
--- What Manage has for the children of an organization that are linked, a row
--- for each punch pair, absence or closure, on the location's own clock. Where
--- a location has several provider IDs, a row for each.
-CREATE FUNCTION kinderconnect._attendance(organization text, since date)
-	RETURNS TABLE (location_id text, child_id text, kind text, check_in timestamptz, check_out timestamptz, day date, reason text, zone text, modified_at timestamptz)
-	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
-	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = auto
-AS $$
-#variable_conflict use_column
-DECLARE
-	in_manage text COLLATE "default" := organization;
-BEGIN
-	RETURN QUERY
-	SELECT m.location_id, m.child_id, m.kind, m.check_in, m.check_out,
-		CASE WHEN m.kind IN ('absence', 'closure') THEN m.service_date
-			ELSE coalesce((p.at AT TIME ZONE c.zone)::date, CASE WHEN m.kind IS DISTINCT FROM 'session' THEN m.service_date END) END,
-		nullif(btrim(m.reason), ''), c.zone, m.modified_at
-	FROM kinderconnect.manage_attendance m
-	CROSS JOIN LATERAL (SELECT coalesce(m.check_in, m.check_out) AS at) p
-	JOIN kinderconnect._moves(organization) z ON z.location_id = m.location_id
-	LEFT JOIN kinderconnect.location_zone l ON (l.organization_id, l.location_id) = (organization, m.location_id COLLATE "C")
-		AND l.valid_until < 'infinity' AND l.valid_from <= p.at AND l.valid_until > p.at
-	CROSS JOIN LATERAL (SELECT coalesce(l.zone, CASE WHEN p.at >= z.valid_from AND p.at < z.moved_at THEN z.was END, z.zone) AS zone) c
-	WHERE m.organization_id = in_manage AND z.zone IS NOT NULL
-		AND (m.check_in >= since - interval '1 day'
-			OR m.check_in IS NULL AND m.check_out >= since - interval '1 day'
-			OR m.kind IS DISTINCT FROM 'session' AND m.service_date >= since);
-END;
-$$;
-COMMENT ON FUNCTION kinderconnect._attendance(text, date) IS
-'Manage''s attendance of an organization from a date on, with the local day and zone of each row';
-
-CREATE FUNCTION kinderconnect._location_zones(organization text)
-	RETURNS TABLE (location_id text, zone text)
-	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
-	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = auto
-AS $$
-#variable_conflict use_column
-DECLARE
-	in_manage   text COLLATE "default" := organization;
-	this_year   timestamptz := date_trunc('year', now(), 'UTC');
-	this_summer timestamptz := this_year + interval '6 months';
-BEGIN
-	RETURN QUERY
-	WITH named AS MATERIALIZED (
-		-- agencies that go by two clocks do not say which is the location's
-		SELECT p.location_id, min(m.time_zone) AS name,
-			CASE WHEN min(m.time_zone) IS NULL AND count(m.location_id) > 0
-					AND min(this_year AT TIME ZONE a.time_zone) IS NOT DISTINCT FROM max(this_year AT TIME ZONE a.time_zone)
-					AND min(this_summer AT TIME ZONE a.time_zone) IS NOT DISTINCT FROM max(this_summer AT TIME ZONE a.time_zone)
-				THEN min(a.time_zone) END AS of_agency
-		FROM kinderconnect.provider p
-		LEFT JOIN kinderconnect.manage_location m ON m.organization_id = in_manage AND m.location_id COLLATE "C" = p.location_id
-		LEFT JOIN kinderconnect.agency a ON a.agency_id = p.agency_id
-		WHERE p.organization_id = organization AND p.location_id IS NOT NULL
-		GROUP BY p.location_id
-	), zone AS MATERIALIZED (
-		-- a name at a time, for to ask the server takes a subtransaction
-		SELECT n.name, kinderconnect._zone(n.name) AS zone FROM (SELECT DISTINCT n.name FROM named n) n
-	)
-	SELECT n.location_id, coalesce(z.zone, n.of_agency)
-	FROM named n LEFT JOIN zone z ON z.name = n.name;
-END;
-$$;
-COMMENT ON FUNCTION kinderconnect._location_zones(text) IS
-'the zone of each location that has a provider: Manage''s, or where Manage has the location without one, that of its agencies; null where it is not known, or they differ';
-
--- A zone that is new holds from the first day on that is not planned yet.
-CREATE FUNCTION kinderconnect._moves(organization text)
-	RETURNS TABLE (location_id text, zone text, was text, valid_from timestamptz, moved_at timestamptz)
-	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-BEGIN
-	RETURN QUERY
-	SELECT z.location_id, z.zone, l.zone, l.valid_from,
-		-- where the service holds nothing, there is nothing to leave as it is
-		CASE WHEN z.zone <> l.zone THEN (SELECT (max(d.service_date) + 1)::timestamp AT TIME ZONE l.zone FROM kinderconnect.child_day d
-			WHERE d.organization_id = organization AND d.location_id = z.location_id
-			HAVING bool_or(d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))) END
-	FROM kinderconnect._location_zones(organization) z
-	LEFT JOIN kinderconnect.location_zone l ON (l.organization_id, l.location_id, l.valid_until) = (organization, z.location_id, 'infinity');
-END;
-$$;
-COMMENT ON FUNCTION kinderconnect._moves(text) IS
-'the zone of each location that has a provider, the one that the last plan read it in, since when, and, where that is another and the service holds days of the location, from when on the new one holds';
-
-CREATE FUNCTION kinderconnect._note_zones(organization text) RETURNS void
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	moved record;
-BEGIN
-	FOR moved IN SELECT m.* FROM kinderconnect._moves(organization) m WHERE m.zone IS DISTINCT FROM m.was AND m.zone IS NOT NULL
-	LOOP
-		IF moved.moved_at > moved.valid_from THEN
-			UPDATE kinderconnect.location_zone l SET valid_until = moved.moved_at
-			WHERE (l.organization_id, l.location_id, l.valid_from) = (organization, moved.location_id, moved.valid_from);
-			INSERT INTO kinderconnect.location_zone VALUES (organization, moved.location_id, moved.zone, moved.moved_at, 'infinity');
-		ELSE
-			INSERT INTO kinderconnect.location_zone AS l VALUES (organization, moved.location_id, moved.zone, coalesce(moved.valid_from, '-infinity'), 'infinity')
-			ON CONFLICT (organization_id, location_id, valid_from) DO UPDATE SET zone = excluded.zone;
-		END IF;
-	END LOOP;
-END;
-$$;
-COMMENT ON FUNCTION kinderconnect._note_zones(text) IS 'remembers the zone of each location, and from when on it holds';
 
 -- The whole judgement, read-only: _plan() writes it down, preview() shows it,
 -- and with it tonight's links and today, as it stands.
@@ -457,7 +332,7 @@ BEGIN
 	), placed AS MATERIALIZED (
 		SELECT k.agency_id, t.provider_id, k.kinderconnect_child_id, t.first_day, t.last_day, t.location_id, t.child_id,
 			t.kind, t.check_in, t.check_out, t.day, t.reason, t.zone, t.modified_at, r.r ->> 'overnight' AS overnight,
-			CASE WHEN r.r ->> 'overnight' = 'split' AND t.kind = 'session' AND t.check_out > t.check_in AND t.check_out - interval '24 hours' <= t.check_in
+			CASE WHEN r.r ->> 'overnight' = 'split' AND t.kind = 'session' AND kinderconnect._may_be_stay(t.check_in, t.check_out)
 				AND (t.check_out AT TIME ZONE t.zone)::date > t.day THEN (t.day + 1)::timestamp AT TIME ZONE t.zone END AS midnight
 		FROM (SELECT s.agency_id, s.provider_id, s.first_day, s.last_day, t.*
 			FROM seen t JOIN site s ON s.location_id = t.location_id
@@ -488,7 +363,7 @@ BEGIN
 		JOIN rover c ON c.child_id = t.child_id
 		CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(t.check_in, t.check_out)) AS began, date_trunc('minute', coalesce(t.check_out, t.check_in)) AS ended) m
 		CROSS JOIN LATERAL generate_series(date_trunc('day', m.began AT TIME ZONE 'UTC'), m.ended AT TIME ZONE 'UTC', interval '1 day') u
-		WHERE t.kind = 'session' AND m.ended >= m.began AND m.ended - interval '24 hours' <= m.began AND m.began < 'infinity'
+		WHERE t.kind = 'session' AND kinderconnect._may_be_stay(m.began, m.ended)
 	), stay AS MATERIALIZED (
 		-- the same as each provider has them: what is split at midnight is of two days
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.child_id, p.location_id, p.day, p.zone, m.began, m.ended, u AS bucket
@@ -496,12 +371,12 @@ BEGIN
 		JOIN rover c ON c.child_id = p.child_id
 		CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(p.check_in, p.check_out)) AS began, date_trunc('minute', coalesce(p.check_out, p.check_in)) AS ended) m
 		CROSS JOIN LATERAL generate_series(date_trunc('day', m.began AT TIME ZONE 'UTC'), m.ended AT TIME ZONE 'UTC', interval '1 day') u
-		WHERE p.kind = 'session' AND m.ended >= m.began AND m.ended - interval '24 hours' <= m.began AND m.began < 'infinity'
+		WHERE p.kind = 'session' AND kinderconnect._may_be_stay(m.began, m.ended)
 	), night AS MATERIALIZED (
 		-- care past midnight that goes with the day of its check-in
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.zone, p.check_in, p.check_out, date_trunc('minute', p.check_out) AS ended
 		FROM placed p
-		WHERE p.overnight = 'whole' AND p.kind = 'session' AND p.check_out >= p.check_in AND p.check_out - interval '24 hours' <= p.check_in
+		WHERE p.overnight = 'whole' AND p.kind = 'session' AND kinderconnect._may_be_stay(p.check_in, p.check_out)
 			AND (p.check_out AT TIME ZONE p.zone)::date > p.day
 	), crossing AS (
 		SELECT x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day, string_agg(DISTINCT x.facts, ', ') AS facts
@@ -516,7 +391,7 @@ BEGIN
 			JOIN punch p ON (p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day) = (n.agency_id, n.provider_id, n.kinderconnect_child_id, n.day + 1)
 			CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(p.check_in, p.check_out)) AS began, date_trunc('minute', coalesce(p.check_out, p.check_in)) AS ended) m
 			CROSS JOIN LATERAL (VALUES (n.day, 'the day after ', p.check_in, p.check_out, p.zone), (p.day, 'the night before ', n.check_in, n.check_out, n.zone)) d(day, facts, check_in, check_out, zone)
-			WHERE p.kind = 'session' AND m.began < n.ended AND m.ended >= m.began AND m.ended - interval '24 hours' <= m.began AND m.began < 'infinity') x
+			WHERE p.kind = 'session' AND m.began < n.ended AND kinderconnect._may_be_stay(m.began, m.ended)) x
 		GROUP BY x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day
 	), attended AS MATERIALIZED (
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.location_id, bool_or(p.kind = 'session') AS came,
@@ -708,11 +583,10 @@ BEGIN
 				WHEN f.overlapping OR f.crossing IS NOT NULL THEN 'overlapping_sessions'
 				WHEN f.missing_out AND f.rules ->> 'lone_punch' IS DISTINCT FROM 'send' THEN 'missing_check_out'
 				WHEN f.missing_in AND f.rules ->> 'lone_punch' IS DISTINCT FROM 'send' THEN 'missing_check_in'
-				WHEN f.over_midnight AND f.rules ->> 'overnight' IS NULL AND f.said IS DISTINCT FROM f.accepted_content THEN 'over_midnight'
+				WHEN f.over_midnight AND f.rules ->> 'overnight' IS NULL AND NOT k.stands THEN 'over_midnight'
 				WHEN f.ambiguous THEN 'clock_change'
-				WHEN f.sessions > least((f.rules ->> 'sessions_per_day')::integer, (f.rules ->> 'slots')::integer) AND f.said IS DISTINCT FROM f.accepted_content THEN 'too_many_sessions'
-				WHEN f.absences > 0 AND f.rules ->> 'absence_reasons' IS NULL AND f.reasons_listed AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL
-					AND concat('absence ', f.manage_reason) IS DISTINCT FROM f.accepted_content THEN 'absence_reason'
+				WHEN f.sessions > least((f.rules ->> 'sessions_per_day')::integer, (f.rules ->> 'slots')::integer) AND NOT k.stands THEN 'too_many_sessions'
+				WHEN f.absences > 0 AND f.rules ->> 'absence_reasons' IS NULL AND f.reasons_listed AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL AND NOT k.stands THEN 'absence_reason'
 			END AS unsayable
 		FROM facts f
 		-- A child that came to another of its providers was there: that an
@@ -723,7 +597,8 @@ BEGIN
 				WHEN f.came_elsewhere THEN NULL
 				WHEN f.absences > 0 THEN CASE WHEN (f.rules ->> 'absences' = 'omit' AND f.accepted_kind <> 'absence') IS NOT TRUE THEN 'absence' END
 				WHEN f.closures > 0 THEN CASE WHEN (f.rules ->> 'closures' = 'omit' AND f.accepted_kind <> 'closure') IS NOT TRUE THEN 'closure' END
-			END AS said_kind) k
+			END AS said_kind,
+			(coalesce(f.said, 'absence ' || f.manage_reason) = f.accepted_content) IS TRUE AS stands) k
 		OFFSET 0		-- or each use below has it computed again
 	), said_of AS (
 		SELECT s.*,

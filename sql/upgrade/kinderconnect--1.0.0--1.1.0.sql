@@ -2681,6 +2681,14 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._note_zones(text) IS 'remembers the zone of each location, and from when on it holds';
 
+-- Infinity less infinity is an error: nothing is taken from another instant.
+-- Not STRICT and one expression, as above.
+CREATE FUNCTION kinderconnect._may_be_stay(began timestamptz, ended timestamptz) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN ended >= began AND ended - interval '24 hours' <= began AND began < 'infinity';
+COMMENT ON FUNCTION kinderconnect._may_be_stay(timestamptz, timestamptz) IS
+'whether two instants may be the begin and the end of one stay: in order, within 24 hours, and not at infinity; null where one is not known';
+
 -- The whole judgement, read-only: _plan() writes it down, preview() shows it,
 -- and with it tonight's links and today, as it stands.
 --
@@ -2810,7 +2818,7 @@ BEGIN
 	), placed AS MATERIALIZED (
 		SELECT k.agency_id, t.provider_id, k.kinderconnect_child_id, t.first_day, t.last_day, t.location_id, t.child_id,
 			t.kind, t.check_in, t.check_out, t.day, t.reason, t.zone, t.modified_at, r.r ->> 'overnight' AS overnight,
-			CASE WHEN r.r ->> 'overnight' = 'split' AND t.kind = 'session' AND t.check_out > t.check_in AND t.check_out - interval '24 hours' <= t.check_in
+			CASE WHEN r.r ->> 'overnight' = 'split' AND t.kind = 'session' AND kinderconnect._may_be_stay(t.check_in, t.check_out)
 				AND (t.check_out AT TIME ZONE t.zone)::date > t.day THEN (t.day + 1)::timestamp AT TIME ZONE t.zone END AS midnight
 		FROM (SELECT s.agency_id, s.provider_id, s.first_day, s.last_day, t.*
 			FROM seen t JOIN site s ON s.location_id = t.location_id
@@ -2841,7 +2849,7 @@ BEGIN
 		JOIN rover c ON c.child_id = t.child_id
 		CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(t.check_in, t.check_out)) AS began, date_trunc('minute', coalesce(t.check_out, t.check_in)) AS ended) m
 		CROSS JOIN LATERAL generate_series(date_trunc('day', m.began AT TIME ZONE 'UTC'), m.ended AT TIME ZONE 'UTC', interval '1 day') u
-		WHERE t.kind = 'session' AND m.ended >= m.began AND m.ended - interval '24 hours' <= m.began AND m.began < 'infinity'
+		WHERE t.kind = 'session' AND kinderconnect._may_be_stay(m.began, m.ended)
 	), stay AS MATERIALIZED (
 		-- the same as each provider has them: what is split at midnight is of two days
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.child_id, p.location_id, p.day, p.zone, m.began, m.ended, u AS bucket
@@ -2849,12 +2857,12 @@ BEGIN
 		JOIN rover c ON c.child_id = p.child_id
 		CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(p.check_in, p.check_out)) AS began, date_trunc('minute', coalesce(p.check_out, p.check_in)) AS ended) m
 		CROSS JOIN LATERAL generate_series(date_trunc('day', m.began AT TIME ZONE 'UTC'), m.ended AT TIME ZONE 'UTC', interval '1 day') u
-		WHERE p.kind = 'session' AND m.ended >= m.began AND m.ended - interval '24 hours' <= m.began AND m.began < 'infinity'
+		WHERE p.kind = 'session' AND kinderconnect._may_be_stay(m.began, m.ended)
 	), night AS MATERIALIZED (
 		-- care past midnight that goes with the day of its check-in
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.zone, p.check_in, p.check_out, date_trunc('minute', p.check_out) AS ended
 		FROM placed p
-		WHERE p.overnight = 'whole' AND p.kind = 'session' AND p.check_out >= p.check_in AND p.check_out - interval '24 hours' <= p.check_in
+		WHERE p.overnight = 'whole' AND p.kind = 'session' AND kinderconnect._may_be_stay(p.check_in, p.check_out)
 			AND (p.check_out AT TIME ZONE p.zone)::date > p.day
 	), crossing AS (
 		SELECT x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day, string_agg(DISTINCT x.facts, ', ') AS facts
@@ -2869,7 +2877,7 @@ BEGIN
 			JOIN punch p ON (p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day) = (n.agency_id, n.provider_id, n.kinderconnect_child_id, n.day + 1)
 			CROSS JOIN LATERAL (SELECT date_trunc('minute', coalesce(p.check_in, p.check_out)) AS began, date_trunc('minute', coalesce(p.check_out, p.check_in)) AS ended) m
 			CROSS JOIN LATERAL (VALUES (n.day, 'the day after ', p.check_in, p.check_out, p.zone), (p.day, 'the night before ', n.check_in, n.check_out, n.zone)) d(day, facts, check_in, check_out, zone)
-			WHERE p.kind = 'session' AND m.began < n.ended AND m.ended >= m.began AND m.ended - interval '24 hours' <= m.began AND m.began < 'infinity') x
+			WHERE p.kind = 'session' AND m.began < n.ended AND kinderconnect._may_be_stay(m.began, m.ended)) x
 		GROUP BY x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day
 	), attended AS MATERIALIZED (
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.location_id, bool_or(p.kind = 'session') AS came,
@@ -3061,11 +3069,10 @@ BEGIN
 				WHEN f.overlapping OR f.crossing IS NOT NULL THEN 'overlapping_sessions'
 				WHEN f.missing_out AND f.rules ->> 'lone_punch' IS DISTINCT FROM 'send' THEN 'missing_check_out'
 				WHEN f.missing_in AND f.rules ->> 'lone_punch' IS DISTINCT FROM 'send' THEN 'missing_check_in'
-				WHEN f.over_midnight AND f.rules ->> 'overnight' IS NULL AND f.said IS DISTINCT FROM f.accepted_content THEN 'over_midnight'
+				WHEN f.over_midnight AND f.rules ->> 'overnight' IS NULL AND NOT k.stands THEN 'over_midnight'
 				WHEN f.ambiguous THEN 'clock_change'
-				WHEN f.sessions > least((f.rules ->> 'sessions_per_day')::integer, (f.rules ->> 'slots')::integer) AND f.said IS DISTINCT FROM f.accepted_content THEN 'too_many_sessions'
-				WHEN f.absences > 0 AND f.rules ->> 'absence_reasons' IS NULL AND f.reasons_listed AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL
-					AND concat('absence ', f.manage_reason) IS DISTINCT FROM f.accepted_content THEN 'absence_reason'
+				WHEN f.sessions > least((f.rules ->> 'sessions_per_day')::integer, (f.rules ->> 'slots')::integer) AND NOT k.stands THEN 'too_many_sessions'
+				WHEN f.absences > 0 AND f.rules ->> 'absence_reasons' IS NULL AND f.reasons_listed AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL AND NOT k.stands THEN 'absence_reason'
 			END AS unsayable
 		FROM facts f
 		-- A child that came to another of its providers was there: that an
@@ -3076,7 +3083,8 @@ BEGIN
 				WHEN f.came_elsewhere THEN NULL
 				WHEN f.absences > 0 THEN CASE WHEN (f.rules ->> 'absences' = 'omit' AND f.accepted_kind <> 'absence') IS NOT TRUE THEN 'absence' END
 				WHEN f.closures > 0 THEN CASE WHEN (f.rules ->> 'closures' = 'omit' AND f.accepted_kind <> 'closure') IS NOT TRUE THEN 'closure' END
-			END AS said_kind) k
+			END AS said_kind,
+			(coalesce(f.said, 'absence ' || f.manage_reason) = f.accepted_content) IS TRUE AS stands) k
 		OFFSET 0		-- or each use below has it computed again
 	), said_of AS (
 		SELECT s.*,
@@ -7183,7 +7191,7 @@ REVOKE ALL ON FUNCTION
 	kinderconnect._further_periods(kinderconnect.call_outcome[]), kinderconnect._differing(kinderconnect.child, date, text, text, text, text),
 	kinderconnect._another_night(), kinderconnect._is_due(timestamptz, text, timestamptz),
 	kinderconnect._are_few(text, bigint), kinderconnect._note_gone(text, text[], date[], text[], text[]), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
-	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._moves(text), kinderconnect._manage_fails(text),
+	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._moves(text), kinderconnect._may_be_stay(timestamptz, timestamptz), kinderconnect._manage_fails(text),
 	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),
 	kinderconnect._providers_to_compare(bigint, text), kinderconnect._most_records(text, text, text),
 	kinderconnect._lost_so_far(bigint, text, text, text), kinderconnect._lost_records(text, text, text), kinderconnect._culprits(text, text, text),
@@ -7235,7 +7243,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._further_periods(kinderconnect.call_outcome[]), kinderconnect._differing(kinderconnect.child, date, text, text, text, text),
 	kinderconnect._another_night(), kinderconnect._is_due(timestamptz, text, timestamptz),
 	kinderconnect._are_few(text, bigint), kinderconnect._note_gone(text, text[], date[], text[], text[]), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
-	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._moves(text), kinderconnect._manage_fails(text),
+	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._moves(text), kinderconnect._may_be_stay(timestamptz, timestamptz), kinderconnect._manage_fails(text),
 	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),
 	kinderconnect._providers_to_compare(bigint, text), kinderconnect._most_records(text, text, text),
 	kinderconnect._lost_so_far(bigint, text, text, text), kinderconnect._lost_records(text, text, text), kinderconnect._culprits(text, text, text),

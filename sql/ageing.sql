@@ -116,7 +116,7 @@ CROSS JOIN LATERAL (SELECT CASE WHEN f.first THEN w.last_day ELSE h.last_day END
 -- of what is too late the cure is another, but where it is a person's
 LEFT JOIN kinderconnect.reason z ON x.last_day < t.today AND d.state IN ('held', 'ready', 'rejected')
 	AND (d.reason NOT IN ('authorization_lost', 'merged_child', 'cannot_void', 'source_shrank')) IS NOT FALSE
-	AND z.reason = CASE WHEN d.reason = 'window_closed' OR w.enforced AND w.last_day < t.today THEN 'window_closed' ELSE 'horizon_passed' END
+	AND z.reason = CASE WHEN w.enforced AND w.last_day < t.today THEN 'window_closed' ELSE 'horizon_passed' END
 WHERE d.state IN ('held', 'ready', 'sending', 'unknown', 'rejected');
 COMMENT ON VIEW kinderconnect.unsettled_day IS
 'every child-day that the service does not hold as Manage has it, and that something could still be done about: how old it is, and until when';

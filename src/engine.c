@@ -49,7 +49,7 @@ typedef struct KcEngine
 	MemoryContext context;
 	KcCaller   *caller;
 	dlist_head	locks;
-	SubTransactionId opened_in; /* none once its transaction has committed */
+	SubTransactionId opened_in; /* in the end the top's, which no later one has */
 } KcEngine;
 
 static KcEngine *engine = NULL;
@@ -301,12 +301,8 @@ kc_engine_destroy(void)
 static void
 kc_engine_xact_callback(XactEvent event, void *arg)
 {
-	if (engine == NULL)
-		return;
-	if (event == XACT_EVENT_ABORT)
+	if (event == XACT_EVENT_ABORT && engine != NULL)
 		kc_engine_destroy();
-	else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
-		engine->opened_in = InvalidSubTransactionId;
 }
 
 /* Whoever opened it and failed cannot close it */

@@ -74,6 +74,7 @@ SELECT pg_temp.day('L-TX', '1', :'today'::date - 6, 'held', 'missing_check_out')
 	pg_temp.day('L-MO', '4', :'today'::date - 9, 'held', 'nothing_recorded'),
 	pg_temp.day('L-LA', '1', :'today'::date - 45, 'held', 'nothing_recorded'),
 	pg_temp.day('L-LA', '1', :'today'::date - 46, 'held', 'horizon_passed'),
+	pg_temp.day('L-LA', '2', :'today'::date - 46, 'unknown', kind => 'absence'),
 	pg_temp.day('L-LA', '2', :'today'::date - 30, 'held', 'nothing_recorded'),
 	pg_temp.day('L-LA', '3', :'today'::date - 30, 'held', 'cannot_void', accepted => '08:00-16:00'),
 	pg_temp.day('L-LA', '4', :'today'::date - 30, 'held', 'authorization_lost', accepted => '08:00-16:00') \g /dev/null

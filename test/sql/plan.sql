@@ -252,6 +252,8 @@ SELECT pg_temp.provider('PB', 'L1', 'B'), pg_temp.provider('PC', 'L1', 'C');
 SELECT zone FROM kinderconnect._location_zones('o');
 UPDATE kinderconnect.agency SET time_zone = 'America/Denver' WHERE agency_id = 'B';
 SELECT zone FROM kinderconnect._location_zones('o');
+UPDATE kinderconnect.agency SET time_zone = 'America/Los_Angeles' WHERE agency_id = 'B';
+SELECT zone FROM kinderconnect._location_zones('o');
 UPDATE regress_plan.location SET zone = 'America/Denver';
 SELECT zone FROM kinderconnect._location_zones('o');
 ROLLBACK TO empty;
@@ -759,6 +761,18 @@ UPDATE kinderconnect.organization SET backfill_days = 14;
 SELECT pg_temp.night('accepted');
 SELECT state, reason, min(day) AS newest, max(day) AS oldest, count(*) AS days FROM pg_temp.state WHERE day > 17 GROUP BY 1, 2 ORDER BY 3;
 ROLLBACK TO nights;
+-- What the service holds is not forgotten when an organization sends less.
+\o /dev/null
+UPDATE kinderconnect.organization SET first_enabled = pg_temp.day(20), backfill_days = 0;
+SELECT pg_temp.child('c'), pg_temp.authorize('c', 11, 8), pg_temp.visit('c', 11, '8:00', '9:00'), pg_temp.visit('c', 10, '8:00', '9:00'), pg_temp.visit('c', 9, '8:00', '9:00');
+SELECT pg_temp.night('accepted');
+UPDATE regress_plan.visit SET check_out = CASE check_in WHEN min THEN check_out + interval '1 hour' WHEN max THEN NULL ELSE check_out END FROM (SELECT min(check_in), max(check_in) FROM regress_plan.visit) m;
+SELECT pg_temp.plan();
+UPDATE kinderconnect.organization SET first_enabled = pg_temp.day(5);
+SELECT pg_temp.plan();
+\o
+SELECT day, state, reason, there FROM pg_temp.state WHERE day > 5;
+ROLLBACK TO nights;
 
 -- The days clocks change: each in a zone that had it within the last 364
 -- days, whatever day it is; of these two one always has.
@@ -889,8 +903,8 @@ ROLLBACK TO nights;
 INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'overnight', '(,)', 'whole', true, 'test');
 \o /dev/null
 SELECT pg_temp.provider('P2', 'L2');
-SELECT pg_temp.child(id), pg_temp.authorize(id, 4, 3), pg_temp.visit(id, 4, '20:00', '30:00') FROM unnest('{overlaps,to the minute,lone within,at another site}'::text[]) id;
-SELECT pg_temp.visit('overlaps', 3, '5:59', '8:00'), pg_temp.visit('to the minute', 3, '6:00', '8:00'), pg_temp.visit('lone within', 3, '5:00', NULL), pg_temp.authorize('at another site', 4, 3, provider => 'P2'), pg_temp.visit('at another site', 3, '5:00', '8:00', 'L2');
+SELECT pg_temp.child(id), pg_temp.authorize(id, 4, 3), pg_temp.visit(id, 4, '20:00', '30:00') FROM unnest('{overlaps,to the minute,lone within,at another site,out before in}'::text[]) id;
+SELECT pg_temp.visit('out before in', 3, '5:00', '4:00'), pg_temp.visit('overlaps', 3, '5:59', '8:00'), pg_temp.visit('to the minute', 3, '6:00', '8:00'), pg_temp.visit('lone within', 3, '5:00', NULL), pg_temp.authorize('at another site', 4, 3, provider => 'P2'), pg_temp.visit('at another site', 3, '5:00', '8:00', 'L2');
 SELECT pg_temp.child('closed in the morning'), pg_temp.authorize('closed in the morning', 4, 3), pg_temp.visit('closed in the morning', 4, '8:00', '31:55'), pg_temp.visit('closed in the morning', 3, '7:30', '17:00');
 SELECT pg_temp.child('too long'), pg_temp.authorize('too long', 4, 3), pg_temp.visit('too long', 4, '8:00', '33:00'), pg_temp.visit('too long', 3, '8:00', '9:00');
 SELECT pg_temp.child('edge'), pg_temp.authorize('edge', 46, 45), pg_temp.visit('edge', 46, '20:00', '30:00'), pg_temp.visit('edge', 45, '5:00', '8:00');
@@ -942,6 +956,16 @@ UPDATE kinderconnect.organization SET sends = true;
 SELECT content FROM kinderconnect.preview('o') WHERE state = 'ready';
 SELECT pg_temp.night('accepted');
 SELECT zone, valid_from, valid_until FROM kinderconnect.location_zone WHERE location_id = 'L1';
+ROLLBACK TO nights;
+
+-- One whose answer was lost may have been taken as it was sent.
+\o /dev/null
+SELECT pg_temp.child('c'), pg_temp.authorize('c', 3, 3), pg_temp.visit('c', 3, '8:00', '9:00');
+SELECT pg_temp.night('unknown');
+UPDATE regress_plan.location SET zone = 'Pacific/Honolulu' WHERE location_id = 'L1';
+SELECT pg_temp.plan();
+\o
+SELECT zone, valid_until = 'infinity' AS still FROM kinderconnect.location_zone WHERE location_id = 'L1' ORDER BY location_zone.valid_from;
 ROLLBACK TO nights;
 
 -- A day that was ready, and is not over any more, is no longer looked at, and is

@@ -20,6 +20,10 @@ is($night->sql(q{SELECT organization_id, locked, sqlstate FROM kinderconnect.run
 is($night->night(q{'g-2'})->{state}, '', 'one of another organization does not mind');
 is($night->night->{state}, 'KC401', 'one of all does the others');
 is($night->sql('SELECT status FROM kinderconnect.run WHERE run_id = 1'), 'running', 'the first still runs');
+my $due = q{UPDATE kinderconnect.provider_clock SET attempted_at = NULL, ended_at = NULL, covered_at = NULL; SELECT setval('kinderconnect.next_look', 0)};
+$night->sql($due);
+is($night->sql('SELECT DISTINCT organization_id FROM kinderconnect.due WHERE is_due ORDER BY 1'), "g-1\ng-2", 'where both are due');
+is($night->sql('SELECT DISTINCT organization_id FROM kinderconnect._due_now()'), 'g-2', 'a tick would take the other alone');
 $night->admin('release', {});
 is($first->finish->{status}, 0, 'and ends');
 $night->agrees('all is there, once');
@@ -55,7 +59,7 @@ $pid = $living->pid;
 $night->sql("SELECT pg_cancel_backend($pid)");
 $night->await("SELECT query LIKE '%pg_sleep%' FROM pg_stat_activity WHERE pid = $pid");
 is($night->sql($locks), 0, 'a session whose night was cancelled holds no lock');
-$night->sql(q{UPDATE kinderconnect.provider_clock SET attempted_at = NULL, ended_at = NULL, covered_at = NULL; SELECT setval('kinderconnect.next_look', 0)});
+$night->sql($due);
 is($night->try_sql("SET ROLE kinderconnect_operator;\nCALL kinderconnect.tick();")->{status}, 0, 'a tick');
 is($night->sql(q{SELECT o.organization_id, r.status FROM kinderconnect.run r JOIN kinderconnect.run_organization o USING (run_id)
 	WHERE r.run_id = (SELECT max(run_id) FROM kinderconnect.run) AND r.scope ? 'due' ORDER BY 1}), "g-1|succeeded\ng-2|succeeded", 'does not wait for that session to end');

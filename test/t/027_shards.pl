@@ -48,6 +48,11 @@ $night->agrees('all is there');
 
 # whatever the isolation that transactions begin with: each learns of the agency
 # while the other does
+$night->sql(q{CREATE TABLE manage.isolation (level text);
+	CREATE FUNCTION manage.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+		INSERT INTO manage.isolation VALUES (current_setting('transaction_isolation')); RETURN NULL; END $$});
+$night->sql("CREATE TRIGGER note AFTER INSERT OR UPDATE ON kinderconnect.$_ FOR EACH STATEMENT EXECUTE FUNCTION manage.note()")
+	foreach qw(run run_organization list_state batch ledger child_day);
 foreach my $level ('repeatable read', 'serializable')
 {
 	$night->sql(qq{UPDATE manage.visit SET departed = departed + interval '1 minute'; UPDATE kinderconnect.agency SET name = NULL;
@@ -63,7 +68,9 @@ foreach my $level ('repeatable read', 'serializable')
 	}
 	$night->agrees("$level: all is there");
 }
+is($night->sql('SELECT DISTINCT level FROM manage.isolation'), 'read committed', 'no step of a night has another');
 $night->sql('ALTER DATABASE postgres RESET default_transaction_isolation');
+$night->sql("DROP TRIGGER note ON kinderconnect.$_") foreach qw(run run_organization list_state batch ledger child_day);
 
 # by the clock
 $night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute';

@@ -77,10 +77,16 @@ like($night->try_sql('SET ROLE kinderconnect_analyst; CALL kinderconnect.purge()
 like($night->try_sql(q{SELECT kinderconnect.setting('keep_runs_days'); SET kinderconnect.keep_runs_days = 400})->{stderr}, qr/cannot be changed now/, 'an operator does not choose the ages');
 like($night->try_sql('SET ROLE kinderconnect_operator; DELETE FROM kinderconnect.batch')->{stderr}, qr/permission denied/, 'nor what is deleted');
 
-# a transaction for each handful
+# a transaction for each handful, in READ COMMITTED whatever the default
+$night->sql(q{CREATE TABLE manage.isolation (level text);
+	CREATE FUNCTION manage.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+		INSERT INTO manage.isolation VALUES (current_setting('transaction_isolation')); RETURN NULL; END $$});
+$night->sql("CREATE TRIGGER note AFTER DELETE ON kinderconnect.$_ FOR EACH STATEMENT EXECUTE FUNCTION manage.note()") foreach qw(batch list_state run);
 my $xact = $night->sql('SELECT pg_current_xact_id()');
-is($night->try_sql("SET ROLE kinderconnect_operator;\nCALL kinderconnect.purge(7);")->{stderr}, '', 'an operator purges');
+is($night->try_sql("SET default_transaction_isolation = 'serializable';\nSET ROLE kinderconnect_operator;\nCALL kinderconnect.purge(7);")->{stderr}, '', 'an operator purges');
 cmp_ok($night->sql('SELECT pg_current_xact_id()') - $xact, '>', 72 + 650 / 7, 'in many transactions');
+is($night->sql('SELECT DISTINCT level FROM manage.isolation'), 'read committed', 'none of them has another isolation');
+$night->sql("DROP TRIGGER note ON kinderconnect.$_") foreach qw(batch list_state run);
 
 is($night->sql($views), $before{views}, 'every other table and every view of analysts is as it was');
 is($night->sql($history), $before{history}, 'so is the history of days, but for the calls that are gone');

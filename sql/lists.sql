@@ -49,7 +49,7 @@ BEGIN
 	IF EXISTS (SELECT FROM kinderconnect.provider p WHERE p.agency_id = OLD.agency_id AND p.enabled) THEN
 		RAISE EXCEPTION 'agency "%" has providers', OLD.agency_id
 			USING ERRCODE = 'foreign_key_violation', DETAIL = 'Its state''s rules and its time zone are those of their days.',
-				HINT = 'Call kinderconnect.disable_provider() for each of them first.';
+				HINT = 'Call kinderconnect.disable_provider() for each that kinderconnect.provider has enabled, first.';
 	END IF;
 	RETURN OLD;
 END;

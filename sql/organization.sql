@@ -23,7 +23,7 @@ COMMENT ON COLUMN kinderconnect.organization.endpoint IS 'the service it reports
 COMMENT ON COLUMN kinderconnect.organization.group_id IS 'the group at KinderConnect; not secret';
 COMMENT ON COLUMN kinderconnect.organization.group_password IS 'name of the group password in the secrets file, never the password itself';
 COMMENT ON COLUMN kinderconnect.organization.enabled IS 'false: no run touches it';
-COMMENT ON COLUMN kinderconnect.organization.first_enabled IS 'date, on the clock of the country''s last zone, of the first enable_integration(), or of the one that let it send first; no day older than this less backfill_days is sent';
+COMMENT ON COLUMN kinderconnect.organization.first_enabled IS 'date of the first enable_integration(), or of the one that let it send first, on the clock of its westernmost location in Manage, or of the country''s last zone where one has none; no day older than this less backfill_days is sent';
 COMMENT ON COLUMN kinderconnect.organization.backfill_days IS 'days before first_enabled that are sent too';
 COMMENT ON COLUMN kinderconnect.organization.adopt_providers IS 'send also for locations that the service lists and nobody configured';
 COMMENT ON COLUMN kinderconnect.organization.sends IS 'false: its nights ask, match and plan, and send nothing; what they would send is ready';

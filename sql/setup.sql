@@ -147,6 +147,7 @@ AS $$
 DECLARE
 	secret_name text := coalesce(enable_integration.group_password, 'group_' || enable_integration.organization_id);
 	service     text := enable_integration.endpoint;
+	today       date := (now() AT TIME ZONE 'Pacific/Honolulu')::date;
 BEGIN
 	-- before anything else may fail
 	IF enable_integration.group_password IS NOT NULL THEN
@@ -186,11 +187,18 @@ BEGIN
 		PERFORM kinderconnect._require_group_password(enable_integration.organization_id, secret_name, false);
 	END IF;
 
-	-- by UTC's date an evening would be the next day: the day itself is due
+	-- By UTC's date an evening would be the next day, and the day itself is due;
+	-- by a clock west of all its locations a night would be the day before, that
+	-- may have been reported otherwise.
+	IF kinderconnect._is_bound('location') THEN
+		SELECT coalesce(min((now() AT TIME ZONE coalesce(z.zone, 'Pacific/Honolulu'))::date), today) INTO today
+		FROM (SELECT DISTINCT m.time_zone FROM kinderconnect.manage_location m
+			WHERE m.organization_id = enable_integration.organization_id COLLATE "default") m
+		CROSS JOIN LATERAL (SELECT kinderconnect._zone(m.time_zone) AS zone) z;
+	END IF;
 	INSERT INTO kinderconnect.organization AS o (organization_id, endpoint, group_id, group_password, first_enabled, backfill_days, adopt_providers, sends)
 	VALUES (enable_integration.organization_id, service, enable_integration.group_id, secret_name,
-		(now() AT TIME ZONE 'Pacific/Honolulu')::date, enable_integration.backfill_days, enable_integration.adopt_providers,
-		enable_integration.sends)
+		today, enable_integration.backfill_days, enable_integration.adopt_providers, enable_integration.sends)
 	ON CONFLICT (organization_id) DO UPDATE
 	SET endpoint = excluded.endpoint, group_id = excluded.group_id, group_password = excluded.group_password,
 		enabled = true, backfill_days = excluded.backfill_days, adopt_providers = excluded.adopt_providers, sends = excluded.sends,

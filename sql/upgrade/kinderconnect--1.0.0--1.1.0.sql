@@ -100,7 +100,7 @@ $$;
 -- An organization may look on: its nights ask, match and plan, and send nothing.
 
 ALTER TABLE kinderconnect.organization ADD COLUMN IF NOT EXISTS sends boolean NOT NULL DEFAULT true;
-COMMENT ON COLUMN kinderconnect.organization.first_enabled IS 'date, on the clock of the country''s last zone, of the first enable_integration(), or of the one that let it send first; no day older than this less backfill_days is sent';
+COMMENT ON COLUMN kinderconnect.organization.first_enabled IS 'date of the first enable_integration(), or of the one that let it send first, on the clock of its westernmost location in Manage, or of the country''s last zone where one has none; no day older than this less backfill_days is sent';
 COMMENT ON COLUMN kinderconnect.organization.sends IS 'false: its nights ask, match and plan, and send nothing; what they would send is ready';
 COMMENT ON COLUMN kinderconnect.run.scope IS 'the arguments of nightly() that limited it; sends, false: none of its organizations sends, and it need not be armed; due: tick() started it, for the providers that were due; shard, shards: it was for one of so many parts of all organizations';
 
@@ -779,6 +779,7 @@ AS $$
 DECLARE
 	secret_name text := coalesce(enable_integration.group_password, 'group_' || enable_integration.organization_id);
 	service     text := enable_integration.endpoint;
+	today       date := (now() AT TIME ZONE 'Pacific/Honolulu')::date;
 BEGIN
 	-- before anything else may fail
 	IF enable_integration.group_password IS NOT NULL THEN
@@ -818,11 +819,18 @@ BEGIN
 		PERFORM kinderconnect._require_group_password(enable_integration.organization_id, secret_name, false);
 	END IF;
 
-	-- by UTC's date an evening would be the next day: the day itself is due
+	-- By UTC's date an evening would be the next day, and the day itself is due;
+	-- by a clock west of all its locations a night would be the day before, that
+	-- may have been reported otherwise.
+	IF kinderconnect._is_bound('location') THEN
+		SELECT coalesce(min((now() AT TIME ZONE coalesce(z.zone, 'Pacific/Honolulu'))::date), today) INTO today
+		FROM (SELECT DISTINCT m.time_zone FROM kinderconnect.manage_location m
+			WHERE m.organization_id = enable_integration.organization_id COLLATE "default") m
+		CROSS JOIN LATERAL (SELECT kinderconnect._zone(m.time_zone) AS zone) z;
+	END IF;
 	INSERT INTO kinderconnect.organization AS o (organization_id, endpoint, group_id, group_password, first_enabled, backfill_days, adopt_providers, sends)
 	VALUES (enable_integration.organization_id, service, enable_integration.group_id, secret_name,
-		(now() AT TIME ZONE 'Pacific/Honolulu')::date, enable_integration.backfill_days, enable_integration.adopt_providers,
-		enable_integration.sends)
+		today, enable_integration.backfill_days, enable_integration.adopt_providers, enable_integration.sends)
 	ON CONFLICT (organization_id) DO UPDATE
 	SET endpoint = excluded.endpoint, group_id = excluded.group_id, group_password = excluded.group_password,
 		enabled = true, backfill_days = excluded.backfill_days, adopt_providers = excluded.adopt_providers, sends = excluded.sends,

@@ -89,6 +89,30 @@ SELECT count(*) AS "none of these was entered" FROM kinderconnect.organization W
 SELECT kinderconnect.enable_integration('regress', 'G-1', endpoint => 'regress');
 SELECT endpoint, group_id, group_password, enabled, first_enabled = (now() AT TIME ZONE 'Pacific/Honolulu')::date AS "first enabled today", backfill_days, adopt_providers
 FROM kinderconnect.organization WHERE organization_id = 'regress';
+-- its day is that of its westernmost clock; of these two the dates always differ
+SAVEPOINT bound;
+SELECT kinderconnect.bind_manage('organization', $$ SELECT o AS organization_id, 'Sunshine' AS name FROM unnest('{regress,regress_2}'::text[]) o $$);
+CREATE TABLE public.regress_site (organization_id text, location_id text, time_zone text);
+INSERT INTO public.regress_site VALUES ('regress', 'L1', 'Pacific/Kiritimati'), ('regress', 'L2', 'Pacific/Kiritimati'), ('regress_2', 'L3', 'Pacific/Honolulu');
+SELECT kinderconnect.bind_manage('location', $$ SELECT organization_id, location_id, 'Main Street' AS name, NULL AS address, NULL AS zip, time_zone, NULL AS agency_id, NULL AS provider_id FROM public.regress_site $$);
+CREATE FUNCTION public.regress_start() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM kinderconnect.organization;
+	SET LOCAL ROLE kinderconnect_admin;
+	PERFORM kinderconnect.enable_integration('regress', 'G-1', endpoint => 'regress');
+	RESET ROLE;
+	RETURN (SELECT CASE first_enabled WHEN (now() AT TIME ZONE 'Pacific/Kiritimati')::date THEN 'first' WHEN (now() AT TIME ZONE 'Pacific/Honolulu')::date THEN 'last' END
+		FROM kinderconnect.organization);
+END;
+$$;
+SELECT public.regress_start() AS "its own";
+INSERT INTO public.regress_site VALUES ('regress', 'L4', 'Pacific/Honolulu');
+SELECT public.regress_start() AS "the westernmost";
+UPDATE public.regress_site SET time_zone = NULL WHERE location_id = 'L4';
+SELECT public.regress_start() AS "it may be any";
+DELETE FROM public.regress_site;
+SELECT public.regress_start() AS "none";
+ROLLBACK TO bound;
 -- enabled again with something else: only the day of the first time stays
 UPDATE kinderconnect.organization SET first_enabled = '2026-01-02' WHERE organization_id = 'regress';
 SELECT kinderconnect.disable_integration('regress');

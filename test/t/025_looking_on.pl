@@ -39,7 +39,7 @@ is($sent->(), 0, 'nothing is sent');
 # Days that were reported otherwise while it looked on
 $night->sql(q{UPDATE kinderconnect.organization SET first_enabled = first_enabled - 20});
 $looks_on->('g-2', 3, 'true');
-is($night->sql(q{SELECT (now() AT TIME ZONE 'Pacific/Honolulu')::date - first_enabled FROM kinderconnect.organization ORDER BY organization_id}), "20\n0",
+is($night->sql(q{SELECT (now() AT TIME ZONE 'America/Chicago')::date - first_enabled FROM kinderconnect.organization ORDER BY organization_id}), "20\n0",
 	'backfill counts from when it first sends');
 is($night->night->{state}, '', 'one sends');
 my $after = $sent->();
@@ -59,7 +59,7 @@ is($sent->(), $after, 'nothing more is sent');
 cmp_ok($ready->('g-2'), '>', 0, 'what it would send is ready');
 $looks_on->('g-2', 30, 'true');
 $looks_on->('g-1', 30, 'true');
-is($night->sql(q{SELECT (now() AT TIME ZONE 'Pacific/Honolulu')::date - first_enabled FROM kinderconnect.organization WHERE organization_id = 'g-2'}), 20,
+is($night->sql(q{SELECT (now() AT TIME ZONE 'America/Chicago')::date - first_enabled FROM kinderconnect.organization WHERE organization_id = 'g-2'}), 20,
 	'one that has sent goes on where it was');
 is($night->night->{state}, '', 'both send');
 $night->agrees('all is there, once');

@@ -550,13 +550,14 @@ CREATE FUNCTION kinderconnect._match(organization text) RETURNS void
 	SET jit = off
 AS $$
 DECLARE
-	last    kinderconnect.match_state;
-	present kinderconnect.match_state;
-	since   timestamptz := '-infinity';
-	changed text[];
-	born    date[];
-	lasts   text[];
-	firsts  text[];
+	last      kinderconnect.match_state;
+	present   kinderconnect.match_state;
+	since     timestamptz := '-infinity';
+	changed   text[];
+	born      date[];
+	lasts     text[];
+	firsts    text[];
+	overtaken boolean;
 BEGIN
 	SELECT * INTO last FROM kinderconnect.match_state s WHERE s.organization_id = organization;
 	-- of the text: the digests of two records that exchange a value have one sum
@@ -612,18 +613,35 @@ BEGIN
 				CASE WHEN w.agency_id IS NULL THEN n.unlinked_because ELSE 'rival_gone' END AS unlinked_because
 			FROM kinderconnect._new_links(organization, true, since) n
 			LEFT JOIN waits w ON n.method LIKE 'exact%' AND (w.agency_id, w.kinderconnect_child_id) = (n.agency_id, n.kinderconnect_child_id)
+		), told AS (
+			UPDATE kinderconnect.child c SET unlinked_because = f.unlinked_because
+			FROM found f
+			WHERE c.organization_id = organization
+				AND (c.agency_id, c.kinderconnect_child_id) = (f.agency_id, f.kinderconnect_child_id)
+				AND c.unlinked_because IS DISTINCT FROM f.unlinked_because
+			RETURNING 1
 		), linked AS (
+			-- children before links, as link_child() does: neither waits for the
+			-- other for ever. What it linked since this statement began, stands.
 			INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method, differing)
 			SELECT organization, f.agency_id, f.kinderconnect_child_id, f.child_id, f.method, CASE WHEN f.method LIKE 'exact%' THEN '{}'::text[] END
-			FROM found f WHERE f.child_id IS NOT NULL
+			FROM (SELECT count(*) FROM told) t CROSS JOIN found f WHERE f.child_id IS NOT NULL
+			ON CONFLICT DO NOTHING
+			RETURNING 1
 		)
-		UPDATE kinderconnect.child c SET unlinked_because = f.unlinked_because
-		FROM found f
-		WHERE c.organization_id = organization
-			AND (c.agency_id, c.kinderconnect_child_id) = (f.agency_id, f.kinderconnect_child_id)
-			AND c.unlinked_because IS DISTINCT FROM f.unlinked_because;
+		SELECT (SELECT count(*) FROM linked) < count(f.child_id) INTO overtaken FROM found f;
+		UPDATE kinderconnect.child c SET unlinked_because = NULL
+		FROM kinderconnect.child_link k
+		WHERE c.organization_id = organization AND c.unlinked_because IS NOT NULL AND k.ended_at IS NULL
+			AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (organization, c.agency_id, c.kinderconnect_child_id);
+		IF overtaken THEN
+			UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+			WHERE c.organization_id = organization AND c.unlinked_because IS NULL
+				AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
+					AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (organization, c.agency_id, c.kinderconnect_child_id));
+		END IF;
 		since := 'infinity';
-		EXIT WHEN NOT kinderconnect._end_merged(organization);
+		EXIT WHEN NOT kinderconnect._end_merged(organization) AND NOT overtaken;
 	END LOOP;
 	-- Whom a person parted since the statement above began. From its end on the
 	-- child's row is locked, and reject_match() waits, and is told of the link.
@@ -664,8 +682,10 @@ BEGIN
 	IF num_nulls(link_child.agency_id, link_child.kinderconnect_child_id, link_child.child_id) > 0 THEN
 		RAISE EXCEPTION 'agency_id, kinderconnect_child_id and child_id must not be null' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
-	IF NOT EXISTS (SELECT FROM kinderconnect.child c WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
-			= (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id)) THEN
+	-- before its link, as a match does
+	PERFORM FROM kinderconnect.child c WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+		= (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id) FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
 		RAISE EXCEPTION 'agency "%" lists no child "%"', link_child.agency_id, link_child.kinderconnect_child_id
 			USING ERRCODE = 'KC001', HINT = 'Children are listed in kinderconnect.child.';
 	END IF;
@@ -674,23 +694,28 @@ BEGIN
 		RAISE EXCEPTION 'organization "%" has no child "%" in Manage', link_child.organization_id, link_child.child_id
 			USING ERRCODE = 'KC001', HINT = 'Children are listed in kinderconnect.manage_child.';
 	END IF;
-	SELECT k.kinderconnect_child_id INTO other FROM kinderconnect.child_link k
-	WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.child_id) = (link_child.organization_id, link_child.agency_id, link_child.child_id)
-		AND k.kinderconnect_child_id <> link_child.kinderconnect_child_id;
-	IF FOUND THEN
-		RAISE EXCEPTION 'child "%" of Manage is linked to child "%" of agency "%"', link_child.child_id, other, link_child.agency_id
-			USING ERRCODE = 'unique_violation', HINT = 'End that link first: SELECT kinderconnect.unlink_child(organization_id, agency_id, kinderconnect_child_id, reason).';
-	END IF;
-	WITH replaced AS (
-		UPDATE kinderconnect.child_link k SET ended_at = now(), ended_by = session_user, end_reason = 'replaced'
-		WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id)
-			= (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id)
-		RETURNING k.child_id
-	)
-	UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
-	FROM replaced r WHERE (m.organization_id, m.child_id) = (link_child.organization_id, r.child_id);
-	INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method, linked_at)
-	VALUES (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id, link_child.child_id, 'person', clock_timestamp());
+	-- again where another has linked one of them meanwhile
+	LOOP
+		SELECT k.kinderconnect_child_id INTO other FROM kinderconnect.child_link k
+		WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.child_id) = (link_child.organization_id, link_child.agency_id, link_child.child_id)
+			AND k.kinderconnect_child_id <> link_child.kinderconnect_child_id;
+		IF FOUND THEN
+			RAISE EXCEPTION 'child "%" of Manage is linked to child "%" of agency "%"', link_child.child_id, other, link_child.agency_id
+				USING ERRCODE = 'unique_violation', HINT = 'End that link first: SELECT kinderconnect.unlink_child(organization_id, agency_id, kinderconnect_child_id, reason).';
+		END IF;
+		WITH replaced AS (
+			UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user, end_reason = 'replaced'
+			WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id)
+				= (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id)
+			RETURNING k.child_id
+		)
+		UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
+		FROM replaced r WHERE (m.organization_id, m.child_id) = (link_child.organization_id, r.child_id);
+		INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method, linked_at)
+		VALUES (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id, link_child.child_id, 'person', clock_timestamp())
+		ON CONFLICT DO NOTHING;
+		EXIT WHEN FOUND;
+	END LOOP;
 	INSERT INTO kinderconnect.child_decision (organization_id, agency_id, kinderconnect_child_id, child_id, decision, reason)
 	VALUES (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id, link_child.child_id, 'link', link_child.reason);
 	UPDATE kinderconnect.child c SET unlinked_because = NULL
@@ -716,6 +741,8 @@ BEGIN
 	IF nullif(btrim(unlink_child.reason), '') IS NULL THEN
 		RAISE EXCEPTION 'a reason must be given' USING ERRCODE = 'null_value_not_allowed', HINT = 'It stays in kinderconnect.child_decision, for who asks later.';
 	END IF;
+	PERFORM FROM kinderconnect.child c WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+		= (unlink_child.organization_id, unlink_child.agency_id, unlink_child.kinderconnect_child_id) FOR NO KEY UPDATE;
 	UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user, end_reason = unlink_child.reason
 	WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id)
 		= (unlink_child.organization_id, unlink_child.agency_id, unlink_child.kinderconnect_child_id)

@@ -67,4 +67,65 @@ foreach my $held (@child)
 	is($night->sql('SELECT count(*) FROM kinderconnect.ledger') > 0, 1, "$held: for others it was");
 }
 
+# A pair that a person links while the night matches is linked, whatever the match
+# made of the two, or the person is told whose link is in the way; and each child
+# without a link has a reason.
+foreach my $held (@child)
+{
+	my $night = ready_night("linked_$held", seed => made_seed(children => 4), days => 2);
+	$night->sql('CREATE TABLE manage.away AS TABLE manage.student; DELETE FROM manage.student');
+	is($night->night->{state}, '', "$held: a night without children in Manage");
+	# one of them by a name of which the match can make nothing
+	$night->sql(q{INSERT INTO manage.student TABLE manage.away; UPDATE manage.student SET first_name = 'Other' WHERE student = 'S4';
+		UPDATE kinderconnect.child SET unlinked_because = 'not_matched_yet'});
+	# as if the service had never listed them before: the match has nothing to tell them
+	$night->sql(q{UPDATE kinderconnect.child SET unlinked_because = NULL, changed_at = now()}) if $held gt '1002';
+	my $holder = $night->start_sql(qq{
+		BEGIN;
+		SELECT FROM kinderconnect.child WHERE kinderconnect_child_id = '$held' FOR UPDATE;
+		DO \$\$ BEGIN
+			WHILE (SELECT count(*) FROM kinderconnect.child_decision) + (SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted) < 4 LOOP
+				PERFORM pg_sleep(0.01);
+			END LOOP;
+		END \$\$;
+		COMMIT;
+	});
+	$night->await(q{SELECT count(*) > 0 FROM pg_locks WHERE mode = 'RowShareLock' AND relation = 'kinderconnect.child'::regclass AND pid <> pg_backend_pid()});
+	my $job = $night->start_sql('CALL kinderconnect.nightly()');
+	$night->await(q{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted});
+	# the first is who the held one would be, the others are the next ones
+	my @other = grep { $_ ne $held } @child;
+	my @is = ($held, @other[2, 0]);
+	my @person = map { $night->start_sql("SELECT kinderconnect.link_child('g-1', 'MO-1', '$other[$_]', 'S' || right('$is[$_]', 1))") } 0 .. $#other;
+	is($holder->finish->{stderr} . $job->finish->{stderr}, '', "$held: a night in which they are back");
+	my @said = map { $_->finish->{stderr} } @person;
+	like($_, qr/^$|is linked to child/, "$held: a person links a pair, or is told what is in the way") foreach @said;
+	is($night->sql(q{SELECT count(*) FROM kinderconnect.child_decision d NATURAL JOIN kinderconnect.child_link k WHERE d.decision = 'link' AND k.ended_at IS NULL}),
+		scalar(grep { $_ eq '' } @said), "$held: what was linked is");
+	is($night->sql(q{SELECT string_agg(c.kinderconnect_child_id, ' ') FROM kinderconnect.child c LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+		AND k.kinderconnect_child_id = c.kinderconnect_child_id WHERE (k.child_id IS NULL) = (c.unlinked_because IS NULL) OR c.unlinked_because = 'not_matched_yet'}), '', "$held: who has no link, and none else, has a reason");
+	is($night->night->{state}, '', "$held: the next night");
+	is($night->sql(q{SELECT count(*) FROM kinderconnect.child_decision d NATURAL JOIN kinderconnect.child_link k WHERE d.decision = 'link' AND k.ended_at IS NULL}),
+		scalar(grep { $_ eq '' } @said), "$held: leaves them so");
+
+	# Two persons and one child: the one who came first does not fail
+	next if $held ne $child[0];
+	$holder = $night->start_sql(q{
+		BEGIN;
+		SELECT FROM kinderconnect.child_link WHERE kinderconnect_child_id = '1002' AND ended_at IS NULL FOR UPDATE;
+		DO $$ BEGIN
+			WHILE (SELECT count(*) FROM pg_locks WHERE NOT granted) < 2 LOOP
+				PERFORM pg_sleep(0.01);
+			END LOOP;
+		END $$;
+		COMMIT;
+	});
+	$night->await(q{SELECT count(*) > 0 FROM pg_locks WHERE mode = 'RowShareLock' AND relation = 'kinderconnect.child_link'::regclass AND pid <> pg_backend_pid()});
+	@person = $night->start_sql(q{SELECT kinderconnect.unlink_child('g-1', 'MO-1', '1002', 'another child')});
+	$night->await(q{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted});
+	push @person, $night->start_sql(q{SELECT kinderconnect.link_child('g-1', 'MO-1', '1002', 'S1')});
+	is(join('', map { $_->finish->{stderr} } $holder, @person), '', 'one unlinks a child, another one links it');
+	is($night->sql(q{SELECT child_id, method FROM kinderconnect.child_link WHERE kinderconnect_child_id = '1002' AND ended_at IS NULL}), 'S1|person', 'and so it is');
+}
+
 done_testing;

@@ -90,13 +90,15 @@ BEGIN
 	SELECT * INTO STRICT org FROM kinderconnect.organization o WHERE o.organization_id = test_connection.organization_id;
 	SELECT * INTO STRICT service FROM kinderconnect.endpoint e WHERE e.endpoint = org.endpoint;
 
-	FOR item IN SELECT * FROM (VALUES ('group password', org.group_password), ('client secret', service.client_secret)) s(what, name) WHERE s.name IS NOT NULL LOOP
+	FOR item IN SELECT * FROM (VALUES ('group password', org.group_password, 'group_password of kinderconnect.organization'),
+		('client secret', service.client_secret, 'client_secret of kinderconnect.endpoint')) s(what, name, column_name) WHERE s.name IS NOT NULL LOOP
 		step := 'secret';
 		subject := item.what;
 		BEGIN
 			ok := kinderconnect._has_secret(item.name);
-			message := CASE WHEN ok THEN 'in the secrets file' ELSE format('"%s" is not in the secrets file', item.name) END;
-			hint := CASE WHEN NOT ok THEN 'Write the line into the file of kinderconnect.secrets_file, or call kinderconnect.set_secret().' END;
+			-- the name is not repeated: it may be the secret itself
+			message := CASE WHEN ok THEN 'in the secrets file' ELSE 'not in the secrets file' END;
+			hint := CASE WHEN NOT ok THEN format('Write the line that %s names into the file of kinderconnect.secrets_file, or call kinderconnect.set_secret().', item.column_name) END;
 		EXCEPTION WHEN OTHERS THEN
 			ok := false;
 			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;

@@ -465,7 +465,7 @@ look_up(const char *name, char **value, bool *file_exists, char *path, KcFault *
  * caller does not survive wipes it too.
  */
 char *
-kc_secret_read(const char *name, KcFault *fault)
+kc_secret_read(KcSecretKind kind, const char *name, KcFault *fault)
 {
 	char		path[PATH_MAX];
 	char	   *value;
@@ -475,14 +475,17 @@ kc_secret_read(const char *name, KcFault *fault)
 		return NULL;
 	if (value == NULL)
 	{
+		const char *what = kind == KC_GROUP_PASSWORD ? "group password" : "client secret";
+
 		if (file_exists)
 			kc_fault_set(fault, KC_FAULT_SECRET, false,
-						 "secret \"%s\" is not in secrets file \"%s\"", name, path);
+						 "%s is not in secrets file \"%s\"", what, path);
 		else
 			kc_fault_set(fault, KC_FAULT_SECRET, false,
-						 "secret \"%s\" cannot be read: secrets file \"%s\" does not exist",
-						 name, path);
-		kc_fault_hint(fault, "Add the line %s:VALUE to the file, or use kinderconnect.set_secret().", name);
+						 "%s cannot be read: secrets file \"%s\" does not exist",
+						 what, path);
+		kc_fault_hint(fault, "Write the line that %s names, or call kinderconnect.set_secret().",
+					  kind == KC_GROUP_PASSWORD ? "group_password of kinderconnect.organization" : "client_secret of kinderconnect.endpoint");
 	}
 	return value;
 }

@@ -13,8 +13,18 @@
 
 #include "fault.h"
 
-/* NULL and a fault of kind SECRET where the name, or the file, is not usable */
-extern char *kc_secret_read(const char *name, KcFault *fault);
+typedef enum KcSecretKind
+{
+	KC_GROUP_PASSWORD,
+	KC_CLIENT_SECRET
+} KcSecretKind;
+
+/*
+ * NULL and a fault of kind SECRET where the name, or the file, is not usable.
+ * The fault says what is missing, not the name: somebody may have entered the
+ * secret in its place.
+ */
+extern char *kc_secret_read(KcSecretKind kind, const char *name, KcFault *fault);
 extern void kc_secret_free(char *value);	/* wipes; NULL is fine */
 
 /* memory for what is made of a secret, to be freed like one */

@@ -5890,6 +5890,113 @@ $$;
 COMMENT ON FUNCTION kinderconnect.preview(text, text, text, date, date) IS
 'the dry run: every child-day of the horizon as the night would plan it now, by the lists last fetched and tonight''s links; state ready is what would be sent, content is what, kind void takes a day back. Today''s days are there as they stand, those that nothing is wrong with as unfinished_day; and, unless it is limited, rows of Manage that belong to no day and may concern an authorized child. Sends and changes nothing';
 
+CREATE OR REPLACE FUNCTION kinderconnect.test_connection(organization_id text)
+	RETURNS TABLE (step text, subject text, ok boolean, message text, hint text)
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	org       kinderconnect.organization;
+	service   kinderconnect.endpoint;
+	customers text[];
+	item      record;
+	entries   bigint;
+	detail    text;
+BEGIN
+	PERFORM kinderconnect._require_organization(test_connection.organization_id);
+	SELECT * INTO STRICT org FROM kinderconnect.organization o WHERE o.organization_id = test_connection.organization_id;
+	SELECT * INTO STRICT service FROM kinderconnect.endpoint e WHERE e.endpoint = org.endpoint;
+
+	FOR item IN SELECT * FROM (VALUES ('group password', org.group_password, 'group_password of kinderconnect.organization'),
+		('client secret', service.client_secret, 'client_secret of kinderconnect.endpoint')) s(what, name, column_name) WHERE s.name IS NOT NULL LOOP
+		step := 'secret';
+		subject := item.what;
+		BEGIN
+			ok := kinderconnect._has_secret(item.name);
+			-- the name is not repeated: it may be the secret itself
+			message := CASE WHEN ok THEN 'in the secrets file' ELSE 'not in the secrets file' END;
+			hint := CASE WHEN NOT ok THEN format('Write the line that %s names into the file of kinderconnect.secrets_file, or call kinderconnect.set_secret().', item.column_name) END;
+		EXCEPTION WHEN OTHERS THEN
+			ok := false;
+			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			message := concat_ws(': ', message, kinderconnect._detail(SQLSTATE, detail));
+			hint := nullif(hint, '');
+		END;
+		RETURN NEXT;
+		IF NOT ok THEN
+			RETURN;
+		END IF;
+	END LOOP;
+
+	IF kinderconnect._speaks(org.organization_id, 'customers') THEN
+		step := 'customers';
+		subject := format('group "%s" at %s', org.group_id, service.base_url);
+		BEGIN
+			SELECT array_agg(c.customer_id ORDER BY c.customer_id)
+				FILTER (WHERE c.customer_id IS NOT NULL AND coalesce(lower(btrim(c.status)), 'active') = 'active'), count(*)
+			INTO customers, entries FROM kinderconnect.api_customers(org.organization_id) c;
+			ok := true;
+			message := format('%s customers, %s active', entries, coalesce(cardinality(customers), 0));
+			hint := NULL;
+		EXCEPTION WHEN OTHERS THEN
+			ok := false;
+			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			message := concat_ws(': ', message, kinderconnect._detail(SQLSTATE, detail));
+			hint := nullif(hint, '');
+		END;
+		RETURN NEXT;
+		IF NOT ok THEN
+			RETURN;
+		END IF;
+
+		FOR item IN SELECT c.customer_id, o.operation FROM unnest(customers) c(customer_id)
+				CROSS JOIN (VALUES ('agencies'), ('locations')) o(operation) ORDER BY c.customer_id, o.operation LOOP
+			CONTINUE WHEN NOT kinderconnect._speaks(org.organization_id, item.operation);
+			step := item.operation;
+			subject := format('customer "%s"', item.customer_id);
+			BEGIN
+				IF item.operation = 'agencies' THEN
+					SELECT count(*) INTO entries FROM kinderconnect.api_agencies(org.organization_id, item.customer_id);
+				ELSE
+					SELECT count(*) INTO entries FROM kinderconnect.api_locations(org.organization_id, item.customer_id);
+				END IF;
+				ok := true;
+				message := format('%s %s', entries, item.operation);
+				hint := NULL;
+			EXCEPTION WHEN OTHERS THEN
+				ok := false;
+				GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+				message := concat_ws(': ', message, kinderconnect._detail(SQLSTATE, detail));
+				hint := nullif(hint, '');
+			END;
+			RETURN NEXT;
+		END LOOP;
+	END IF;
+
+	FOR item IN SELECT p.agency_id, p.provider_id, p.location_id FROM kinderconnect.provider_standing p
+			WHERE p.organization_id = org.organization_id AND p.barred IS NULL ORDER BY p.agency_id, p.provider_id LOOP
+		step := 'children';
+		subject := format('agency "%s", provider "%s"', item.agency_id, item.provider_id);
+		BEGIN
+			SELECT count(DISTINCT c.kinderconnect_child_id) INTO entries
+			FROM kinderconnect.api_children(org.organization_id, item.agency_id, item.provider_id, (now() AT TIME ZONE 'America/Chicago')::date) c;
+			ok := item.location_id IS NOT NULL;
+			message := format('%s children this month', entries) || CASE WHEN NOT ok THEN ', but no location of Manage' ELSE '' END;
+			hint := CASE WHEN NOT ok THEN 'The night looks for the location by name and ZIP; or enter it: add_provider(organization_id, agency_id, provider_id, location_id).' END;
+		EXCEPTION WHEN OTHERS THEN
+			ok := false;
+			GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+			message := concat_ws(': ', message, kinderconnect._detail(SQLSTATE, detail));
+			hint := nullif(hint, '');
+		END;
+		RETURN NEXT;
+	END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.test_connection(text) IS
+'makes the real calls and says row by row what works: secrets, the group, its lists, each provider''s children. Changes and sends nothing';
+
 CREATE OR REPLACE FUNCTION kinderconnect._tick(shard integer, shards integer) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp

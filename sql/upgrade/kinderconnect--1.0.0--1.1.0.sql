@@ -1203,17 +1203,19 @@ BEGIN
 		-- otherwise than what is known as the id
 		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id, r.begin_date
 		FROM reply r
-		WHERE NOT EXISTS (SELECT FROM kinderconnect.authorization a
+		LEFT JOIN LATERAL (SELECT true AS known FROM kinderconnect.authorization a
 			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
 					= (r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id, r.authorization_id)
-				AND a.known_until = 'infinity' AND a.begin_date = r.begin_date)
+				AND a.known_until = 'infinity' AND a.begin_date = r.begin_date
+			ORDER BY a.known_from LIMIT 1) a ON true
+		WHERE a.known IS NULL
 	), odd AS MATERIALIZED (
 		SELECT c.ticket, c.organization_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.authorization_id
 		FROM changed c
 		LEFT JOIN LATERAL (SELECT true AS known FROM kinderconnect.authorization a
 			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
 				= (c.organization_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.authorization_id)
-			LIMIT 1) a ON true
+			ORDER BY a.known_from LIMIT 1) a ON true
 		GROUP BY c.ticket, c.organization_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.authorization_id
 		HAVING bool_or(a.known) OR min(c.begin_date) <> max(c.begin_date)
 	), entry AS MATERIALIZED (
@@ -1284,8 +1286,10 @@ COMMENT ON FUNCTION kinderconnect._further_periods(kinderconnect.call_outcome[])
 -- each provider, so that what the others of a provider list stands.
 --
 -- All of it is small beside the tables, which were empty when the first night
--- made the plans that its session keeps: rows of a table are sought by its
--- keys, and rows of the lists by IN, which hashes whatever is switched off.
+-- made the plans that its session keeps: rows of a table are sought one by one,
+-- by its key and not by another index (LATERAL with LIMIT, or OFFSET 0; ORDER BY
+-- what only the key sorts), and rows of the lists by IN, which hashes whatever is
+-- switched off. An empty table that is joined is read whole, for each of them.
 CREATE OR REPLACE FUNCTION kinderconnect._take_children(run bigint, outcomes kinderconnect.call_outcome[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -1428,8 +1432,11 @@ BEGIN
 		FROM (SELECT DISTINCT ON (r.kinderconnect_child_id, r.agency_id, r.organization_id) r.* FROM reply r
 			WHERE r.kinderconnect_child_id IS NOT NULL
 			ORDER BY r.kinderconnect_child_id, r.agency_id, r.organization_id, r.ticket DESC, r.ordinal) r
-		LEFT JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id)
-			= (r.organization_id, r.agency_id, r.kinderconnect_child_id)
+		LEFT JOIN LATERAL (SELECT c.* FROM kinderconnect.child c
+			-- by = it would need no sorting, and several indexes might do
+			WHERE (c.organization_id, c.agency_id) = (r.organization_id, r.agency_id)
+				AND c.kinderconnect_child_id BETWEEN r.kinderconnect_child_id AND r.kinderconnect_child_id
+			ORDER BY c.kinderconnect_child_id LIMIT 1) c ON true
 		CROSS JOIN LATERAL (SELECT
 			CASE WHEN 'first_name' = ANY (r.unread) THEN c.first_name ELSE r.first_name END AS first_name,
 			CASE WHEN 'middle_name' = ANY (r.unread) THEN c.middle_name ELSE r.middle_name END AS middle_name,
@@ -1476,8 +1483,8 @@ BEGIN
 		-- apart, for the planner takes it that IN hashes anew for each list
 		SELECT o.*, l.kinderconnect_child_id, l.authorization_id
 		FROM list o
-		JOIN kinderconnect.listed_authorization l ON (l.organization_id, l.agency_id, l.provider_id, l.month)
-			= (o.organization_id, o.agency_id, o.provider_id, o.month)
+		CROSS JOIN LATERAL (SELECT l.kinderconnect_child_id, l.authorization_id FROM kinderconnect.listed_authorization l
+			WHERE (l.organization_id, l.agency_id, l.provider_id, l.month) = (o.organization_id, o.agency_id, o.provider_id, o.month) OFFSET 0) l
 	), unlisted AS (
 		DELETE FROM kinderconnect.listed_authorization l
 		USING was_listed w
@@ -1498,7 +1505,7 @@ BEGIN
 					= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id)
 				AND a.known_until = 'infinity'
 				AND (a.begin_date, a.end_date, a.units_of_care, a.days) IS DISTINCT FROM (s.begin_date, s.end_date, s.units_of_care, s.days)
-			OFFSET 0) a
+			ORDER BY a.known_from LIMIT 1) a
 	)
 	UPDATE kinderconnect.authorization a SET known_until = taken_at, closed_as = 'changed'
 	FROM changed s
@@ -1519,10 +1526,12 @@ BEGIN
 		LEFT JOIN unnest(tickets, children, ids, begins, names) p(ticket, kinderconnect_child_id, authorization_id, begin_date, known_as)
 			ON (p.ticket, p.kinderconnect_child_id, p.authorization_id, p.begin_date) = (o.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date)
 		WHERE r.sound) r
-	WHERE NOT EXISTS (SELECT FROM kinderconnect.authorization a
+	LEFT JOIN LATERAL (SELECT true AS known FROM kinderconnect.authorization a
 			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
 					= (o.organization_id, o.agency_id, o.provider_id, r.kinderconnect_child_id, r.authorization_id)
-				AND a.known_until = 'infinity')
+				AND a.known_until = 'infinity'
+			ORDER BY a.known_from LIMIT 1) a ON true
+	WHERE a.known IS NULL
 	ORDER BY o.ticket, r.kinderconnect_child_id, r.authorization_id, r.ordinal, r.part;
 
 	-- now, where it is these providers' error, and not when the run commits

@@ -6,6 +6,8 @@ use strict;
 use warnings;
 
 use KinderConnect;
+use List::Util qw(max);
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $night = ready_night('sizes', conf => "max_prepared_transactions = 1\nautovacuum = off");
@@ -53,5 +55,27 @@ $before = $night->sql($fetched);
 is($night->night->{state}, '', 'a night in which little changed');
 cmp_ok(($night->sql($fetched) - $before) / ($groups * $children), '<', 60, 'neither');
 is($night->sql(q{SELECT count(*) FROM kinderconnect.child_link WHERE flag = 'name_changed'}), 2 * $groups, 'and sees what changed');
+
+# Each child of a list is sought by its key, also by a session that made its plans
+# while the tables were empty: a join would read all of them for each
+$night = ready_night('lists_by_key', seed => made_seed(providers => 4, children => 60), days => 1,
+	conf => join "\n", 'kinderconnect.max_in_flight = 1', "shared_preload_libraries = 'pg_cron, auto_explain'", 'auto_explain.log_min_duration = 0',
+	'auto_explain.log_analyze = on', 'auto_explain.log_timing = off', 'auto_explain.log_nested_statements = on');
+
+is($night->night->{state}, '', 'a first night, a list at a time');
+my @plans = grep { /Query Text: (?:WITH list AS|WITH reply AS|INSERT INTO kinderconnect\.authorization)/ }
+  split /^(?=\S.* LOG:  duration: )/m, slurp_file($night->node->logfile);
+cmp_ok(scalar(grep { /Query Text: WITH list AS MATERIALIZED/ } @plans), '>', 3, 'lists came in apart');
+like(join('', @plans), qr/Index Scan using authorization_pkey.* loops=60\)/, 'their plans are there');
+
+my ($loops, $most, $where) = (0, 0, '');
+foreach my $line (map { split /\n/ } @plans)
+{
+	$loops = $1 if $line =~ /actual rows=\S+ loops=(\d+)/;
+	next unless $line =~ /Rows Removed by (?:Join )?Filter: ([0-9.]+)/;
+	($most, $where) = ($1 * max($loops, 1), $line) if $1 * max($loops, 1) > $most;
+}
+cmp_ok($most, '<=', 4 * 60, 'no row was looked at for many others') or diag($where);
+$night->agrees('all is there, once');
 
 done_testing;

@@ -5469,13 +5469,20 @@ $$;
 COMMENT ON FUNCTION kinderconnect._take(bigint) IS
 'takes in the calls that have ended, waiting for one; each is an error boundary of its own. Answers whether a provider whose batch was answered has more to send';
 
+-- What each table says is counted once, for the run's organizations alone. Of
+-- the run's own tables the planner may know nothing, and take it that there is
+-- one provider; a nested loop would count all of it for each that there is.
 CREATE OR REPLACE FUNCTION kinderconnect._account(run bigint) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
+	SET enable_nestloop = off
 	SET jit = off
 AS $$
 DECLARE
-	failures bigint;
+	organizations text[] := ARRAY(SELECT o.organization_id FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked);
+	due           boolean := (SELECT r.scope ? 'due' FROM kinderconnect.run r WHERE r.run_id = run);
+	failures      bigint;
 BEGIN
 	INSERT INTO kinderconnect.run_provider AS p
 		(organization_id, run_id, agency_id, provider_id, children, matched, sent, accepted, rejected, voided, unanswered, held, ready)
@@ -5483,15 +5490,12 @@ BEGIN
 		coalesce(l.sent, 0), coalesce(l.accepted, 0), coalesce(l.rejected, 0), coalesce(l.voided, 0), coalesce(l.unanswered, 0),
 		coalesce(d.held, 0), coalesce(d.ready, 0)
 	FROM kinderconnect.provider_standing s
-	JOIN kinderconnect.run_organization o ON o.organization_id = s.organization_id AND o.run_id = run AND o.locked
-	JOIN kinderconnect.run r ON r.run_id = run AND (NOT r.scope ? 'due' OR EXISTS (SELECT FROM kinderconnect.provider_clock k
-		WHERE (k.organization_id, k.agency_id, k.provider_id, k.run_id) = (s.organization_id, s.agency_id, s.provider_id, run)))
 	LEFT JOIN (SELECT a.organization_id, a.agency_id, a.provider_id, count(DISTINCT a.kinderconnect_child_id) AS children,
 			count(DISTINCT k.kinderconnect_child_id) AS matched
 		FROM kinderconnect.authorization a
-		LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+		LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL AND k.organization_id = ANY (organizations)
 			AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (a.organization_id, a.agency_id, a.kinderconnect_child_id)
-		WHERE a.known_until = 'infinity'
+		WHERE a.known_until = 'infinity' AND a.organization_id = ANY (organizations)
 		GROUP BY a.organization_id, a.agency_id, a.provider_id) c
 		ON (c.organization_id, c.agency_id, c.provider_id) = (s.organization_id, s.agency_id, s.provider_id)
 	LEFT JOIN (SELECT l.organization_id, l.agency_id, l.provider_id,
@@ -5506,9 +5510,12 @@ BEGIN
 	LEFT JOIN (SELECT d.organization_id, d.agency_id, d.provider_id,
 			count(*) FILTER (WHERE d.state = 'held') AS held, count(*) FILTER (WHERE d.state = 'ready') AS ready
 		FROM kinderconnect.child_day d
-		WHERE d.state IN ('held', 'ready')
+		WHERE d.state IN ('held', 'ready') AND d.organization_id = ANY (organizations)
 		GROUP BY d.organization_id, d.agency_id, d.provider_id) d
 		ON (d.organization_id, d.agency_id, d.provider_id) = (s.organization_id, s.agency_id, s.provider_id)
+	WHERE s.organization_id = ANY (organizations)
+		AND (NOT due OR EXISTS (SELECT FROM kinderconnect.provider_clock k
+			WHERE (k.organization_id, k.agency_id, k.provider_id, k.run_id) = (s.organization_id, s.agency_id, s.provider_id, run)))
 	ON CONFLICT (organization_id, run_id, agency_id, provider_id) DO UPDATE
 	SET children = excluded.children, matched = excluded.matched, sent = excluded.sent, accepted = excluded.accepted,
 		rejected = excluded.rejected, voided = excluded.voided, unanswered = excluded.unanswered, held = excluded.held, ready = excluded.ready;

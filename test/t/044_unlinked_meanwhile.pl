@@ -36,16 +36,12 @@ foreach my $most (1, 2)
 	is($night->sql('SELECT count(*) FROM kinderconnect.ledger') - $made, 4 - $most, "$most: the others were sent");
 }
 
-# A pair that a person parts while the night matches is not linked by it, or the
-# person is told that it is. One row is held until all have said so, or wait: the
-# first that the match comes to, or the last.
-my @child = ('1001', '1002', '1003', '1004');
-foreach my $held (@child)
+# A night whose match waits for the row of this child, until the persons that are
+# started next, one for each other child, have decided or wait too
+sub held_match
 {
-	my $night = ready_night("rejected_$held", seed => made_seed(children => 4), days => 2);
-	$night->sql('CREATE TABLE manage.away AS TABLE manage.student; DELETE FROM manage.student');
-	is($night->night->{state}, '', "$held: a night without children in Manage");
-	$night->sql(q{INSERT INTO manage.student TABLE manage.away; UPDATE kinderconnect.child SET unlinked_because = 'not_matched_yet'});
+	my ($night, $held) = @_;
+
 	my $holder = $night->start_sql(qq{
 		BEGIN;
 		SELECT FROM kinderconnect.child WHERE kinderconnect_child_id = '$held' FOR UPDATE;
@@ -59,6 +55,19 @@ foreach my $held (@child)
 	$night->await(q{SELECT count(*) > 0 FROM pg_locks WHERE mode = 'RowShareLock' AND relation = 'kinderconnect.child'::regclass AND pid <> pg_backend_pid()});
 	my $job = $night->start_sql('CALL kinderconnect.nightly()');
 	$night->await(q{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted});
+	return ($holder, $job);
+}
+
+# A pair that a person parts while the night matches is not linked by it, or the
+# person is told that it is: wherever the match waits, at its first row or its last.
+my @child = ('1001', '1002', '1003', '1004');
+foreach my $held (@child)
+{
+	my $night = ready_night("rejected_$held", seed => made_seed(children => 4), days => 2);
+	$night->sql('CREATE TABLE manage.away AS TABLE manage.student; DELETE FROM manage.student');
+	is($night->night->{state}, '', "$held: a night without children in Manage");
+	$night->sql(q{INSERT INTO manage.student TABLE manage.away; UPDATE kinderconnect.child SET unlinked_because = 'not_matched_yet'});
+	my ($holder, $job) = held_match($night, $held);
 	my @person = map { $night->start_sql("SELECT kinderconnect.reject_match('g-1', 'MO-1', '$_', 'S' || right('$_', 1))") } grep { $_ ne $held } @child;
 	is($holder->finish->{stderr} . $job->finish->{stderr}, '', "$held: a night in which they are back");
 	like($_->finish->{stderr}, qr/^$|is linked to child/, "$held: a person parts a pair, or is told that it is linked") foreach @person;
@@ -80,19 +89,7 @@ foreach my $held (@child)
 		UPDATE kinderconnect.child SET unlinked_because = 'not_matched_yet'});
 	# as if the service had never listed them before: the match has nothing to tell them
 	$night->sql(q{UPDATE kinderconnect.child SET unlinked_because = NULL, changed_at = now()}) if $held gt '1002';
-	my $holder = $night->start_sql(qq{
-		BEGIN;
-		SELECT FROM kinderconnect.child WHERE kinderconnect_child_id = '$held' FOR UPDATE;
-		DO \$\$ BEGIN
-			WHILE (SELECT count(*) FROM kinderconnect.child_decision) + (SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted) < 4 LOOP
-				PERFORM pg_sleep(0.01);
-			END LOOP;
-		END \$\$;
-		COMMIT;
-	});
-	$night->await(q{SELECT count(*) > 0 FROM pg_locks WHERE mode = 'RowShareLock' AND relation = 'kinderconnect.child'::regclass AND pid <> pg_backend_pid()});
-	my $job = $night->start_sql('CALL kinderconnect.nightly()');
-	$night->await(q{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted});
+	my ($holder, $job) = held_match($night, $held);
 	# the first is who the held one would be, the others are the next ones
 	my @other = grep { $_ ne $held } @child;
 	my @is = ($held, @other[2, 0]);

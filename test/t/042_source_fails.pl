@@ -89,10 +89,10 @@ is(voids(), 0, 'and takes nothing back');
 is($night->night->{state}, '', 'the one after it');
 is(days(), 'P1 voided 12', 'takes back all');
 
-# A site is in Denver, its agency in Chicago. The last day is not planned yet
+# A site is in New York, its agency in Chicago. The last day is not planned yet
 # when Manage has no locations.
 $night = ready_night('no_locations', seed => made_seed(children => 1), days => 3);
-$night->sql(q{UPDATE manage.site SET zone = 'America/Denver'; SELECT kinderconnect.add_provider('g-1', 'MO-1', 'P1', 'site P1')});
+$night->sql(q{UPDATE manage.site SET zone = 'America/New_York'; SELECT kinderconnect.add_provider('g-1', 'MO-1', 'P1', 'site P1')});
 
 my $last = $night->sql('SELECT max(day) FROM manage.truth');
 my $last_day = qq{SELECT concat_ws(' ', state, reason, content) FROM kinderconnect.child_day WHERE service_date = '$last'};
@@ -106,7 +106,7 @@ $night->sql('INSERT INTO manage.site TABLE manage.kept_site');
 is($night->night->{state}, '', 'a night when they are back');
 like($night->sql($last_day), qr/^accepted \d/, 'sends it');
 $night->agrees('by the clock of the site');
-is($night->sql('SELECT zone, valid_until FROM kinderconnect.location_zone'), 'America/Denver|infinity', 'which it always had');
+is($night->sql('SELECT zone, valid_until FROM kinderconnect.location_zone'), 'America/New_York|infinity', 'which it always had');
 
 # The site is found at a new record of it in Manage, and its attendance is not
 $night = ready_night('moved', seed => made_seed(providers => 2, children => 3), days => 3);

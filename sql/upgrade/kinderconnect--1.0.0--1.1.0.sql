@@ -396,6 +396,7 @@ DROP FUNCTION kinderconnect._next_batch(bigint, text, text, text, date, date);
 DROP FUNCTION kinderconnect._prepare(bigint, text, text, text, date, date);
 DROP FUNCTION kinderconnect._send(text, text);
 DROP FUNCTION kinderconnect._children_reply(bigint);
+DROP FUNCTION kinderconnect._first_reading(timestamp, text);
 
 CREATE UNLOGGED SEQUENCE kinderconnect.next_look MINVALUE 0 START 0;
 COMMENT ON SEQUENCE kinderconnect.next_look IS
@@ -2725,6 +2726,18 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._note_zones(text) IS 'remembers the zone of each location, and from when on it holds';
 
+-- What the service, like people, takes for the first reading of the hour that
+-- the clocks repeat. That PostgreSQL takes a wall time for the second does not
+-- matter: instants are compared.
+--
+-- Not STRICT and one expression, so that it is inlined: it is asked for every
+-- punch.
+CREATE FUNCTION kinderconnect._is_second_reading(at timestamptz, wall timestamp, zone text) RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN isfinite(at) AND (at - interval '1 hour') AT TIME ZONE zone = wall;
+COMMENT ON FUNCTION kinderconnect._is_second_reading(timestamptz, timestamp, text) IS
+'whether the clocks of a zone, which show this wall time at this instant, showed it an hour before: they were set back';
+
 -- Infinity less infinity is an error: nothing is taken from another instant.
 -- Not STRICT and one expression, as above.
 CREATE FUNCTION kinderconnect._may_be_stay(began timestamptz, ended timestamptz) RETURNS boolean
@@ -2787,12 +2800,14 @@ BEGIN
 		CROSS JOIN LATERAL (SELECT (at AT TIME ZONE coalesce(z.zone, a.time_zone, 'Pacific/Honolulu'))::date AS today) t
 		WHERE s.organization_id = organization
 	), rules AS MATERIALIZED (
-		-- from the day before on, for the care that goes past its midnight
-		SELECT d.agency_id, d.day, kinderconnect._rules(d.agency_id, d.day) || wire_limits AS r
+		-- from the day before on, for the care that goes past its midnight; in
+		-- words for all children of a day at once
+		SELECT d.agency_id, d.day, r.r, r.r::text AS words
 		FROM (SELECT s.agency_id, d::date AS day
 			FROM site s CROSS JOIN LATERAL generate_series((s.first_day - 1)::timestamp, s.last_day::timestamp, interval '1 day') d
 			UNION
 			SELECT d.agency_id, d.service_date FROM kinderconnect.child_day d WHERE d.organization_id = organization AND d.void_wanted) d
+		CROSS JOIN LATERAL (SELECT kinderconnect._rules(d.agency_id, d.day) || wire_limits AS r OFFSET 0) r
 	), link AS MATERIALIZED (
 		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.flag, NULL AS unlinked_because, NULL AS formerly
 		FROM kinderconnect.child_link k
@@ -2842,7 +2857,8 @@ BEGIN
 					AND n.known_from > a.known_from))
 	), covered AS MATERIALIZED (
 		-- ordered as a whole: an aggregate with an order of its own sorts each
-		-- group by itself
+		-- group by itself. By the child first, here and below: to compare what
+		-- is mostly the same, agencies and providers, takes longer
 		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day,
 			bool_or(a.days IS NULL OR (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM a.day)::integer] = ANY (a.days)) AS authorized,
 			string_agg(a.words, ' ') AS by
@@ -2852,8 +2868,8 @@ BEGIN
 			CROSS JOIN LATERAL generate_series(greatest(a.begin_date, s.first_day)::timestamp,
 				least(a.end_date, s.last_day)::timestamp, interval '1 day') d
 			WHERE (a.private @> d::date) IS NOT TRUE
-			ORDER BY a.agency_id, a.provider_id, a.kinderconnect_child_id, d::date, a.authorization_id) a
-		GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day
+			ORDER BY a.kinderconnect_child_id, d::date, a.provider_id, a.agency_id, a.authorization_id) a
+		GROUP BY a.kinderconnect_child_id, a.day, a.provider_id, a.agency_id
 	), lapsed AS (
 		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, max(coalesce(a.end_date, 'infinity')) AS ended
 		FROM said a GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id
@@ -2870,13 +2886,14 @@ BEGIN
 		JOIN link k ON k.agency_id = t.agency_id AND k.child_id = t.child_id
 		LEFT JOIN rules r ON (r.agency_id, r.day) = (t.agency_id, t.day)
 	), punch AS MATERIALIZED (
-		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.location_id, p.child_id, p.kind, p.check_in,
-			coalesce(p.midnight, p.check_out) AS check_out, p.day, p.reason, p.zone, p.modified_at
-		FROM placed p WHERE p.day BETWEEN p.first_day AND p.last_day
-		UNION ALL
-		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.location_id, p.child_id, p.kind, p.midnight,
-			p.check_out, p.day + 1, p.reason, p.zone, p.modified_at
-		FROM placed p WHERE date_trunc('minute', p.check_out) > p.midnight AND p.day + 1 BETWEEN p.first_day AND p.last_day
+		SELECT p.*, date_trunc('minute', p.check_in AT TIME ZONE p.zone) AS wall_in, date_trunc('minute', p.check_out AT TIME ZONE p.zone) AS wall_out
+		FROM (SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.location_id, p.child_id, p.kind, p.check_in,
+				coalesce(p.midnight, p.check_out) AS check_out, p.day, p.reason, p.zone, p.modified_at
+			FROM placed p WHERE p.day BETWEEN p.first_day AND p.last_day
+			UNION ALL
+			SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.location_id, p.child_id, p.kind, p.midnight,
+				p.check_out, p.day + 1, p.reason, p.zone, p.modified_at
+			FROM placed p WHERE date_trunc('minute', p.check_out) > p.midnight AND p.day + 1 BETWEEN p.first_day AND p.last_day) p
 	), closure AS (
 		SELECT DISTINCT s.agency_id, s.provider_id, t.day
 		FROM seen t
@@ -3009,19 +3026,19 @@ BEGIN
 		-- ordered as a whole, for all that is gathered of it below
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.check_in, p.check_out,
 			date_trunc('minute', p.check_in) AS minute_in, date_trunc('minute', p.check_out) AS minute_out,
-			date_trunc('minute', p.check_in AT TIME ZONE p.zone) AS wall_in, date_trunc('minute', p.check_out AT TIME ZONE p.zone) AS wall_out, p.zone, p.modified_at,
+			p.wall_in, p.wall_out, to_char(p.wall_in, 'HH24:MI') AS said_in, to_char(p.wall_out, 'HH24:MI') AS said_out, p.zone, p.modified_at,
 			date_trunc('minute', max(coalesce(p.check_out, p.check_in)) OVER before) AS busy_until
 		FROM punch p WHERE p.kind = 'session' AND num_nonnulls(p.check_in, p.check_out) > 0
-		WINDOW before AS (PARTITION BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day
+		WINDOW before AS (PARTITION BY p.kinderconnect_child_id, p.day, p.provider_id, p.agency_id
 			ORDER BY coalesce(p.check_in, p.check_out), p.check_out ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-		ORDER BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, coalesce(p.check_in, p.check_out), p.check_out
+		ORDER BY p.kinderconnect_child_id, p.day, p.provider_id, p.agency_id, coalesce(p.check_in, p.check_out), p.check_out
 	), sessions AS (
 		SELECT s.agency_id, s.provider_id, s.kinderconnect_child_id, s.day, count(*) AS n,
 			array_agg(s.wall_in::time) AS session_in,
 			array_agg(s.wall_out::time) AS session_out,
-			string_agg(concat(to_char(s.wall_in, 'HH24:MI'), '-', to_char(s.wall_out, 'HH24:MI'),
+			string_agg(concat(s.said_in, '-', s.said_out,
 				' (+' || CASE WHEN isfinite(s.wall_out) THEN nullif(s.wall_out::date - s.day, 0) END || ')'), ' ') AS facts,
-			string_agg(concat(to_char(s.wall_in, 'HH24:MI'), '-', to_char(s.wall_out, 'HH24:MI')), ' ') AS said,
+			string_agg(concat(s.said_in, '-', s.said_out), ' ') AS said,
 			bool_or(s.check_in IS NULL) AS missing_in,
 			bool_or(s.check_out IS NULL) AS missing_out,
 			bool_or(s.check_out < s.check_in) AS out_before_in,
@@ -3032,11 +3049,11 @@ BEGIN
 			bool_or(coalesce(s.minute_in, s.minute_out) < s.busy_until
 				OR num_nulls(s.check_in, s.check_out) = 1 AND coalesce(s.minute_in, s.minute_out) = s.busy_until) AS overlapping,
 			bool_or(s.wall_out::date > s.day) AS over_midnight,
-			bool_or(s.minute_in <> kinderconnect._first_reading(s.wall_in, s.zone)
-				OR s.minute_out <> kinderconnect._first_reading(s.wall_out, s.zone)) AS ambiguous,
+			bool_or(kinderconnect._is_second_reading(s.minute_in, s.wall_in, s.zone)
+				OR kinderconnect._is_second_reading(s.minute_out, s.wall_out, s.zone)) AS ambiguous,
 			max(s.modified_at) AS modified_at
 		FROM session s
-		GROUP BY s.agency_id, s.provider_id, s.kinderconnect_child_id, s.day
+		GROUP BY s.kinderconnect_child_id, s.day, s.provider_id, s.agency_id
 	), absence AS (
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day,
 			count(*) FILTER (WHERE p.kind = 'absence') AS absences,
@@ -3046,7 +3063,7 @@ BEGIN
 			string_agg(DISTINCT coalesce(p.kind, 'null'), ', ') FILTER (WHERE (p.kind IN ('absence', 'closure')) IS NOT TRUE) AS unknown,
 			max(p.modified_at) AS modified_at
 		FROM punch p WHERE p.kind IS DISTINCT FROM 'session'
-		GROUP BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day
+		GROUP BY p.kinderconnect_child_id, p.day, p.provider_id, p.agency_id
 	), facts AS (
 		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day, s.location_id, s.zone, s.barred, s.void_anyway, d.day < s.today AS finished,
 			coalesce(v.authorized, false) AS authorized, v.day IS NOT NULL AS covered, p.ended, k.child_id, k.flag,
@@ -3062,7 +3079,7 @@ BEGIN
 			w.rivals > 0 AS rival_here, w.came_elsewhere > 0 AS came_elsewhere, w.noted_elsewhere > 0 AS noted_elsewhere,
 			w.known_elsewhere > 0 AS known_elsewhere, w.others, greatest(n.modified_at, a.modified_at) AS modified_at,
 			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AND a.unknown IS NULL AS silent, a.unknown,
-			md5(concat_ws('|', k.child_id, k.flag, s.location_id, v.by, r.r)) AS basis,
+			md5(concat_ws('|', k.child_id, k.flag, s.location_id, v.by, r.words)) AS basis,
 			e.state AS was, e.content AS was_content, e.accepted_kind, e.accepted_content, e.accepted_record_id, e.sent_content, e.sent_basis,
 			coalesce(e.void_wanted AND e.accepted_content IS NOT NULL, false) AS void_wanted
 		FROM day d
@@ -7349,7 +7366,7 @@ REVOKE ALL ON FUNCTION
 	kinderconnect._further_periods(kinderconnect.call_outcome[]), kinderconnect._differing(kinderconnect.child, date, text, text, text, text),
 	kinderconnect._another_night(), kinderconnect._is_due(timestamptz, text, timestamptz),
 	kinderconnect._are_few(text, bigint), kinderconnect._note_gone(text, text[], date[], text[], text[]), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
-	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._moves(text), kinderconnect._may_be_stay(timestamptz, timestamptz), kinderconnect._manage_fails(text),
+	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._moves(text), kinderconnect._may_be_stay(timestamptz, timestamptz), kinderconnect._is_second_reading(timestamptz, timestamp, text), kinderconnect._manage_fails(text),
 	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),
 	kinderconnect._providers_to_compare(bigint, text), kinderconnect._most_records(text, text, text),
 	kinderconnect._lost_so_far(bigint, text, text, text), kinderconnect._lost_records(text, text, text), kinderconnect._culprits(text, text, text),
@@ -7401,7 +7418,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._further_periods(kinderconnect.call_outcome[]), kinderconnect._differing(kinderconnect.child, date, text, text, text, text),
 	kinderconnect._another_night(), kinderconnect._is_due(timestamptz, text, timestamptz),
 	kinderconnect._are_few(text, bigint), kinderconnect._note_gone(text, text[], date[], text[], text[]), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
-	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._moves(text), kinderconnect._may_be_stay(timestamptz, timestamptz), kinderconnect._manage_fails(text),
+	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._moves(text), kinderconnect._may_be_stay(timestamptz, timestamptz), kinderconnect._is_second_reading(timestamptz, timestamp, text), kinderconnect._manage_fails(text),
 	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),
 	kinderconnect._providers_to_compare(bigint, text), kinderconnect._most_records(text, text, text),
 	kinderconnect._lost_so_far(bigint, text, text, text), kinderconnect._lost_records(text, text, text), kinderconnect._culprits(text, text, text),

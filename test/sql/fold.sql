@@ -33,22 +33,24 @@ SELECT kinderconnect.content('closure', NULL, NULL, NULL);
 SELECT kinderconnect.content(NULL, NULL, NULL, NULL) IS NULL AS "nothing to say";
 
 -- A repeated hour is read the first time: its summer time. Which session time
--- zone the client has does not matter.
+-- zone the client has does not matter, and nothing else is read twice.
 SET DateStyle = ISO;
-CREATE TEMPORARY TABLE wall (at timestamp);
-INSERT INTO wall VALUES ('2025-11-02 00:59'), ('2025-11-02 01:00'), ('2025-11-02 01:30'), ('2025-11-02 01:59'), ('2025-11-02 02:00'),
-	('2025-03-09 01:59'), ('2025-03-09 03:00'), ('2025-07-04 12:00');
-SELECT at, kinderconnect._first_reading(at, 'America/Chicago') AT TIME ZONE 'UTC' AS utc FROM wall ORDER BY at;
+CREATE TEMPORARY VIEW second_reading AS
+SELECT t AT TIME ZONE 'UTC' AS utc, w AS wall
+FROM generate_series('2025-11-02 05:00+00'::timestamptz, '2025-11-02 09:00+00', interval '15 minutes') t
+CROSS JOIN LATERAL (SELECT t AT TIME ZONE 'America/Chicago' AS w) w
+WHERE kinderconnect._is_second_reading(t, w, 'America/Chicago');
+SELECT * FROM second_reading ORDER BY utc;
 SET TimeZone = 'Pacific/Kiritimati';
-SELECT at, kinderconnect._first_reading(at, 'America/Chicago') AT TIME ZONE 'UTC' AS utc FROM wall
-WHERE at BETWEEN '2025-11-02 01:00' AND '2025-11-02 02:00' ORDER BY at;
+SELECT * FROM second_reading ORDER BY utc;
 RESET TimeZone;
--- No instant but those read a second time differs from its first reading.
-SELECT t AT TIME ZONE 'UTC' AS utc, t AT TIME ZONE 'America/Chicago' AS wall
-FROM generate_series('2025-11-02 05:00+00'::timestamptz, '2025-11-02 09:00+00', interval '30 minutes') t
-WHERE kinderconnect._first_reading(t AT TIME ZONE 'America/Chicago', 'America/Chicago') <> t ORDER BY t;
-SELECT count(*) AS "none in spring" FROM generate_series('2025-03-09 05:00+00'::timestamptz, '2025-03-09 12:00+00', interval '15 minutes') t
-WHERE kinderconnect._first_reading(t AT TIME ZONE 'America/Chicago', 'America/Chicago') <> t;
+SELECT zone, count(*) FILTER (WHERE n > 1) AS twice, count(*) FILTER (WHERE kinderconnect._is_second_reading(at, wall, zone) <> (n > 1)) AS wrong
+FROM (SELECT zone, at, at AT TIME ZONE zone AS wall, row_number() OVER (PARTITION BY zone, at AT TIME ZONE zone ORDER BY at) AS n
+	FROM unnest('{America/New_York,America/Denver,America/Phoenix,Pacific/Honolulu}'::text[]) zone
+	CROSS JOIN generate_series('2025-01-01 00:00+00'::timestamptz, '2026-01-01 00:00+00', interval '15 minutes') at) y
+GROUP BY zone ORDER BY zone;
+SELECT kinderconnect._is_second_reading('infinity', 'infinity', 'America/Chicago') AS forever,
+	kinderconnect._is_second_reading(NULL, NULL, 'America/Chicago') AS missing;
 
 SELECT name, kinderconnect._zone(name) FROM (VALUES
 	(1, 'America/Chicago'), (2, 'America/Argentina/Buenos_Aires'), (3, 'America/Port-au-Prince'), (4, 'America/Indiana/Indianapolis'), (5, 'UTC'), (6, 'Etc/GMT+5'),

@@ -145,9 +145,8 @@ END;
 COMMENT ON FUNCTION kinderconnect.content(text, time[], time[], text) IS
 'a child-day''s content in one text: 08:02-16:31 17:00-18:10, absence SICK, closure';
 
--- What the service, like people, takes for the first reading of the hour that
--- the clocks repeat. That PostgreSQL takes a wall time for the second does not
--- matter: instants are compared.
+-- Of an hour that the clocks repeat the service, like people, takes the first
+-- reading: it cannot be told a punch of the second.
 --
 -- Not STRICT and one expression, so that it is inlined: it is asked for every
 -- punch.

@@ -2726,9 +2726,8 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._note_zones(text) IS 'remembers the zone of each location, and from when on it holds';
 
--- What the service, like people, takes for the first reading of the hour that
--- the clocks repeat. That PostgreSQL takes a wall time for the second does not
--- matter: instants are compared.
+-- Of an hour that the clocks repeat the service, like people, takes the first
+-- reading: it cannot be told a punch of the second.
 --
 -- Not STRICT and one expression, so that it is inlined: it is asked for every
 -- punch.

@@ -542,6 +542,8 @@ SELECT kinderconnect.retry('o', 'A', 'P1', 'retry', pg_temp.day(2)), kinderconne
 SELECT kinderconnect.retry('nobody');
 SELECT pg_temp.night('accepted');
 SELECT * FROM pg_temp.state;
+INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('A', 'sessions_per_day', '(,)', '5', true, 'test');
+SELECT pg_temp.night('accepted') AS "by another rule";
 ROLLBACK TO nights;
 
 -- Under way it stays under way, whatever Manage says.

@@ -87,12 +87,13 @@ is(of($authorizations, 3), "A-1-4 2020-01-06 open changed, A-1-4 $d5 open", 'it 
 
 # what cannot be told apart is a problem, in the lists of all months alike
 my $far = '2099-12-31';
-$child[4]{authorizations} = [ { %{ $given[4] }, endDate => $far }, { %{ $given[4] }, days => ['MO'] }, { %{ $given[4] }, endDate => $far } ];
+$child[4]{authorizations} = [ { %{ $given[4] }, endDate => $far }, { %{ $given[4] }, days => ['MO'] }, { %{ $given[4] }, endDate => $far },
+	{ %{ $given[4] }, days => ['TU'] } ];
 listed($child[4]);
 is($night->night->{state}, '', 'a night with one listed twice');
 is(of($authorizations, 4), "A-1-5 2020-01-06 open changed, A-1-5 2020-01-06 $far", 'the first counts');
 is($night->sql(q{SELECT string_agg(DISTINCT concat_ws(' ', kinderconnect_child_id, part, problem), E'\n') FROM kinderconnect.list_problem}),
-	'1005 2 authorization is listed again with the same begin and other terms, and the first counts', 'the other is a problem');
+	join("\n", map { "1005 $_ authorization is listed again with the same begin and other terms, and the first counts" } 2, 4), 'the others are a problem');
 settled('one listed twice');
 
 done_testing;

@@ -94,7 +94,7 @@ CREATE TABLE kinderconnect.authorization (
 		organization_id WITH =, tstzrange(known_from, known_until) WITH &&)
 );
 COMMENT ON TABLE kinderconnect.authorization IS
-'authorizations as history: each row is what the service said from known_from until known_until; what it says now has known_until infinity';
+'authorizations as history: each row is what the service said from known_from until known_until; what it says now has known_until infinity. Where the lists of two months do not agree, the later month''s counts, and list_problem says so';
 COMMENT ON COLUMN kinderconnect.authorization.organization_id IS 'the organization';
 COMMENT ON COLUMN kinderconnect.authorization.agency_id IS 'the agency';
 COMMENT ON COLUMN kinderconnect.authorization.provider_id IS 'the provider ID it is for';
@@ -317,7 +317,9 @@ COMMENT ON FUNCTION kinderconnect._further_periods(kinderconnect.call_outcome[])
 
 -- Lists that have arrived together are taken in together: 30 children are soon
 -- written, and to begin a statement takes as long. They are of one month for
--- each provider, so that what the others of a provider list stands.
+-- each provider, so that what the others of a provider list stands. A child or
+-- an authorization that two months hold otherwise is as the later one says,
+-- which was taken in before, or is not asked for by this run.
 --
 -- All of it is small beside the tables, which were empty when the first night
 -- made the plans that its session keeps: rows of a table are sought one by one,
@@ -333,12 +335,14 @@ CREATE FUNCTION kinderconnect._take_children(run bigint, outcomes kinderconnect.
 	SET enable_mergejoin = off
 AS $$
 DECLARE
-	taken_at timestamptz := clock_timestamp();
-	tickets  bigint[];
-	children text[];
-	ids      text[];
-	begins   date[];
-	names    text[];
+	taken_at    timestamptz := clock_timestamp();
+	began       timestamptz := (SELECT r.started_at FROM kinderconnect.run r WHERE r.run_id = run);
+	asked_until date := (SELECT (r.scope ->> 'to_date')::date FROM kinderconnect.run r WHERE r.run_id = run);
+	tickets     bigint[];
+	children    text[];
+	ids         text[];
+	begins      date[];
+	names       text[];
 BEGIN
 	outcomes := ARRAY(SELECT o FROM unnest(outcomes) o WHERE kinderconnect._take_list(run, o));
 
@@ -379,16 +383,45 @@ BEGIN
 		LEFT JOIN unnest(tickets, children, ids, begins, names) p(ticket, kinderconnect_child_id, authorization_id, begin_date, known_as)
 			ON (p.ticket, p.kinderconnect_child_id, p.authorization_id, p.begin_date) = (o.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date)
 		WINDOW w AS (PARTITION BY o.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date, r.sound ORDER BY r.ordinal, r.part)
+	), changed AS MATERIALIZED (
+		-- apart, and one by one: the list is not walked for each authorization
+		SELECT s.ticket, s.ordinal, s.part, s.organization_id, s.agency_id, s.provider_id, s.month, s.kinderconnect_child_id, s.authorization_id,
+			a.known_from, a.other_days
+		FROM (SELECT r.* FROM reply r WHERE r.sound AND r.place = 1) s
+		CROSS JOIN LATERAL (SELECT a.known_from, (a.begin_date, a.end_date, a.days) IS DISTINCT FROM (s.begin_date, s.end_date, s.days) AS other_days
+			FROM kinderconnect.authorization a
+			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
+					= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id)
+				AND a.known_until = 'infinity'
+				AND (a.begin_date, a.end_date, a.units_of_care, a.days) IS DISTINCT FROM (s.begin_date, s.end_date, s.units_of_care, s.days)
+			ORDER BY a.known_from LIMIT 1) a
+	), overruled AS MATERIALIZED (
+		SELECT c.ticket, c.ordinal, c.part, c.other_days
+		FROM changed c
+		WHERE EXISTS (SELECT FROM kinderconnect.listed_authorization l
+			JOIN kinderconnect.list_state t ON (t.organization_id, t.operation, t.customer_id, t.agency_id, t.provider_id, t.month)
+				= (l.organization_id, 'children', '', l.agency_id, l.provider_id, l.month)
+			WHERE (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.authorization_id)
+					= (c.organization_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.authorization_id)
+				AND l.month > c.month AND (t.taken_at >= began OR l.month > asked_until)
+			OFFSET 0)
+	), trouble AS MATERIALIZED (
+		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.month, r.ordinal, r.part, r.kinderconnect_child_id, t.trouble
+		FROM reply r
+		CROSS JOIN LATERAL (SELECT nullif(concat_ws('; ', r.trouble,
+			CASE WHEN ((r.ticket, r.ordinal, r.part) IN (SELECT v.ticket, v.ordinal, v.part FROM overruled v WHERE v.other_days)) IS TRUE
+			THEN 'authorization has other days in the list of a later month, which counts' END), '') AS trouble OFFSET 0) t
+		WHERE t.trouble IS NOT NULL
 	), cleared AS (
 		DELETE FROM kinderconnect.list_problem p
 		USING list o
 		WHERE (p.organization_id, p.operation, p.customer_id, p.agency_id, p.provider_id, p.month)
 				= (o.organization_id, 'children', '', o.agency_id, o.provider_id, o.month)
-			AND (o.ticket, p.ordinal, p.part) NOT IN (SELECT r.ticket, r.ordinal, r.part FROM reply r WHERE r.trouble IS NOT NULL)
+			AND (o.ticket, p.ordinal, p.part) NOT IN (SELECT t.ticket, t.ordinal, t.part FROM trouble t)
 	), problems AS (
 		INSERT INTO kinderconnect.list_problem AS p (organization_id, operation, agency_id, provider_id, month, ordinal, part, kinderconnect_child_id, problem)
-		SELECT r.organization_id, 'children', r.agency_id, r.provider_id, r.month, r.ordinal, r.part, r.kinderconnect_child_id, r.trouble
-		FROM reply r WHERE r.trouble IS NOT NULL
+		SELECT t.organization_id, 'children', t.agency_id, t.provider_id, t.month, t.ordinal, t.part, t.kinderconnect_child_id, t.trouble
+		FROM trouble t
 		ON CONFLICT (organization_id, operation, customer_id, agency_id, provider_id, month, ordinal, part) DO UPDATE
 		SET kinderconnect_child_id = excluded.kinderconnect_child_id, problem = excluded.problem
 		WHERE (p.kinderconnect_child_id, p.problem) IS DISTINCT FROM (excluded.kinderconnect_child_id, excluded.problem)
@@ -471,12 +504,22 @@ BEGIN
 			WHERE (c.organization_id, c.agency_id) = (r.organization_id, r.agency_id)
 				AND c.kinderconnect_child_id BETWEEN r.kinderconnect_child_id AND r.kinderconnect_child_id
 			ORDER BY c.kinderconnect_child_id LIMIT 1) c ON true
+		CROSS JOIN LATERAL (SELECT CASE
+			WHEN c.organization_id IS NOT NULL AND (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth) IS DISTINCT FROM
+				(r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth)
+			THEN EXISTS (SELECT FROM kinderconnect.listed_authorization l
+				JOIN kinderconnect.list_state t ON (t.organization_id, t.operation, t.customer_id, t.agency_id, t.provider_id, t.month)
+					= (l.organization_id, 'children', '', l.agency_id, l.provider_id, l.month)
+				WHERE (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id)
+						= (r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id)
+					AND l.month > r.month AND (t.taken_at >= began OR l.month > asked_until)
+				OFFSET 0) END AS is_overruled OFFSET 0) o
 		CROSS JOIN LATERAL (SELECT
-			CASE WHEN 'first_name' = ANY (r.unread) THEN c.first_name ELSE r.first_name END AS first_name,
-			CASE WHEN 'middle_name' = ANY (r.unread) THEN c.middle_name ELSE r.middle_name END AS middle_name,
-			CASE WHEN 'last_name' = ANY (r.unread) THEN c.last_name ELSE r.last_name END AS last_name,
-			CASE WHEN 'suffix' = ANY (r.unread) THEN c.suffix ELSE r.suffix END AS suffix,
-			CASE WHEN 'date_of_birth' = ANY (r.unread) THEN c.date_of_birth ELSE r.date_of_birth END AS date_of_birth,
+			CASE WHEN o.is_overruled OR 'first_name' = ANY (r.unread) THEN c.first_name ELSE r.first_name END AS first_name,
+			CASE WHEN o.is_overruled OR 'middle_name' = ANY (r.unread) THEN c.middle_name ELSE r.middle_name END AS middle_name,
+			CASE WHEN o.is_overruled OR 'last_name' = ANY (r.unread) THEN c.last_name ELSE r.last_name END AS last_name,
+			CASE WHEN o.is_overruled OR 'suffix' = ANY (r.unread) THEN c.suffix ELSE r.suffix END AS suffix,
+			CASE WHEN o.is_overruled OR 'date_of_birth' = ANY (r.unread) THEN c.date_of_birth ELSE r.date_of_birth END AS date_of_birth,
 			((r.organization_id, r.agency_id, r.kinderconnect_child_id) IN (SELECT p.organization_id, p.agency_id, p.kinderconnect_child_id FROM private p)) IS NOT TRUE AS subsidized) n
 		-- a conflict would lock, and so write, a row that is as it was
 		WHERE c.organization_id IS NULL
@@ -530,21 +573,12 @@ BEGIN
 		INSERT INTO kinderconnect.listed_authorization (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)
 		SELECT n.organization_id, n.agency_id, n.provider_id, n.month, n.kinderconnect_child_id, n.authorization_id FROM listing n
 		ON CONFLICT DO NOTHING
-	), changed AS MATERIALIZED (
-		-- apart, and one by one: the list is not walked for each authorization
-		SELECT s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id, a.known_from
-		FROM (SELECT r.* FROM reply r WHERE r.sound AND r.place = 1) s
-		CROSS JOIN LATERAL (SELECT a.known_from FROM kinderconnect.authorization a
-			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
-					= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id)
-				AND a.known_until = 'infinity'
-				AND (a.begin_date, a.end_date, a.units_of_care, a.days) IS DISTINCT FROM (s.begin_date, s.end_date, s.units_of_care, s.days)
-			ORDER BY a.known_from LIMIT 1) a
 	)
 	UPDATE kinderconnect.authorization a SET known_until = taken_at, closed_as = 'changed'
 	FROM changed s
 	WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id, a.known_from)
-		= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id, s.known_from);
+			= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id, s.known_from)
+		AND ((s.ticket, s.ordinal, s.part) IN (SELECT v.ticket, v.ordinal, v.part FROM overruled v)) IS NOT TRUE;
 
 	-- Apart from the update, so that the old row is closed before the new one
 	-- is checked against it.

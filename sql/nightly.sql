@@ -352,9 +352,9 @@ BEGIN ATOMIC
 	JOIN kinderconnect.provider_clock k ON (k.organization_id, k.agency_id, k.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND k.run_id = run
 	CROSS JOIN LATERAL kinderconnect._months(p.organization_id, from_date, to_date) m(month)
 	WHERE (agency IS NULL OR p.agency_id = agency) AND (provider IS NULL OR p.provider_id = provider)
-	ORDER BY p.organization_id, p.agency_id, p.provider_id, m.month;
+	ORDER BY m.month DESC, p.organization_id, p.agency_id, p.provider_id;
 END;
-COMMENT ON FUNCTION kinderconnect._months_to_ask(bigint, text, text, date, date) IS 'the lists of children to ask for';
+COMMENT ON FUNCTION kinderconnect._months_to_ask(bigint, text, text, date, date) IS 'the lists of children to ask for, of the last month first';
 
 CREATE FUNCTION kinderconnect._sends(run bigint, organization text) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -702,6 +702,7 @@ DECLARE
 	pass     pg_catalog.int4;
 	last     pg_catalog.timestamptz;
 	since    pg_catalog.timestamptz;
+	month    pg_catalog.date;
 	asked    pg_catalog.text[];
 	started  pg_catalog.bool;
 	more     pg_catalog.bool;
@@ -750,6 +751,10 @@ BEGIN
 		COMMIT AND CHAIN;
 		FOR item IN SELECT * FROM kinderconnect._months_to_ask(run, agency_id, provider_id, from_date, to_date) LOOP
 			EXIT steps WHEN NOT kinderconnect._goes_on(run);
+			IF item.month OPERATOR(pg_catalog.<) month THEN
+				CALL kinderconnect._drain(run);
+			END IF;
+			month := item.month;
 			PERFORM kinderconnect._ask(run, 'children', item.organization_id, item.agency_id, item.provider_id, month => item.month);
 			CALL kinderconnect._make_room(run);
 		END LOOP;

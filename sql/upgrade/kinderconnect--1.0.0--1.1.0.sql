@@ -129,6 +129,8 @@ COMMENT ON COLUMN kinderconnect.ledger.location_id IS 'the location in Manage wh
 
 COMMENT ON COLUMN kinderconnect.agency.time_zone IS 'IANA name, such as America/Chicago, or another zone that this server knows by name or rule; used only where Manage''s location has none';
 COMMENT ON COLUMN kinderconnect.authorization.authorization_id IS 'the service''s id, or begin date and units where its dialect has none; of a further period under the same id, the id with # and a number';
+COMMENT ON TABLE kinderconnect.authorization IS
+'authorizations as history: each row is what the service said from known_from until known_until; what it says now has known_until infinity. Where the lists of two months do not agree, the later month''s counts, and list_problem says so';
 COMMENT ON TABLE kinderconnect.list_problem IS 'records of the lists in force that are not as agreed; each was taken as far as it goes: what cannot be read of a child or an authorization stays as it was known';
 DROP INDEX kinderconnect.child_day_unsettled;
 CREATE INDEX child_day_unsettled ON kinderconnect.child_day (organization_id, service_date) INCLUDE (agency_id, window_ends, state, reason)
@@ -1284,7 +1286,9 @@ COMMENT ON FUNCTION kinderconnect._further_periods(kinderconnect.call_outcome[])
 
 -- Lists that have arrived together are taken in together: 30 children are soon
 -- written, and to begin a statement takes as long. They are of one month for
--- each provider, so that what the others of a provider list stands.
+-- each provider, so that what the others of a provider list stands. A child or
+-- an authorization that two months hold otherwise is as the later one says,
+-- which was taken in before, or is not asked for by this run.
 --
 -- All of it is small beside the tables, which were empty when the first night
 -- made the plans that its session keeps: rows of a table are sought one by one,
@@ -1300,12 +1304,14 @@ CREATE OR REPLACE FUNCTION kinderconnect._take_children(run bigint, outcomes kin
 	SET enable_mergejoin = off
 AS $$
 DECLARE
-	taken_at timestamptz := clock_timestamp();
-	tickets  bigint[];
-	children text[];
-	ids      text[];
-	begins   date[];
-	names    text[];
+	taken_at    timestamptz := clock_timestamp();
+	began       timestamptz := (SELECT r.started_at FROM kinderconnect.run r WHERE r.run_id = run);
+	asked_until date := (SELECT (r.scope ->> 'to_date')::date FROM kinderconnect.run r WHERE r.run_id = run);
+	tickets     bigint[];
+	children    text[];
+	ids         text[];
+	begins      date[];
+	names       text[];
 BEGIN
 	outcomes := ARRAY(SELECT o FROM unnest(outcomes) o WHERE kinderconnect._take_list(run, o));
 
@@ -1346,16 +1352,45 @@ BEGIN
 		LEFT JOIN unnest(tickets, children, ids, begins, names) p(ticket, kinderconnect_child_id, authorization_id, begin_date, known_as)
 			ON (p.ticket, p.kinderconnect_child_id, p.authorization_id, p.begin_date) = (o.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date)
 		WINDOW w AS (PARTITION BY o.ticket, r.kinderconnect_child_id, r.authorization_id, r.begin_date, r.sound ORDER BY r.ordinal, r.part)
+	), changed AS MATERIALIZED (
+		-- apart, and one by one: the list is not walked for each authorization
+		SELECT s.ticket, s.ordinal, s.part, s.organization_id, s.agency_id, s.provider_id, s.month, s.kinderconnect_child_id, s.authorization_id,
+			a.known_from, a.other_days
+		FROM (SELECT r.* FROM reply r WHERE r.sound AND r.place = 1) s
+		CROSS JOIN LATERAL (SELECT a.known_from, (a.begin_date, a.end_date, a.days) IS DISTINCT FROM (s.begin_date, s.end_date, s.days) AS other_days
+			FROM kinderconnect.authorization a
+			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
+					= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id)
+				AND a.known_until = 'infinity'
+				AND (a.begin_date, a.end_date, a.units_of_care, a.days) IS DISTINCT FROM (s.begin_date, s.end_date, s.units_of_care, s.days)
+			ORDER BY a.known_from LIMIT 1) a
+	), overruled AS MATERIALIZED (
+		SELECT c.ticket, c.ordinal, c.part, c.other_days
+		FROM changed c
+		WHERE EXISTS (SELECT FROM kinderconnect.listed_authorization l
+			JOIN kinderconnect.list_state t ON (t.organization_id, t.operation, t.customer_id, t.agency_id, t.provider_id, t.month)
+				= (l.organization_id, 'children', '', l.agency_id, l.provider_id, l.month)
+			WHERE (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.authorization_id)
+					= (c.organization_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.authorization_id)
+				AND l.month > c.month AND (t.taken_at >= began OR l.month > asked_until)
+			OFFSET 0)
+	), trouble AS MATERIALIZED (
+		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.month, r.ordinal, r.part, r.kinderconnect_child_id, t.trouble
+		FROM reply r
+		CROSS JOIN LATERAL (SELECT nullif(concat_ws('; ', r.trouble,
+			CASE WHEN ((r.ticket, r.ordinal, r.part) IN (SELECT v.ticket, v.ordinal, v.part FROM overruled v WHERE v.other_days)) IS TRUE
+			THEN 'authorization has other days in the list of a later month, which counts' END), '') AS trouble OFFSET 0) t
+		WHERE t.trouble IS NOT NULL
 	), cleared AS (
 		DELETE FROM kinderconnect.list_problem p
 		USING list o
 		WHERE (p.organization_id, p.operation, p.customer_id, p.agency_id, p.provider_id, p.month)
 				= (o.organization_id, 'children', '', o.agency_id, o.provider_id, o.month)
-			AND (o.ticket, p.ordinal, p.part) NOT IN (SELECT r.ticket, r.ordinal, r.part FROM reply r WHERE r.trouble IS NOT NULL)
+			AND (o.ticket, p.ordinal, p.part) NOT IN (SELECT t.ticket, t.ordinal, t.part FROM trouble t)
 	), problems AS (
 		INSERT INTO kinderconnect.list_problem AS p (organization_id, operation, agency_id, provider_id, month, ordinal, part, kinderconnect_child_id, problem)
-		SELECT r.organization_id, 'children', r.agency_id, r.provider_id, r.month, r.ordinal, r.part, r.kinderconnect_child_id, r.trouble
-		FROM reply r WHERE r.trouble IS NOT NULL
+		SELECT t.organization_id, 'children', t.agency_id, t.provider_id, t.month, t.ordinal, t.part, t.kinderconnect_child_id, t.trouble
+		FROM trouble t
 		ON CONFLICT (organization_id, operation, customer_id, agency_id, provider_id, month, ordinal, part) DO UPDATE
 		SET kinderconnect_child_id = excluded.kinderconnect_child_id, problem = excluded.problem
 		WHERE (p.kinderconnect_child_id, p.problem) IS DISTINCT FROM (excluded.kinderconnect_child_id, excluded.problem)
@@ -1438,12 +1473,22 @@ BEGIN
 			WHERE (c.organization_id, c.agency_id) = (r.organization_id, r.agency_id)
 				AND c.kinderconnect_child_id BETWEEN r.kinderconnect_child_id AND r.kinderconnect_child_id
 			ORDER BY c.kinderconnect_child_id LIMIT 1) c ON true
+		CROSS JOIN LATERAL (SELECT CASE
+			WHEN c.organization_id IS NOT NULL AND (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth) IS DISTINCT FROM
+				(r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth)
+			THEN EXISTS (SELECT FROM kinderconnect.listed_authorization l
+				JOIN kinderconnect.list_state t ON (t.organization_id, t.operation, t.customer_id, t.agency_id, t.provider_id, t.month)
+					= (l.organization_id, 'children', '', l.agency_id, l.provider_id, l.month)
+				WHERE (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id)
+						= (r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id)
+					AND l.month > r.month AND (t.taken_at >= began OR l.month > asked_until)
+				OFFSET 0) END AS is_overruled OFFSET 0) o
 		CROSS JOIN LATERAL (SELECT
-			CASE WHEN 'first_name' = ANY (r.unread) THEN c.first_name ELSE r.first_name END AS first_name,
-			CASE WHEN 'middle_name' = ANY (r.unread) THEN c.middle_name ELSE r.middle_name END AS middle_name,
-			CASE WHEN 'last_name' = ANY (r.unread) THEN c.last_name ELSE r.last_name END AS last_name,
-			CASE WHEN 'suffix' = ANY (r.unread) THEN c.suffix ELSE r.suffix END AS suffix,
-			CASE WHEN 'date_of_birth' = ANY (r.unread) THEN c.date_of_birth ELSE r.date_of_birth END AS date_of_birth,
+			CASE WHEN o.is_overruled OR 'first_name' = ANY (r.unread) THEN c.first_name ELSE r.first_name END AS first_name,
+			CASE WHEN o.is_overruled OR 'middle_name' = ANY (r.unread) THEN c.middle_name ELSE r.middle_name END AS middle_name,
+			CASE WHEN o.is_overruled OR 'last_name' = ANY (r.unread) THEN c.last_name ELSE r.last_name END AS last_name,
+			CASE WHEN o.is_overruled OR 'suffix' = ANY (r.unread) THEN c.suffix ELSE r.suffix END AS suffix,
+			CASE WHEN o.is_overruled OR 'date_of_birth' = ANY (r.unread) THEN c.date_of_birth ELSE r.date_of_birth END AS date_of_birth,
 			((r.organization_id, r.agency_id, r.kinderconnect_child_id) IN (SELECT p.organization_id, p.agency_id, p.kinderconnect_child_id FROM private p)) IS NOT TRUE AS subsidized) n
 		-- a conflict would lock, and so write, a row that is as it was
 		WHERE c.organization_id IS NULL
@@ -1497,21 +1542,12 @@ BEGIN
 		INSERT INTO kinderconnect.listed_authorization (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)
 		SELECT n.organization_id, n.agency_id, n.provider_id, n.month, n.kinderconnect_child_id, n.authorization_id FROM listing n
 		ON CONFLICT DO NOTHING
-	), changed AS MATERIALIZED (
-		-- apart, and one by one: the list is not walked for each authorization
-		SELECT s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id, a.known_from
-		FROM (SELECT r.* FROM reply r WHERE r.sound AND r.place = 1) s
-		CROSS JOIN LATERAL (SELECT a.known_from FROM kinderconnect.authorization a
-			WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)
-					= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id)
-				AND a.known_until = 'infinity'
-				AND (a.begin_date, a.end_date, a.units_of_care, a.days) IS DISTINCT FROM (s.begin_date, s.end_date, s.units_of_care, s.days)
-			ORDER BY a.known_from LIMIT 1) a
 	)
 	UPDATE kinderconnect.authorization a SET known_until = taken_at, closed_as = 'changed'
 	FROM changed s
 	WHERE (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id, a.known_from)
-		= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id, s.known_from);
+			= (s.organization_id, s.agency_id, s.provider_id, s.kinderconnect_child_id, s.authorization_id, s.known_from)
+		AND ((s.ticket, s.ordinal, s.part) IN (SELECT v.ticket, v.ordinal, v.part FROM overruled v)) IS NOT TRUE;
 
 	-- Apart from the update, so that the old row is closed before the new one
 	-- is checked against it.
@@ -5307,9 +5343,9 @@ BEGIN ATOMIC
 	JOIN kinderconnect.provider_clock k ON (k.organization_id, k.agency_id, k.provider_id) = (p.organization_id, p.agency_id, p.provider_id) AND k.run_id = run
 	CROSS JOIN LATERAL kinderconnect._months(p.organization_id, from_date, to_date) m(month)
 	WHERE (agency IS NULL OR p.agency_id = agency) AND (provider IS NULL OR p.provider_id = provider)
-	ORDER BY p.organization_id, p.agency_id, p.provider_id, m.month;
+	ORDER BY m.month DESC, p.organization_id, p.agency_id, p.provider_id;
 END;
-COMMENT ON FUNCTION kinderconnect._months_to_ask(bigint, text, text, date, date) IS 'the lists of children to ask for';
+COMMENT ON FUNCTION kinderconnect._months_to_ask(bigint, text, text, date, date) IS 'the lists of children to ask for, of the last month first';
 
 CREATE FUNCTION kinderconnect._sends(run bigint, organization text) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -5607,6 +5643,7 @@ DECLARE
 	pass     pg_catalog.int4;
 	last     pg_catalog.timestamptz;
 	since    pg_catalog.timestamptz;
+	month    pg_catalog.date;
 	asked    pg_catalog.text[];
 	started  pg_catalog.bool;
 	more     pg_catalog.bool;
@@ -5655,6 +5692,10 @@ BEGIN
 		COMMIT AND CHAIN;
 		FOR item IN SELECT * FROM kinderconnect._months_to_ask(run, agency_id, provider_id, from_date, to_date) LOOP
 			EXIT steps WHEN NOT kinderconnect._goes_on(run);
+			IF item.month OPERATOR(pg_catalog.<) month THEN
+				CALL kinderconnect._drain(run);
+			END IF;
+			month := item.month;
 			PERFORM kinderconnect._ask(run, 'children', item.organization_id, item.agency_id, item.provider_id, month => item.month);
 			CALL kinderconnect._make_room(run);
 		END LOOP;

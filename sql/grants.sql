@@ -109,7 +109,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._differences(bigint, text, text, text, date, date), kinderconnect._providers_to_compare(bigint, text),
 	kinderconnect._ask_comparison(bigint, text, text, text, date, date),
 	kinderconnect._take_comparison(bigint, kinderconnect.call_outcome),
-	kinderconnect._most_records(text, text, text), kinderconnect._lost_so_far(bigint, text, text, text),
+	kinderconnect._is_still_its(kinderconnect.ledger), kinderconnect._most_records(text, text, text), kinderconnect._lost_so_far(bigint, text, text, text),
 	kinderconnect._lost_records(text, text, text), kinderconnect._culprits(text, text, text),
 	kinderconnect._days_to_try(bigint, text, text, text, date, date), kinderconnect._next_batches(bigint, text[], text[], text[], date, date),
 	kinderconnect._listed_tonight(bigint, text, text, text), kinderconnect._is_refused_alike(bigint, kinderconnect.call_outcome),
@@ -149,7 +149,7 @@ GRANT INSERT, UPDATE, DELETE ON kinderconnect.agency TO kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect.set_secret(text, text), kinderconnect.remove_secret(text), kinderconnect._has_secret(text),
 	kinderconnect.arm(), kinderconnect.disarm(), kinderconnect._require_armed(),
-	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean), kinderconnect._require_group_password(text, text, boolean), kinderconnect._require_plain(text, text), kinderconnect.disable_integration(text),
+	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean, boolean), kinderconnect._send_anew(text, date), kinderconnect._require_group_password(text, text, boolean), kinderconnect._require_plain(text, text), kinderconnect.disable_integration(text),
 	kinderconnect.add_provider(text, text, text, text), kinderconnect.disable_provider(text, text, text),
 	kinderconnect.bind_manage(text, text), kinderconnect._check_sample(text), kinderconnect._check_rebind(text, text),
 	kinderconnect._words(text), kinderconnect._sorted(text), kinderconnect._first_key(text), kinderconnect._last_key(text),

@@ -786,7 +786,7 @@ BEGIN
 				WHERE pass OPERATOR(pg_catalog.<=) 2 OR kinderconnect._tries_on(run, u.organization_id, u.agency_id, u.provider_id, since)
 			LOOP
 				EXIT steps WHEN NOT kinderconnect._goes_on(run);
-				asked := asked OPERATOR(pg_catalog.||) ARRAY[ARRAY[item.organization_id, item.agency_id, item.provider_id]];
+				asked := asked OPERATOR(pg_catalog.||) item.organization_id;
 				IF item.can_ask THEN
 					PERFORM kinderconnect._ask(run, 'readback', item.organization_id, item.agency_id, item.provider_id,
 						from_date => item.from_date, to_date => item.to_date);
@@ -801,14 +801,11 @@ BEGIN
 
 			PERFORM kinderconnect._step(run, 'plan');
 			COMMIT AND CHAIN;
-			FOR item IN SELECT w AS organization, _night.agency_id AS agency, _night.provider_id AS provider FROM kinderconnect._locked(run) w
-				WHERE pass OPERATOR(pg_catalog.<=) 2
-				UNION ALL
-				SELECT asked[n][1], asked[n][2], asked[n][3] FROM pg_catalog.generate_subscripts(asked, 1) n
-				WHERE pass OPERATOR(pg_catalog.>) 2
+			FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w
+				WHERE pass OPERATOR(pg_catalog.<=) 2 OR w OPERATOR(pg_catalog.=) ANY (asked)
 			LOOP
 				EXIT steps WHEN NOT kinderconnect._goes_on(run);
-				PERFORM kinderconnect._guarded(run, item.organization, 'plan', item.agency, item.provider, from_date, to_date);
+				PERFORM kinderconnect._guarded(run, item.organization, 'plan', agency_id, provider_id, from_date, to_date);
 				COMMIT AND CHAIN;
 			END LOOP;
 

@@ -202,6 +202,21 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._new_batch(bigint, text, text, text, text, boolean, boolean, text[]) IS 'a waiting batch of these records; answers its id';
 
+-- Between a refusal, or a lost answer, and the next attempt a person may have
+-- said that it was another child's.
+CREATE FUNCTION kinderconnect._is_still_its(record kinderconnect.ledger) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN record.kind = 'void' OR EXISTS (SELECT FROM kinderconnect.child_link k
+		WHERE (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (record.organization_id, record.agency_id, record.kinderconnect_child_id)
+			AND k.child_id = record.child_id AND (k.ended_at IS NULL OR k.end_reason LIKE 'merged into %'));
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._is_still_its(kinderconnect.ledger) IS
+'whether a record may be sent once more: whose attendance it is, is linked to that child still, or was until another id took its place';
+
 -- What was too large is not tried again for a month: half of it went through,
 -- or was halved again. Small batches are not made smaller for good: that costs
 -- more calls than it saves. In PL/pgSQL, as all that a night asks for each

@@ -270,20 +270,25 @@ BEGIN
 		WHERE k.organization_id = organization AND k.ended_at IS NULL AND NOT foresee
 		UNION ALL
 		SELECT n.* FROM kinderconnect._links(organization) n WHERE foresee
+	), known_as AS MATERIALIZED (
+		-- a child's id, and those that it took the place of, at whatever remove
+		SELECT k.agency_id, k.kinderconnect_child_id, k.kinderconnect_child_id AS sent_as FROM link k WHERE k.child_id IS NOT NULL
+		UNION
+		SELECT k.agency_id, k.kinderconnect_child_id, o.kinderconnect_child_id
+		FROM link k
+		JOIN kinderconnect.child_link o ON (o.organization_id, o.agency_id, o.child_id) = (organization, k.agency_id, k.child_id)
+			AND o.end_reason LIKE 'merged into %'
+		UNION
+		SELECT k.agency_id, k.kinderconnect_child_id, k.formerly FROM link k WHERE k.formerly IS NOT NULL
 	), merged AS MATERIALIZED (
-		-- sent under an id that this one took the place of, at whatever remove
 		SELECT k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date AS day,
 			string_agg(DISTINCT format('as %s: %s, %s', d.kinderconnect_child_id, coalesce(d.accepted_content, d.sent_content),
 				coalesce('accepted ' || to_char(d.accepted_at AT TIME ZONE coalesce(s.zone, 'Pacific/Honolulu'), 'YYYY-MM-DD'), 'its answer was lost')), '; ') AS facts
-		FROM (SELECT k.agency_id, k.kinderconnect_child_id, o.kinderconnect_child_id AS formerly
-			FROM link k
-			JOIN kinderconnect.child_link o ON (o.organization_id, o.agency_id, o.child_id) = (organization, k.agency_id, k.child_id)
-				AND o.end_reason LIKE 'merged into %' AND o.kinderconnect_child_id <> k.kinderconnect_child_id
-			UNION ALL
-			SELECT k.agency_id, k.kinderconnect_child_id, k.formerly FROM link k WHERE k.formerly IS NOT NULL) k
+		FROM known_as k
 		JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.kinderconnect_child_id)
-			= (organization, k.agency_id, k.formerly) AND d.service_date >= since AND (d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))
+			= (organization, k.agency_id, k.sent_as) AND d.service_date >= since AND (d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))
 		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
+		WHERE k.sent_as <> k.kinderconnect_child_id
 		GROUP BY k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date
 	), private AS MATERIALIZED (
 		-- the days on which care at a provider is not subsidized: a month that
@@ -299,7 +304,7 @@ BEGIN
 	), said AS MATERIALIZED (
 		-- what stands now, and what vanished and has not come back, up to the
 		-- day it vanished
-		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id, a.begin_date, a.days, e.end_date, v.days AS private,
+		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id, a.begin_date, a.days, e.end_date, v.days AS private, a.closed_as IS NULL AS stands,
 			concat_ws('/', a.authorization_id, to_char(a.begin_date, 'YYYY-MM-DD'), to_char(e.end_date, 'YYYY-MM-DD'), array_to_string(a.days, '+')) AS words
 		FROM kinderconnect.authorization a
 		JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
@@ -317,8 +322,8 @@ BEGIN
 		-- is mostly the same, agencies and providers, takes longer
 		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day,
 			bool_or(a.days IS NULL OR (ARRAY['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'])[extract(isodow FROM a.day)::integer] = ANY (a.days)) AS authorized,
-			string_agg(a.words, ' ') AS by
-		FROM (SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, d::date AS day, a.days, a.words
+			bool_or(a.stands) AS stands, string_agg(a.words, ' ') AS by
+		FROM (SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, d::date AS day, a.days, a.stands, a.words
 			FROM said a
 			JOIN site s ON (s.agency_id, s.provider_id) = (a.agency_id, a.provider_id)
 			CROSS JOIN LATERAL generate_series(greatest(a.begin_date, s.first_day)::timestamp,
@@ -402,15 +407,18 @@ BEGIN
 		FROM punch p GROUP BY p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day, p.location_id
 	), company AS MATERIALIZED (
 		-- which other providers authorize the child on that day: at the same
-		-- location, with sessions elsewhere, and with an absence or a closure
-		-- elsewhere that the agency takes
+		-- location, where what stands has no rival in what has vanished; with
+		-- sessions elsewhere, and with an absence or a closure elsewhere that
+		-- the agency takes
 		SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day,
-			count(*) FILTER (WHERE v.authorized AND v.barred IS NULL) OVER here - (v.authorized AND v.barred IS NULL)::integer AS rivals,
+			CASE WHEN count(*) FILTER (WHERE v.claims AND v.stands) OVER here > 0
+				THEN count(*) FILTER (WHERE v.claims AND v.stands) OVER here - (v.claims AND v.stands)::integer
+				ELSE count(*) FILTER (WHERE v.claims) OVER here - v.claims::integer END AS rivals,
 			count(*) FILTER (WHERE v.authorized AND v.came) OVER that_day - count(*) FILTER (WHERE v.authorized AND v.came) OVER here AS came_elsewhere,
 			count(*) FILTER (WHERE v.authorized AND v.noted) OVER that_day - count(*) FILTER (WHERE v.authorized AND v.noted) OVER here AS noted_elsewhere,
 			count(*) FILTER (WHERE v.authorized AND v.known) OVER that_day - count(*) FILTER (WHERE v.authorized AND v.known) OVER here AS known_elsewhere,
 			string_agg(v.provider_id, ', ') FILTER (WHERE v.authorized AND v.known) OVER others AS others
-		FROM (SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day, v.authorized, s.location_id, s.barred, t.came IS TRUE AS came,
+		FROM (SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day, v.authorized, v.stands, s.location_id, v.authorized AND s.barred IS NULL AS claims, t.came IS TRUE AS came,
 				n.noted AND t.came IS NOT TRUE AS noted, n.noted OR t.day IS NOT NULL AS known
 			FROM covered v
 			JOIN (SELECT v.agency_id, v.kinderconnect_child_id, v.day FROM covered v
@@ -428,20 +436,51 @@ BEGIN
 			others AS (PARTITION BY v.agency_id, v.kinderconnect_child_id, v.day ORDER BY v.provider_id
 				ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING EXCLUDE CURRENT ROW)
 	), neighbour AS MATERIALIZED (
-		-- hardly ever any: then the days below are not read
+		-- hardly ever any, nor of these: then the days below are not read
 		SELECT s.agency_id, s.provider_id, o.provider_id AS other_id
 		FROM site s JOIN site o ON (o.agency_id, o.location_id) = (s.agency_id, s.location_id) AND o.provider_id <> s.provider_id
-	), elsewhere AS (
-		-- sent under another provider ID of the location, whatever became of
-		-- that one: there is one attendance, and it is there already
-		SELECT n.agency_id, n.other_id AS provider_id, d.kinderconnect_child_id, d.service_date AS day,
-			string_agg(format('provider %s %s', d.provider_id, coalesce('holds ' || d.accepted_content, 'may hold ' || d.sent_content)), '; '
-				ORDER BY d.provider_id) AS facts
+	), mover AS MATERIALIZED (
+		SELECT DISTINCT m.agency_id, m.kinderconnect_child_id, m.sent_as, m.provider_id
+		FROM (SELECT k.agency_id, k.kinderconnect_child_id, k.sent_as, a.provider_id, min(a.provider_id) OVER w <> max(a.provider_id) OVER w AS moves
+			FROM known_as k
+			JOIN kinderconnect.authorization a ON (a.organization_id, a.agency_id, a.kinderconnect_child_id) = (organization, k.agency_id, k.sent_as)
+			WINDOW w AS (PARTITION BY k.kinderconnect_child_id, k.agency_id)) m
+		WHERE m.moves
+	), sent AS (
+		SELECT n.agency_id, n.other_id AS provider_id, d.kinderconnect_child_id, d.service_date AS day, d.provider_id AS sent_by,
+			d.accepted_content, d.sent_content, true AS is_it
 		FROM kinderconnect.child_day d
 		JOIN neighbour n ON (n.agency_id, n.provider_id) = (d.agency_id, d.provider_id)
 		WHERE d.organization_id = organization AND d.service_date >= since
 			AND (d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))
-		GROUP BY n.agency_id, n.other_id, d.kinderconnect_child_id, d.service_date
+		UNION
+		-- a provider ID may be another location's by now, or none's, and the
+		-- child go by another id: the record says whose attendance it was.
+		-- Where Manage has the site by another id, the same times say so
+		SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day, d.provider_id,
+			d.accepted_content, d.sent_content, l.location_id = s.location_id
+		FROM mover m
+		JOIN link k ON (k.agency_id, k.kinderconnect_child_id) = (m.agency_id, m.kinderconnect_child_id)
+		CROSS JOIN LATERAL (SELECT d.* FROM kinderconnect.child_day d
+			WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id) = (organization, m.agency_id, m.provider_id, m.sent_as)
+				AND d.service_date >= since AND (d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))
+			OFFSET 0) d
+		CROSS JOIN LATERAL (SELECT l.location_id FROM kinderconnect.ledger l
+			WHERE (l.organization_id, l.record_id) = (organization, coalesce(d.accepted_record_id, d.record_id)) AND l.child_id = k.child_id
+			OFFSET 0) l
+		JOIN covered v ON (v.agency_id, v.kinderconnect_child_id, v.day) = (m.agency_id, m.kinderconnect_child_id, d.service_date)
+			AND v.provider_id <> m.provider_id
+		JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
+		WHERE EXISTS (SELECT FROM mover)
+	), elsewhere AS (
+		-- sent under another provider ID, whatever became of that one: there is
+		-- one attendance, and it is there already
+		SELECT t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day,
+			string_agg(format('provider %s %s', t.sent_by, coalesce('holds ' || t.accepted_content, 'may hold ' || t.sent_content)), '; '
+				ORDER BY t.sent_by) AS facts,
+			bool_or(t.is_it) AS is_it, array_agg(coalesce(t.accepted_content, t.sent_content)) AS contents
+		FROM sent t
+		GROUP BY t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day
 	), stray AS MATERIALIZED (
 		-- attendance that no authorization covers, under one provider ID of
 		-- its location: one that takes part, and lists the child, else the first.
@@ -521,7 +560,8 @@ BEGIN
 		FROM punch p WHERE p.kind IS DISTINCT FROM 'session'
 		GROUP BY p.kinderconnect_child_id, p.day, p.provider_id, p.agency_id
 	), facts AS (
-		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day, s.location_id, s.zone, s.barred, s.void_anyway, d.day < s.today AS finished,
+		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day, s.location_id, s.zone, s.barred,
+			(s.void_anyway AND e.reason = 'source_shrank') IS TRUE AS void_anyway, d.day < s.today AS finished,
 			coalesce(v.authorized, false) AS authorized, v.day IS NOT NULL AS covered, p.ended, k.child_id, k.flag,
 			CASE WHEN foresee THEN k.unlinked_because ELSE c.unlinked_because END AS unlinked_because,
 			r.r AS rules, n.n AS sessions, n.session_in, n.session_out, n.facts, n.said, n.missing_in, n.missing_out, n.out_before_in,
@@ -531,13 +571,13 @@ BEGIN
 			m.code AS reason_code,
 			EXISTS (SELECT FROM kinderconnect.absence_reason l WHERE l.agency_id = d.agency_id) AS reasons_listed,
 			CASE WHEN e.accepted_content IS NULL THEN x.facts END AS merged,
-			CASE WHEN e.accepted_content IS NULL THEN h.facts END AS elsewhere,
+			CASE WHEN e.accepted_content IS NULL AND (h.is_it OR n.said = ANY (h.contents)) THEN h.facts END AS elsewhere,
 			w.rivals > 0 AS rival_here, w.came_elsewhere > 0 AS came_elsewhere, w.noted_elsewhere > 0 AS noted_elsewhere,
 			w.known_elsewhere > 0 AS known_elsewhere, w.others, greatest(n.modified_at, a.modified_at) AS modified_at,
 			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AND a.unknown IS NULL AS silent, a.unknown,
 			md5(concat_ws('|', k.child_id, k.flag, s.location_id, v.by, r.words)) AS basis,
 			e.state AS was, e.content AS was_content, e.accepted_kind, e.accepted_content, e.accepted_record_id, e.sent_content, e.sent_basis,
-			coalesce(e.void_wanted AND e.accepted_content IS NOT NULL, false) AS void_wanted
+			coalesce(e.void_wanted AND e.accepted_content IS NOT NULL, false) AS wish
 		FROM day d
 		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
 		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, d.agency_id, d.kinderconnect_child_id)
@@ -556,7 +596,9 @@ BEGIN
 		LEFT JOIN kinderconnect.child_day e ON (e.organization_id, e.agency_id, e.provider_id, e.kinderconnect_child_id, e.service_date)
 			= (organization, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 			AND (e.service_date >= since OR e.void_wanted)
-		WHERE (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider) AND d.day <= s.last_day
+		WHERE d.day <= s.last_day
+			-- with voids all are looked at, see counted
+			AND (can_void OR (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider))
 	), spoken AS (
 		SELECT f.*, k.said_kind,
 			-- who the day belongs to
@@ -603,6 +645,10 @@ BEGIN
 			END AS said_kind,
 			(coalesce(f.said, 'absence ' || f.manage_reason) = f.accepted_content) IS TRUE AS stands) k
 		OFFSET 0		-- or each use below has it computed again
+	), wished AS (
+		-- what a person wants taken back is, as long as it has no authorization or link
+		SELECT s.*, s.wish AND s.stranger IN ('unmatched', 'not_authorized', 'authorization_ended', 'not_authorized_weekday') IS TRUE AS void_wanted
+		FROM spoken s
 	), said_of AS (
 		SELECT s.*,
 			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted THEN s.said_kind END AS kind,
@@ -612,23 +658,27 @@ BEGIN
 				THEN coalesce(s.reason_code, s.manage_reason) END AS absence_reason,
 			((s.day + 1 + coalesce(CASE WHEN s.accepted_content IS NOT NULL THEN s.rules ->> 'correction_window_days' END,
 				s.rules ->> 'entry_window_days')::integer)::timestamp AT TIME ZONE s.zone) AS window_ends
-		FROM spoken s
+		FROM wished s
 	), weighed AS (
 		-- a call of content() for each day takes longer than all of this
 		SELECT s.*, CASE s.kind WHEN 'session' THEN s.said WHEN 'absence' THEN concat_ws(' ', 'absence', s.absence_reason) ELSE s.kind END AS content,
 			s.said_kind IS NULL AND s.unsayable IS NULL AND s.accepted_content IS NOT NULL AND s.stranger IS NULL AND s.was NOT IN ('sending', 'unknown') AS to_void
 		FROM said_of s
+	), losing AS (
+		-- sessions may be gone of which Manage makes absences
+		SELECT w.*, w.to_void OR (w.accepted_kind = 'session' AND w.kind <> 'session' AND w.stranger IS NULL AND w.was NOT IN ('sending', 'unknown')) IS TRUE AS to_lose
+		FROM weighed w
 	), counted AS (
 		-- over all days of the provider: a night limited to one must see it too;
 		-- and over all providers, for many small ones may lose all they have,
 		-- and even one day must not go because Manage is empty
 		SELECT w.*,
-			count(*) FILTER (WHERE w.to_void) OVER p AS voids,
+			count(*) FILTER (WHERE w.to_lose) OVER p AS losses,
 			count(*) FILTER (WHERE w.accepted_content IS NOT NULL) OVER p AS held_there,
-			count(*) FILTER (WHERE w.to_void AND NOT w.void_anyway) OVER () AS all_voids,
+			count(*) FILTER (WHERE w.to_lose AND NOT w.void_anyway) OVER () AS all_losses,
 			count(*) FILTER (WHERE w.accepted_content IS NOT NULL AND NOT w.void_anyway) OVER () AS all_held_there,
 			NOT EXISTS (SELECT FROM punch) AS nothing_left
-		FROM weighed w
+		FROM losing w
 		WINDOW p AS (PARTITION BY w.agency_id, w.provider_id)
 	), judged AS (
 		-- '!' marks a state with a reason; the first that holds
@@ -649,10 +699,10 @@ BEGIN
 				WHEN c.kind = 'absence' AND c.rules ->> 'absences' = 'omit' AND c.accepted_content IS NULL THEN '!absence_not_taken'
 				WHEN c.window_ends <= at THEN '!window_closed'
 				WHEN c.to_void AND NOT can_void THEN '!cannot_void'
-				WHEN c.to_void AND NOT c.void_anyway AND NOT (c.was = 'ready' AND c.was_content IS NULL)
-					AND (c.voids >= shrink_floor AND c.voids * 100 > c.held_there * (100 - shrink_ratio)
-						OR c.all_voids >= shrink_floor AND c.all_voids * 100 > c.all_held_there * (100 - shrink_ratio)
-						OR c.nothing_left
+				WHEN c.accepted_content IS NOT NULL AND NOT c.void_anyway AND NOT (c.was = 'ready' AND c.was_content IS NOT DISTINCT FROM c.content)
+					AND (c.to_lose AND (c.losses >= shrink_floor AND c.losses * 100 > c.held_there * (100 - shrink_ratio)
+							OR c.all_losses >= shrink_floor AND c.all_losses * 100 > c.all_held_there * (100 - shrink_ratio)
+							OR c.nothing_left)
 						-- what it was accepted of may still stand there
 						OR (SELECT l.location_id FROM kinderconnect.ledger l WHERE (l.organization_id, l.record_id) = (organization, c.accepted_record_id))
 							<> c.location_id) THEN '!source_shrank'
@@ -680,7 +730,7 @@ BEGIN
 					WHEN j.verdict = '!two_providers' AND j.elsewhere IS NOT NULL THEN j.elsewhere
 					WHEN j.verdict IN ('!two_providers', '!other_provider') THEN 'provider ' || j.others
 					WHEN j.verdict = '!merged_child' THEN j.merged
-					WHEN j.verdict = '!source_shrank' THEN concat_ws(', ', format('%s of %s accepted days', j.voids, j.held_there),
+					WHEN j.verdict = '!source_shrank' THEN concat_ws(', ', CASE WHEN j.to_lose THEN format('%s of %s accepted days', j.losses, j.held_there) END,
 						(SELECT 'accepted of location ' || l.location_id FROM kinderconnect.ledger l
 						WHERE (l.organization_id, l.record_id) = (organization, j.accepted_record_id) AND l.location_id <> j.location_id))
 				END,
@@ -688,7 +738,8 @@ BEGIN
 		END,
 		j.kind, j.sayable_in, j.sayable_out, j.absence_reason, j.content, j.window_ends, j.basis, j.modified_at, j.finished
 	FROM judged j
-	WHERE j.day BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity');
+	WHERE (agency IS NULL OR j.agency_id = agency) AND (provider IS NULL OR j.provider_id = provider)
+		AND j.day BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity');
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._planned(text, text, text, date, date, boolean, timestamptz) IS
@@ -720,7 +771,8 @@ BEGIN
 	WITH planned AS MATERIALIZED (
 		SELECT * FROM kinderconnect._planned(organization, agency, provider, from_date, to_date, false)
 	), apart AS MATERIALIZED (
-		SELECT p.*, d.state AS was_state, d.reason AS was_reason, d.detail AS was_detail, d.content AS was_content, d.modified_at AS was_modified_at
+		SELECT p.*, d.state AS was_state, d.reason AS was_reason, d.detail AS was_detail, d.content AS was_content, d.modified_at AS was_modified_at,
+			d.accepted_content AS was_accepted, d.void_wanted AS was_wanted
 		FROM planned p
 		LEFT JOIN kinderconnect.child_day d ON (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
 			= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date)
@@ -734,10 +786,13 @@ BEGIN
 			absence_reason = p.absence_reason, content = p.content, window_ends = p.window_ends, modified_at = p.modified_at, basis = p.basis,
 			code = CASE WHEN p.state = 'rejected' THEN d.code END,
 			message = CASE WHEN p.state = 'rejected' THEN d.message END,
-			changed_at = now()
+			void_wanted = d.void_wanted AND (p.authorized AND p.child_id IS NOT NULL) IS NOT TRUE, changed_at = now()
 		FROM apart p
 		WHERE (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
 				= (organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date)
+			-- what a person decided meanwhile stands, until the next plan
+			AND (d.state, d.accepted_content, d.void_wanted) IS NOT DISTINCT FROM (p.was_state, p.was_accepted, p.was_wanted)
+		RETURNING d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date
 	), passed AS (
 		-- what tonight's plan does not look at, tonight's transfer must not
 		-- send; a day may be unfinished again at a site that moved west
@@ -774,8 +829,9 @@ BEGIN
 		SELECT organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date, planned_at, run,
 			p.was_state, p.was_reason, p.was_detail, p.was_content, p.was_modified_at, p.state, p.reason, p.detail, p.content, p.modified_at
 		FROM apart p
-		WHERE p.was_state IS NOT NULL
-			AND (p.was_state, p.was_reason, p.was_detail, p.was_content) IS DISTINCT FROM (p.state, p.reason, p.detail, p.content)
+		JOIN known k ON (k.agency_id, k.provider_id, k.kinderconnect_child_id, k.service_date)
+			= (p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date)
+		WHERE (p.was_state, p.was_reason, p.was_detail, p.was_content) IS DISTINCT FROM (p.state, p.reason, p.detail, p.content)
 		UNION ALL
 		SELECT organization, p.agency_id, p.provider_id, p.kinderconnect_child_id, p.service_date, planned_at, run,
 			p.was_state, p.was_reason, p.was_detail, p.content, p.modified_at, p.state, p.reason, NULL, p.content, p.modified_at

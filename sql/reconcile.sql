@@ -329,7 +329,8 @@ BEGIN
 		accepted_at = CASE WHEN f.held_there IS NOT NULL THEN d.accepted_at END, changed_at = now()
 	FROM kinderconnect.comparison_difference f
 	WHERE f.organization_id = retry.organization_id AND f.gone IS NULL AND f.difference IN ('missing_there', 'different')
-		AND f.held_there IS DISTINCT FROM f.held_here
+		-- and not what has been sent since
+		AND f.held_there IS DISTINCT FROM f.held_here AND f.last_seen > d.accepted_at
 		AND (d.organization_id, d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date)
 			= (f.organization_id, f.agency_id, f.provider_id, f.kinderconnect_child_id, f.service_date)
 		AND d.state = 'accepted' AND d.accepted_content = f.held_here

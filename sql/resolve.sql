@@ -315,7 +315,7 @@ BEGIN
 			LEFT JOIN kinderconnect._lost_records(organization, agency, provider) r ON r.record_id = l.record_id
 			CROSS JOIN LATERAL (SELECT least(r.most, largest) AS most) t
 			WHERE (l.organization_id, l.agency_id, l.provider_id) = (organization, agency, provider) AND l.state = 'unknown'
-				AND l.record_id <> ALL (spared)) n
+				AND l.record_id <> ALL (spared) AND kinderconnect._is_still_its(l)) n
 		GROUP BY n.most, n.n / n.most
 		-- by lot, so that it is not always the same that are not reached
 		ORDER BY md5(run || min(n.record_id))

@@ -137,9 +137,31 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._require_plain(text, text) IS 'an error if the value of this parameter has white space at an end, or control characters';
 
+-- What is under way at the old one does not matter to the new one. With the
+-- rights of the owner: an administrator writes no child-day otherwise.
+CREATE FUNCTION kinderconnect._send_anew(organization text, since date) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE kinderconnect.ledger l SET state = 'not_taken', answered_at = clock_timestamp()
+	WHERE l.organization_id = organization AND l.state = 'unknown';
+	UPDATE kinderconnect.child_day d
+	SET state = CASE WHEN d.content IS NULL THEN 'held' ELSE 'ready' END, reason = CASE WHEN d.content IS NULL THEN 'nothing_recorded' END, detail = NULL,
+		code = NULL, message = NULL, record_id = NULL, sent_content = NULL, sent_basis = NULL, void_wanted = false,
+		accepted_kind = NULL, accepted_in = NULL, accepted_out = NULL, accepted_reason = NULL, accepted_content = NULL, accepted_record_id = NULL, accepted_at = NULL,
+		changed_at = now()
+	WHERE d.organization_id = organization AND d.service_date >= since
+		AND (d.accepted_content IS NOT NULL OR d.state IN ('unknown', 'rejected', 'voided'));
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._send_anew(text, date) IS
+'child-days of an organization from this date on are as if nothing had been sent, and the next plan judges them so; the ledger keeps what was';
+
 CREATE FUNCTION kinderconnect.enable_integration(organization_id text, group_id text,
 		group_password text DEFAULT NULL, endpoint text DEFAULT NULL,
-		backfill_days integer DEFAULT 30, adopt_providers boolean DEFAULT true, sends boolean DEFAULT true) RETURNS void
+		backfill_days integer DEFAULT 30, adopt_providers boolean DEFAULT true, sends boolean DEFAULT true,
+		holds_accepted boolean DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -148,6 +170,8 @@ DECLARE
 	secret_name text := coalesce(enable_integration.group_password, 'group_' || enable_integration.organization_id);
 	service     text := enable_integration.endpoint;
 	today       date := (now() AT TIME ZONE 'Pacific/Honolulu')::date;
+	horizon     integer := kinderconnect.setting('horizon_days');
+	before      record;
 BEGIN
 	-- before anything else may fail
 	IF enable_integration.group_password IS NOT NULL THEN
@@ -187,6 +211,21 @@ BEGIN
 		PERFORM kinderconnect._require_group_password(enable_integration.organization_id, secret_name, false);
 	END IF;
 
+	-- What is accepted is not sent again; another group may not have it.
+	SELECT o.group_id, o.endpoint, count(*) AS days INTO before
+	FROM kinderconnect.organization o
+	JOIN kinderconnect.child_day d ON d.organization_id = o.organization_id AND d.accepted_content IS NOT NULL AND d.service_date >= today - horizon
+	WHERE o.organization_id = enable_integration.organization_id
+		AND (o.group_id, o.endpoint) <> (enable_integration.group_id, service)
+	GROUP BY o.group_id, o.endpoint;
+	IF FOUND AND enable_integration.holds_accepted IS NULL THEN
+		RAISE EXCEPTION 'group "%" of endpoint "%" has accepted % days of organization "%"', before.group_id, before.endpoint, before.days, enable_integration.organization_id
+			USING ERRCODE = 'KC001',
+				HINT = 'Pass holds_accepted => true where the new one holds them too, as when its name has changed; holds_accepted => false to send all days of the horizon anew.';
+	ELSIF FOUND AND NOT enable_integration.holds_accepted THEN
+		PERFORM kinderconnect._send_anew(enable_integration.organization_id, today - horizon);
+	END IF;
+
 	-- By UTC's date an evening would be the next day, and the day itself is due;
 	-- by a clock west of all its locations a night would be the day before, that
 	-- may have been reported otherwise.
@@ -207,11 +246,15 @@ BEGIN
 			WHEN excluded.sends AND NOT o.sends AND NOT EXISTS (SELECT FROM kinderconnect.ledger l WHERE l.organization_id = o.organization_id)
 				THEN excluded.first_enabled
 			ELSE o.first_enabled END;
+	IF enable_integration.backfill_days > horizon THEN
+		RAISE WARNING 'organization "%" reports the last % days, not %', enable_integration.organization_id, horizon, enable_integration.backfill_days
+			USING HINT = 'kinderconnect.horizon_days is how far back a day is looked at.';
+	END IF;
 	PERFORM kinderconnect._look_again();
 END;
 $$;
-COMMENT ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean) IS
-'lets an organization of Manage report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one; sends => false has its nights look on and send nothing, and backfill_days count from when it first sends';
+COMMENT ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean, boolean) IS
+'lets an organization of Manage report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one; sends => false has its nights look on and send nothing, and backfill_days count from when it first sends; holds_accepted says, where the group or the endpoint changes, whether the new one holds what was accepted: false has all days of the horizon sent anew';
 
 CREATE FUNCTION kinderconnect.disable_integration(organization_id text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

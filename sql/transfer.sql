@@ -18,7 +18,8 @@ CREATE FUNCTION kinderconnect._next_batches(run bigint, organizations text[], ag
 AS $$
 #variable_conflict use_column
 DECLARE
-	made record;
+	made   record;
+	parted record;
 BEGIN
 	SELECT array_agg(u.organization_id), array_agg(u.agency_id), array_agg(u.provider_id) INTO organizations, agencies, providers
 	FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
@@ -27,6 +28,19 @@ BEGIN
 		AND NOT EXISTS (SELECT FROM kinderconnect.run_organization o WHERE (o.organization_id, o.run_id) = (u.organization_id, run) AND o.halted)
 		AND NOT EXISTS (SELECT FROM kinderconnect.batch b
 			WHERE (b.organization_id, b.agency_id, b.provider_id) = (u.organization_id, u.agency_id, u.provider_id) AND b.state = 'sending');
+
+	-- what waits with a record of whom somebody unlinked is made anew
+	FOR parted IN
+		SELECT DISTINCT b.organization_id, b.agency_id, b.provider_id
+		FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
+		JOIN kinderconnect.batch b ON (b.organization_id, b.agency_id, b.provider_id) = (u.organization_id, u.agency_id, u.provider_id)
+			AND b.state = 'waiting'
+		CROSS JOIN LATERAL unnest(b.record_ids) r(record_id)
+		JOIN kinderconnect.ledger l ON (l.organization_id, l.record_id) = (b.organization_id, r.record_id)
+		WHERE NOT kinderconnect._is_still_its(l)
+	LOOP
+		PERFORM kinderconnect._drop_waiting(parted.organization_id, parted.agency_id, parted.provider_id);
+	END LOOP;
 
 	RETURN QUERY
 	UPDATE kinderconnect.batch b SET state = 'sending', run_id = run, sent_at = clock_timestamp()

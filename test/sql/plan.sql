@@ -589,8 +589,35 @@ ROLLBACK TO there;
 SET LOCAL kinderconnect.shrink_floor = 7;
 DELETE FROM regress_plan.visit;
 SELECT pg_temp.visit('c', 7, '8:00', '9:00');
+SAVEPOINT small;
 SELECT pg_temp.plan();
 SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+ROLLBACK TO small;
+-- and a night that is limited to one of them sees it too
+SELECT kinderconnect._plan('o', 'A', 'P2', NULL, NULL);
+SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+ROLLBACK TO there;
+-- most sessions gone, and absences made of them: yes
+UPDATE regress_plan.visit SET kind = 'absence', day = (check_in AT TIME ZONE 'America/Phoenix')::date, check_in = NULL, check_out = NULL WHERE child_id = 'c' AND id % 2 = 0;
+SAVEPOINT half;
+SELECT pg_temp.night('accepted') AS "half of them: corrected";
+ROLLBACK TO half;
+UPDATE regress_plan.visit SET kind = 'absence', day = (check_in AT TIME ZONE 'America/Phoenix')::date, check_in = NULL, check_out = NULL WHERE child_id = 'c' AND kind = 'session';
+SELECT pg_temp.night('accepted') AS "nothing sent";
+SELECT state, reason, detail, count(*) FROM pg_temp.state GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+SELECT kinderconnect.accept_shrink('o');
+SELECT pg_temp.night('accepted') AS "corrected";
+ROLLBACK TO there;
+-- a provider that is another location now has nothing corrected by what is there
+UPDATE kinderconnect.provider SET configured_location_id = 'L3' WHERE provider_id = 'P2';
+SELECT pg_temp.visit('elsewhere', 3, '8:00', '9:00', 'L3');
+SAVEPOINT same;
+SELECT pg_temp.night('accepted') AS "the same there: nothing to send";
+SELECT state, reason, detail FROM pg_temp.state WHERE child = 'elsewhere';
+ROLLBACK TO same;
+SELECT pg_temp.visit('elsewhere', 3, '10:00', '11:00', 'L3');
+SELECT pg_temp.night('accepted') AS "nothing sent";
+SELECT state, reason, detail FROM pg_temp.state WHERE child = 'elsewhere';
 ROLLBACK TO there;
 -- fewer than any floor, but Manage is empty: yes
 SET LOCAL kinderconnect.shrink_floor = 100;
@@ -618,6 +645,12 @@ SELECT kinderconnect._plan('o', 'A', 'P2', NULL, NULL);
 SELECT pg_temp.night('accepted') AS "taken back";
 SELECT state, reason, count(*) FROM pg_temp.state GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT count(*) AS "nothing set aside" FROM kinderconnect.list_state;
+ROLLBACK TO shrunk;
+-- what goes after a person has accepted is not accepted
+DELETE FROM regress_plan.visit WHERE child_id = 'c' AND id <> (SELECT max(id) FROM regress_plan.visit WHERE child_id = 'c');
+SELECT kinderconnect.accept_shrink('o');
+SELECT pg_temp.night('accepted') AS "those that were seen";
+SELECT state, reason, count(*) FROM pg_temp.state GROUP BY 1, 2 ORDER BY 1, 2;
 ROLLBACK TO shrunk;
 -- of one agency or provider; whose it is not, it does not touch
 SELECT kinderconnect.accept_shrink('o', 'B');
@@ -687,6 +720,85 @@ SELECT was_state, was_reason, state, reason FROM kinderconnect.child_day_step WH
 UPDATE kinderconnect.agency_rule SET value = '3' WHERE agency_id = 'A';
 SELECT pg_temp.night('accepted');
 SELECT state FROM pg_temp.state;
+ROLLBACK TO nights;
+
+-- It is for days that have no authorization or no link, and ends with that.
+\o /dev/null
+SELECT pg_temp.one('back', '8:00', '9:00'), pg_temp.one('back and changed', '8:00', '9:00'), pg_temp.one('still lost', '8:00', '9:00');
+SELECT pg_temp.night('accepted');
+UPDATE kinderconnect.authorization SET begin_date = begin_date - 9, end_date = end_date - 9;
+SELECT pg_temp.plan();
+SELECT kinderconnect.void_day('o', 'A', 'P1', id, pg_temp.day(3)) FROM unnest('{back,back and changed,still lost}'::text[]) id;
+UPDATE kinderconnect.authorization SET begin_date = begin_date + 9, end_date = end_date + 9 WHERE kinderconnect_child_id LIKE 'back%';
+UPDATE regress_plan.visit SET check_out = check_out + interval '1 hour' WHERE child_id = 'back and changed';
+\o
+SAVEPOINT wished;
+SELECT pg_temp.night('accepted');
+SELECT child, state, reason, there FROM pg_temp.state;
+SELECT count(*) AS wishes FROM kinderconnect.child_day WHERE void_wanted;
+ROLLBACK TO wished;
+UPDATE kinderconnect.provider SET enabled = false;
+SELECT pg_temp.night('accepted') AS "nothing sent";
+SELECT child, state, reason, there FROM pg_temp.state;
+UPDATE kinderconnect.provider SET enabled = true;
+SELECT pg_temp.night('accepted');
+ROLLBACK TO nights;
+
+-- A provider ID that is issued anew, for days that were sent under another one:
+-- there is one attendance, and it is there already.
+\o /dev/null
+SELECT pg_temp.one('c', '8:00', '9:00'), pg_temp.one('other', '8:00', '9:00');
+SELECT pg_temp.night('accepted');
+\o
+SAVEPOINT issued;
+-- the first is another location's now
+UPDATE kinderconnect.provider SET configured_location_id = 'L2' WHERE provider_id = 'P1';
+SELECT pg_temp.provider('P3', 'L1'), pg_temp.authorize('c', provider => 'P3'), pg_temp.visit('other', 3, '8:00', '9:00', 'L2');
+SELECT pg_temp.night('accepted') AS "nothing sent";
+SELECT * FROM pg_temp.planned() WHERE child = 'c';
+SELECT count(*) AS apart FROM pg_temp.apart;
+ROLLBACK TO issued;
+-- or none's
+UPDATE kinderconnect.provider SET configured_location_id = 'L9', enabled = false WHERE provider_id = 'P1';
+SELECT pg_temp.provider('P3', 'L1'), pg_temp.authorize('c', provider => 'P3');
+SELECT pg_temp.night('accepted') AS "nothing sent";
+SELECT provider, state, reason, detail FROM pg_temp.planned() WHERE child = 'c';
+ROLLBACK TO issued;
+-- Manage has the site by another id
+UPDATE regress_plan.visit SET location_id = 'L2' WHERE child_id = 'c';
+SELECT pg_temp.provider('P3', 'L2'), pg_temp.authorize('c', provider => 'P3');
+SAVEPOINT keyed;
+SELECT pg_temp.night('accepted') AS "taken back first";
+SELECT provider, state, reason, detail FROM pg_temp.planned() WHERE child = 'c';
+SELECT pg_temp.night('accepted') AS "and then sent";
+ROLLBACK TO keyed;
+-- other times are another attendance
+UPDATE regress_plan.visit SET check_out = check_out + interval '1 hour' WHERE child_id = 'c';
+SELECT pg_temp.night('accepted');
+ROLLBACK TO issued;
+-- and the child has another id
+INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, first_name, last_name, date_of_birth, subsidized) VALUES ('o', 'A', 'new', 'new', 'Lee', '2020-02-02', true);
+UPDATE kinderconnect.child_link SET linked_at = now() - interval '1 day', ended_at = now(), ended_by = 'match', end_reason = 'merged into new' WHERE kinderconnect_child_id = 'c';
+INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method) VALUES ('o', 'A', 'new', 'c', 'exact_location');
+UPDATE kinderconnect.provider SET configured_location_id = 'L2' WHERE provider_id = 'P1';
+SELECT pg_temp.provider('P3', 'L1'), pg_temp.authorize('new', provider => 'P3');
+SELECT kinderconnect._plan('o', NULL, NULL, NULL, NULL);
+SELECT child, provider, state, reason, detail FROM pg_temp.planned() WHERE child = 'new';
+ROLLBACK TO issued;
+-- care at two sites under two IDs is no such thing
+SELECT pg_temp.provider('P3', 'L3'), pg_temp.authorize('c', provider => 'P3'), pg_temp.visit('c', 3, '10:00', '11:00', 'L3');
+SELECT pg_temp.night('accepted');
+ROLLBACK TO nights;
+
+-- An authorization that moved to another ID of the location: what has vanished is
+-- no rival of what stands.
+\o /dev/null
+SELECT pg_temp.child('c'), pg_temp.authorize('c', 5, 1), pg_temp.visit('c', 3, '8:00', '9:00'), pg_temp.visit('c', 4, '8:00', '9:00');
+UPDATE kinderconnect.authorization SET known_from = now() - interval '9 days', known_until = now() - interval '10 minutes', closed_as = 'vanished';
+SELECT pg_temp.provider('P3', 'L1'), pg_temp.authorize('c', 4, 1, provider => 'P3', name => 'b');
+\o
+SELECT pg_temp.night('accepted');
+SELECT provider, day, state, reason FROM pg_temp.planned() WHERE day IN (3, 4);
 ROLLBACK TO nights;
 
 -- A rule that comes later does not undo what was accepted before: there is

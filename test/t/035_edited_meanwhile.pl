@@ -79,4 +79,31 @@ is($night->sql(q{SELECT string_agg(organization_id || ' ' || kind || ' ' || n, '
 	FROM (SELECT organization_id, kind, count(*) AS n FROM kinderconnect.ledger WHERE state = 'accepted' GROUP BY 1, 2) l}),
 	'alpha session 13, alpha void 2, beta session 14', 'and nothing besides was sent');
 
+# What a person decides while the night plans stands: a day that the service has
+# lost goes again, although the plan has taken it for accepted.
+is($night->night->{state}, '', 'a night in which nobody edits');
+my $yesterday = $night->sql(q{SELECT max(service_date) FROM kinderconnect.child_day WHERE organization_id = 'alpha' AND kinderconnect_child_id = '1001' AND state = 'accepted'});
+$night->sql(qq{SELECT kinderconnect.api_submit('alpha', 'MO-1', 'P1', 'person', ARRAY[ROW('person', '1001', '$yesterday', 'void', NULL, NULL, NULL)::kinderconnect.wire_record])});
+is($night->night("'alpha'", 'SET kinderconnect.compare_providers = 1;')->{state}, '', 'a night that compares');
+is($night->sql(q{SELECT string_agg(concat_ws(' ', kinderconnect_child_id, difference), ', ') FROM kinderconnect.comparison_difference WHERE gone IS NULL}), '1001 missing_there', 'and misses a day');
+$night->sql(q{INSERT INTO kinderconnect.agency_rule (agency_id, rule, valid, value, enforced, source) VALUES ('MO-1', 'sessions_per_day', '(,)', '5', true, 'test')});
+my $person = $night->start_sql(q{
+	SET statement_timeout = '60s';
+	BEGIN;
+	SELECT kinderconnect.retry('alpha');
+	DO $$ BEGIN
+		WHILE (SELECT count(*) FROM pg_locks WHERE NOT granted) < 1 LOOP
+			PERFORM pg_sleep(0.01);
+		END LOOP;
+	END $$;
+	COMMIT;
+});
+$night->await(q{SELECT count(*) > 0 FROM pg_locks WHERE mode = 'RowExclusiveLock' AND relation = 'kinderconnect.child_day'::regclass AND pid <> pg_backend_pid()});
+is($night->night("'alpha'")->{state}, '', 'a night in which a person has a day sent again');
+is($person->finish->{status}, 0, 'who waits for nobody');
+is(stored(), said('manage.truth'), 'and it has been sent');
+is($night->sql(q{SELECT count(*) FROM kinderconnect.child_day_step s WHERE s.organization_id = 'alpha' AND (s.state, s.content) IS NOT DISTINCT FROM (s.was_state, s.was_content)
+	AND (s.reason, s.detail) IS NOT DISTINCT FROM (s.was_reason, s.was_detail)}), 0, 'no step leads nowhere');
+is($night->sql(q{SELECT kinderconnect.retry('alpha')}), 0, 'and what was found before is not sent once more');
+
 done_testing;

@@ -36,6 +36,59 @@ foreach my $most (1, 2)
 	is($night->sql('SELECT count(*) FROM kinderconnect.ledger') - $made, 4 - $most, "$most: the others were sent");
 }
 
+# What was refused or lost is not sent once more for a child that somebody has
+# unlinked since; the service that is asked for nothing cannot take it back.
+foreach my $dialect ('kinderbridge', 'vendor-interface')
+{
+	my $night = ready_night("again_$dialect", seed => made_seed(children => 4), days => 2, conf => 'kinderconnect.max_in_flight = 1');
+	my $url = $night->url;
+
+	$night->sql(qq{
+		INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('older', 'vendor-interface', '$url/vendor-interface');
+		INSERT INTO kinderconnect.agency (agency_id, name, state, time_zone) VALUES ('MO-1', 'Office', 'MO', 'America/Chicago');
+		SELECT kinderconnect.enable_integration('g-1', 'G-1', endpoint => 'older');
+		SELECT kinderconnect.add_provider('g-1', 'MO-1', provider, site) FROM manage.site;
+	}) if $dialect eq 'vendor-interface';
+	my $stored = sub { join ' ', sort map { "$_->{childId}" } @{ $night->admin('store')->{records} } };
+	my $states = q{SELECT string_agg(concat_ws(' ', kinderconnect_child_id, state, reason, n), ', ' ORDER BY kinderconnect_child_id COLLATE "C", state)
+		FROM (SELECT kinderconnect_child_id, state, reason, count(*) AS n FROM kinderconnect.child_day WHERE state <> 'held' GROUP BY 1, 2, 3) d};
+
+	# the batch is refused as a whole, and the first of its halves waits for an answer
+	$night->admin('faults', { faults => [ $dialect eq 'kinderbridge' ? ({ kind => 'batch_failed', operation => 'submit', times => 1 }, { kind => 'hang_before', operation => 'submit', times => 1 })
+		: { kind => 'drop_before', operation => 'submit' } ] });
+	my $job = $night->start_sql('CALL kinderconnect.nightly()');
+	if ($dialect eq 'kinderbridge')
+	{
+		$night->wait_simulator(operation => 'submit', hanging => 1);
+		# of the other half
+		my $one = $night->sql(q{SELECT min(l.kinderconnect_child_id COLLATE "C") FROM kinderconnect.batch b JOIN kinderconnect.batch_record r USING (organization_id, batch_id)
+			JOIN kinderconnect.ledger l USING (organization_id, record_id) WHERE b.state = 'waiting' AND l.kinderconnect_child_id NOT IN (SELECT l.kinderconnect_child_id
+			FROM kinderconnect.batch b JOIN kinderconnect.batch_record r USING (organization_id, batch_id) JOIN kinderconnect.ledger l USING (organization_id, record_id)
+			WHERE b.state = 'sending')});
+		$one = $night->sql(q{SELECT min(l.kinderconnect_child_id COLLATE "C") FROM kinderconnect.batch b JOIN kinderconnect.batch_record r USING (organization_id, batch_id)
+			JOIN kinderconnect.ledger l USING (organization_id, record_id) WHERE b.state = 'waiting'}) if $one eq '';
+		my $under_way = $night->sql(qq{SELECT count(*) FROM kinderconnect.batch b JOIN kinderconnect.batch_record r USING (organization_id, batch_id)
+			JOIN kinderconnect.ledger l USING (organization_id, record_id) WHERE b.state = 'sending' AND l.kinderconnect_child_id = '$one'});
+		$night->sql("SELECT kinderconnect.unlink_child('g-1', 'MO-1', '$one', 'another child')");
+		$night->admin('release', {});
+		is($job->finish->{status}, 0, "$dialect: the night ends well");
+		is($stored->(), join(' ', map { ($_) x ($_ eq $one ? $under_way : 2) } '1001' .. '1004'), "$dialect: what waited of that child was not sent, the others were");
+	}
+	else
+	{
+		isnt($job->finish->{status}, 0, "$dialect: all answers are lost");
+		is($stored->(), '', "$dialect: the service has nothing");
+		$night->sql(q{SELECT kinderconnect.unlink_child('g-1', 'MO-1', '1002', 'another child')});
+		$night->admin('faults', { faults => [] });
+		is($night->night->{state}, '', "$dialect: the next night");
+		is($stored->(), '1001 1001 1003 1003 1004 1004', "$dialect: sends the others again");
+		is($night->sql($states), '1001 accepted 2, 1002 unknown 2, 1003 accepted 2, 1004 accepted 2', "$dialect: and says of that child that it is not known");
+		$night->sql(q{SELECT kinderconnect.link_child('g-1', 'MO-1', '1002', 'S2')});
+		is($night->night->{state}, '', "$dialect: a night after it was linked after all");
+		is($night->sql($states), join(', ', map { "$_ accepted 2" } '1001' .. '1004'), "$dialect: sends it");
+	}
+}
+
 # A night whose match waits for the row of this child, until the persons that are
 # started next, one for each other child, have decided or wait too
 sub held_match

@@ -13,6 +13,12 @@ CREATE FUNCTION kinderconnect.setting(name text) RETURNS text
 COMMENT ON FUNCTION kinderconnect.setting(text) IS
 'the effective, checked value of a kinderconnect.* setting, name without the prefix, in its base unit';
 
+CREATE FUNCTION kinderconnect._require_no_transaction(procedure_name text) RETURNS void
+	AS 'MODULE_PATHNAME', 'kinderconnect_require_no_transaction'
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kinderconnect._require_no_transaction(text) IS
+'an error unless the procedure that calls it, and is named, may commit';
+
 CREATE FUNCTION kinderconnect._write_secret(name text, value text) RETURNS void
 	AS 'MODULE_PATHNAME', 'kinderconnect_write_secret'
 	LANGUAGE c VOLATILE PARALLEL UNSAFE;

@@ -132,7 +132,7 @@ GRANT EXECUTE ON PROCEDURE
 	TO kinderconnect_operator;
 
 GRANT EXECUTE ON FUNCTION
-	kinderconnect.purgeable(), kinderconnect._old_calls(text), kinderconnect._old_lists(text), kinderconnect._old_runs(),
+	kinderconnect._require_no_transaction(text), kinderconnect.purgeable(), kinderconnect._old_calls(text), kinderconnect._old_lists(text), kinderconnect._old_runs(),
 	kinderconnect._purge_calls(text, integer), kinderconnect._purge_lists(text), kinderconnect._purge_runs(integer)
 	TO kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON PROCEDURE kinderconnect.purge(integer) TO kinderconnect_operator, kinderconnect_admin;

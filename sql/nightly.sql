@@ -868,7 +868,7 @@ CREATE PROCEDURE kinderconnect.nightly(organization_id text DEFAULT NULL, agency
 	LANGUAGE plpgsql
 AS $$
 BEGIN
-	-- Inside a caller's transaction this fails, before anything is done.
+	PERFORM kinderconnect._require_no_transaction('nightly');
 	COMMIT;
 	CALL kinderconnect._night(organization_id, agency_id, provider_id, from_date, to_date, false, shard, shards);
 END;

@@ -171,7 +171,7 @@ DECLARE
 	organization pg_catalog.text;
 	purged       pg_catalog.int8;
 BEGIN
-	-- Inside a caller's transaction this fails, before anything is done.
+	PERFORM kinderconnect._require_no_transaction('purge');
 	COMMIT;
 	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 	FOR organization IN SELECT o.organization_id FROM kinderconnect.organization o ORDER BY o.organization_id LOOP

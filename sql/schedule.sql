@@ -43,7 +43,7 @@ CREATE PROCEDURE kinderconnect.tick(shard integer DEFAULT NULL, shards integer D
 	LANGUAGE plpgsql
 AS $$
 BEGIN
-	-- Inside a caller's transaction this fails, before anything is done.
+	PERFORM kinderconnect._require_no_transaction('tick');
 	COMMIT;
 	IF kinderconnect._tick(shard, shards) THEN
 		CALL kinderconnect._night(NULL, NULL, NULL, NULL, NULL, true, shard, shards);

@@ -159,11 +159,11 @@ $night->sql(q{
 	CREATE FUNCTION public.definer() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN CALL kinderconnect.nightly(); END';
 	CREATE PROCEDURE public.defining() LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN CALL kinderconnect.nightly(); END';
 	CREATE PROCEDURE public.setting() LANGUAGE plpgsql SET work_mem = '4MB' AS 'BEGIN CALL kinderconnect.nightly(); END'});
-is(as('operator', 'BEGIN; CALL kinderconnect.nightly(); COMMIT'), '2D000', 'not in a transaction');
-is(as('operator', 'SELECT public.function()'), '2D000', 'nor in a function');
-is(as('operator', 'SELECT public.definer()'), '2D000', 'nor with somebody else\'s rights');
-is(as('operator', 'CALL public.defining()'), '2D000', '... by a procedure');
-is(as('operator', 'CALL public.setting()'), '2D000', 'nor where a setting lasts for a call');
+is(as('operator', 'BEGIN; CALL kinderconnect.nightly(); COMMIT'), '25001', 'not in a transaction');
+is(as('operator', 'SELECT public.function()'), '25001', 'nor in a function');
+is(as('operator', 'SELECT public.definer()'), '25001', 'nor with somebody else\'s rights');
+is(as('operator', 'CALL public.defining()'), '25001', '... by a procedure');
+is(as('operator', 'CALL public.setting()'), '25001', 'nor where a setting lasts for a call');
 is(as('postgres', 'CALL kinderconnect.nightly()'), '42501', 'nor as a superuser');
 is(as('postgres', 'SELECT kinderconnect.schedule()'), '42501', '... who does not schedule it either');
 is($night->sql('SELECT count(*) FROM kinderconnect.run'), $runs, 'none of them has begun a run');

@@ -43,6 +43,12 @@ CREATE FUNCTION kinderconnect._arm_digest(name text) RETURNS text
 COMMENT ON FUNCTION kinderconnect._arm_digest(text) IS
 'SHA-256 in hexadecimal of the token of this name in the secrets file; null where there is none';
 
+CREATE FUNCTION kinderconnect._missing_secrets_file() RETURNS text
+	AS 'MODULE_PATHNAME', 'kinderconnect_missing_secrets_file'
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kinderconnect._missing_secrets_file() IS
+'the path of the secrets file, if it does not exist';
+
 CREATE FUNCTION kinderconnect._compile_dialect(dialect text, operation text) RETURNS void
 	AS 'MODULE_PATHNAME', 'kinderconnect_compile_dialect'
 	LANGUAGE c STABLE STRICT PARALLEL UNSAFE;

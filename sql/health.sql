@@ -25,7 +25,7 @@ COMMENT ON COLUMN kinderconnect.health_check.what_to_do IS 'the cure';
 INSERT INTO kinderconnect.health_check VALUES
 	('last_tick', false, 'minutes', false, 60, 180, 'since tick() was last called on this server, or since it started', 'Call schedule(), or look at the timer that calls tick(): doc/schedule.md.'),
 	('cron_job', false, 'level', false, 1, 2, 'pg_cron''s job: 1, it is switched off or its last run failed', 'Read return_message of cron.job_run_details and run_organization; schedule() sets the job up again.'),
-	('armed', false, 'level', false, NULL, 1, '1: this database may not send', 'SELECT kinderconnect.arm(), if this is the database that reports to KinderConnect.'),
+	('armed', false, 'level', false, NULL, 1, '1: this database may not send', 'If the secrets file does not exist, put it where kinderconnect.secrets_file says, with its passwords. SELECT kinderconnect.arm(), if this is the database that reports to KinderConnect.'),
 	('stopped', false, 'hours', false, 0, 24, 'since somebody called stop()', 'SELECT kinderconnect.resume() once the reason is gone.'),
 	('manage_bound', false, 'relations', false, NULL, 1, 'relations of Manage that are not bound', 'Bind each with bind_manage(relation, query).'),
 	('last_run', false, 'level', false, 1, NULL, '1: the last run of some organization failed at it, or was interrupted', 'See last_night, columns error and hint.'),

@@ -111,6 +111,7 @@ DECLARE
 	key      record;
 	in_table text;
 	in_file  text;
+	missing  text;
 BEGIN
 	IF pg_is_in_recovery() THEN
 		RAISE EXCEPTION 'a standby does not send'
@@ -127,14 +128,17 @@ BEGIN
 	IF in_table = in_file THEN
 		RETURN;
 	END IF;
-	RAISE EXCEPTION 'database "%" is not armed', current_database()
+	missing := kinderconnect._missing_secrets_file();
+	RAISE EXCEPTION 'database "%" is not armed%', current_database(), CASE WHEN missing IS NULL THEN '' ELSE ': the secrets file does not exist' END
 		USING ERRCODE = 'KC003',
 			DETAIL = CASE
+				WHEN missing IS NOT NULL THEN format('Looked for "%s".', missing)
 				WHEN in_table IS NULL THEN 'Nobody has armed this database on this server; a restored or cloned database starts so.'
 				WHEN in_file IS NULL THEN 'The secrets file of this server has no token for this database.'
 				ELSE 'The token in the secrets file is not the one that this database was armed with.'
 			END,
-			HINT = 'Run SELECT kinderconnect.arm() if this, and no other, is the database that reports to KinderConnect.';
+			HINT = CASE WHEN missing IS NULL THEN '' ELSE 'Put the file there, with a line name:value for each password and client secret, or set kinderconnect.secrets_file to where it is. ' END
+				|| 'Run SELECT kinderconnect.arm() if this, and no other, is the database that reports to KinderConnect.';
 END
 $$;
 COMMENT ON FUNCTION kinderconnect._require_armed() IS

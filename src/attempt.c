@@ -51,7 +51,7 @@ kc_mask_secret(char *text, const char *name)
 
 	if (text == NULL)
 		return;
-	secret = kc_secret_read(KC_GROUP_PASSWORD, name, &fault);
+	secret = kc_secret_read(KC_GROUP_PASSWORD, "", name, &fault);
 	if (secret == NULL)
 	{
 		text[0] = '\0';

@@ -557,7 +557,8 @@ kc_make_request(KcCallState *state)
 		return false;
 	}
 
-	password = kc_secret_read(KC_GROUP_PASSWORD, organization->group_password, &call->fault);
+	password = kc_secret_read(KC_GROUP_PASSWORD, organization->organization_id,
+							  organization->group_password, &call->fault);
 	if (password == NULL)
 		return false;
 	initStringInfo(&state->body);

@@ -38,6 +38,7 @@
 #define MAX_VALUE 4096
 #define MIN_MASKED 4
 #define TOKEN_BYTES 32
+#define NAME_HINT "A name has 1 to 128 letters, digits, \"_\", \".\" or \"-\"."
 
 /* an arbitrary key of an advisory lock that is not of any database */
 #define WRITE_LOCK_KEY1 0x6b696e64
@@ -73,6 +74,7 @@ PG_FUNCTION_INFO_V1(kinderconnect_write_secret);
 PG_FUNCTION_INFO_V1(kinderconnect_has_secret);
 PG_FUNCTION_INFO_V1(kinderconnect_new_arm_token);
 PG_FUNCTION_INFO_V1(kinderconnect_arm_digest);
+PG_FUNCTION_INFO_V1(kinderconnect_missing_secrets_file);
 
 static void
 wipe_block(void *arg)
@@ -426,7 +428,7 @@ check_name(const char *name, KcFault *fault)
 	if (name_is_valid(name, strlen(name)))
 		return true;
 	kc_fault_set(fault, KC_FAULT_SECRET, false, "invalid name of a secret");
-	kc_fault_hint(fault, "A name has 1 to 128 letters, digits, \"_\", \".\" or \"-\".");
+	kc_fault_hint(fault, NAME_HINT);
 	return false;
 }
 
@@ -465,12 +467,21 @@ look_up(const char *name, char **value, bool *file_exists, char *path, KcFault *
  * caller does not survive wipes it too.
  */
 char *
-kc_secret_read(KcSecretKind kind, const char *name, KcFault *fault)
+kc_secret_read(KcSecretKind kind, const char *owner, const char *name, KcFault *fault)
 {
 	char		path[PATH_MAX];
 	char	   *value;
 	bool		file_exists;
 
+	if (!name_is_valid(name, strlen(name)))
+	{
+		kc_fault_set(fault, KC_FAULT_SECRET, false,
+					 "invalid name of a secret in %s \"%s\"",
+					 kind == KC_GROUP_PASSWORD ? "group_password of organization" : "client_secret of endpoint",
+					 owner);
+		kc_fault_hint(fault, NAME_HINT);
+		return NULL;
+	}
 	if (!look_up(name, &value, &file_exists, path, fault))
 		return NULL;
 	if (value == NULL)
@@ -759,4 +770,23 @@ kinderconnect_arm_digest(PG_FUNCTION_ARGS)
 	digest = digest_of(token);
 	kc_secret_free(token);
 	PG_RETURN_TEXT_P(digest);
+}
+
+/*
+ * Its path, or NULL where there is one.
+ */
+Datum
+kinderconnect_missing_secrets_file(PG_FUNCTION_ARGS)
+{
+	SecretsFile file;
+	KcFault		fault;
+
+	if (!load_secrets(&file, &fault))
+		kc_fault_raise(&fault);
+	if (file.exists)
+	{
+		wiped_free(file.text);
+		PG_RETURN_NULL();
+	}
+	PG_RETURN_TEXT_P(cstring_to_text(file.path));
 }

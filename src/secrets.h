@@ -21,10 +21,10 @@ typedef enum KcSecretKind
 
 /*
  * NULL and a fault of kind SECRET where the name, or the file, is not usable.
- * The fault says what is missing, not the name: somebody may have entered the
- * secret in its place.
+ * The fault says what is missing and of which organization or endpoint, not
+ * the name: somebody may have entered the secret in its place.
  */
-extern char *kc_secret_read(KcSecretKind kind, const char *name, KcFault *fault);
+extern char *kc_secret_read(KcSecretKind kind, const char *owner, const char *name, KcFault *fault);
 extern void kc_secret_free(char *value);	/* wipes; NULL is fine */
 
 /* memory for what is made of a secret, to be freed like one */

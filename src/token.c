@@ -208,7 +208,7 @@ kc_token_mask(const KcToken *token, char *text)
 
 	if (text == NULL)
 		return;
-	secret = kc_secret_read(KC_CLIENT_SECRET, token->client_secret, &fault);
+	secret = kc_secret_read(KC_CLIENT_SECRET, token->endpoint, token->client_secret, &fault);
 	if (secret == NULL)
 	{
 		text[0] = '\0';
@@ -258,7 +258,7 @@ kc_token_fetch(KcToken *token)
 					 kc_wipe_token_attempt, token);
 	old = MemoryContextSwitchTo(token->attempt);
 	memset(exchange, 0, sizeof(*exchange));
-	secret = kc_secret_read(KC_CLIENT_SECRET, token->client_secret, &token->fault);
+	secret = kc_secret_read(KC_CLIENT_SECRET, token->endpoint, token->client_secret, &token->fault);
 	if (secret == NULL)
 	{
 		MemoryContextSwitchTo(old);

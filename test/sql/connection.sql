@@ -41,6 +41,17 @@ SELECT pg_temp.test($$ UPDATE kinderconnect.organization SET group_password = 'r
 SELECT pg_temp.test($$ UPDATE kinderconnect.organization SET group_id = 'G-MOON' WHERE organization_id = 'regress_connection' $$);
 SELECT pg_temp.test($$ UPDATE kinderconnect.endpoint SET client_secret = 'regress.wrong' WHERE endpoint = 'regress' $$);
 
+-- A name that is none: the call says whose, and does not repeat it.
+\set SHOW_CONTEXT never
+SAVEPOINT name;
+UPDATE kinderconnect.organization SET group_password = 'regress.wrong ' WHERE organization_id = 'regress_connection';
+SELECT * FROM kinderconnect.api_customers('regress_connection');
+ROLLBACK TO name;
+SAVEPOINT name;
+UPDATE kinderconnect.endpoint SET client_secret = ' regress.wrong' WHERE endpoint = 'regress';
+SELECT * FROM kinderconnect.api_customers('regress_connection');
+ROLLBACK TO name;
+
 -- Nobody there, or somebody else.
 SELECT pg_temp.test($$ UPDATE kinderconnect.organization SET endpoint = 'regress.nowhere' WHERE organization_id = 'regress_connection' $$);
 SELECT pg_temp.test($$ UPDATE kinderconnect.endpoint SET base_url = base_url || '/v2' WHERE endpoint = 'regress' $$);

@@ -74,6 +74,9 @@ refused(qr/larger than 1 MB/, 'a large file');
 
 unlink $file;
 is($night->sql("SELECT kinderconnect._has_secret('a')"), 'f', 'no file has no secrets');
+like($night->try_sql('SELECT kinderconnect._require_armed()')->{stderr},
+	qr/is not armed: the secrets file does not exist\nDETAIL: +Looked for "\Q$file\E"\.\nHINT: +Put the file there/, 'which is said, and where it was looked for');
+is($night->sql(q{SELECT value FROM kinderconnect.health WHERE check_name = 'armed'}), 'database "postgres" is not armed: the secrets file does not exist', 'health says it too');
 mkdir $file or die "could not make $file: $!";
 refused(qr/is not a regular file/, 'a directory');
 rmdir $file;

@@ -195,7 +195,7 @@ GRANT SELECT ON kinderconnect.health_check, kinderconnect.health_threshold, kind
 	kinderconnect.last_night
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT SELECT ON SEQUENCE kinderconnect.last_tick TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
-GRANT EXECUTE ON FUNCTION kinderconnect._last_tick(), kinderconnect._why_not_armed(), kinderconnect._cron_job(), kinderconnect._moment(timestamptz), kinderconnect._months(text, date, date)
+GRANT EXECUTE ON FUNCTION kinderconnect._last_tick(), kinderconnect._why_not_armed(), kinderconnect._cron_job(), kinderconnect._cron_doubled(), kinderconnect._moment(timestamptz), kinderconnect._months(text, date, date)
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect._failure_word(text), kinderconnect._tell_begin(bigint), kinderconnect._tell_dead(bigint), kinderconnect._tell_end(bigint)

@@ -24,7 +24,7 @@ COMMENT ON COLUMN kinderconnect.health_check.what_to_do IS 'the cure';
 
 INSERT INTO kinderconnect.health_check VALUES
 	('last_tick', false, 'minutes', false, 60, 180, 'since tick() was last called on this server, or since it started', 'Call schedule(), or look at the timer that calls tick(): doc/schedule.md.'),
-	('cron_job', false, 'level', false, 1, 2, 'pg_cron''s job: 1, it is switched off or its last run failed', 'Read return_message of cron.job_run_details and run_organization; schedule() sets the job up again.'),
+	('cron_job', false, 'level', false, 1, 2, 'pg_cron''s job: 1, it is switched off, its last run failed, or several roles have it', 'Read return_message of cron.job_run_details and run_organization; schedule() sets the job up again. If several roles have it, call unschedule() as each but one.'),
 	('armed', false, 'level', false, NULL, 1, '1: this database may not send', 'If the secrets file does not exist, put it where kinderconnect.secrets_file says, with its passwords. SELECT kinderconnect.arm(), if this is the database that reports to KinderConnect.'),
 	('stopped', false, 'hours', false, 0, 24, 'since somebody called stop()', 'SELECT kinderconnect.resume() once the reason is gone.'),
 	('manage_bound', false, 'relations', false, NULL, 1, 'relations of Manage that are not bound', 'Bind each with bind_manage(relation, query).'),
@@ -38,6 +38,7 @@ INSERT INTO kinderconnect.health_check VALUES
 	('certificate', true, 'hours', false, 0, 0, 'since there is no trusted TLS connection', 'See run_provider.error; the certificate of the service, or kinderconnect.ca_file.'),
 	('configuration', true, 'hours', false, 0, 0, 'since a run failed for configuration or arming', 'See run_organization.error and hint; test_connection(organization_id) names the row.'),
 	('manage_source', true, 'hours', false, 0, 0, 'since the database fails at a step: most often a bound query, or the server it reads', 'See run_organization.error; SELECT from the manage_* views as the role that runs the night.'),
+	('manage_location', true, 'level', false, 1, NULL, '1: after a run, none of its providers has a location of Manage whose time zone is known', 'SELECT * FROM kinderconnect.manage_organization. If it is not there, disable_integration(), and enable the organization_id that is; else see provider_review, and call add_provider().'),
 	('providers_failing', true, 'providers', false, 1, NULL, 'that the last run did not cover', 'See due and run_provider.error.'),
 	('oldest_unsent', true, 'days', false, 3, 7, 'age of the oldest child-day that is ready, or under way, and not accepted', 'See overdue and providers_failing; child_day where state = ''ready''.'),
 	('window_closes', true, 'days', true, 3, 1, 'until the first child-day that is not accepted, and has something to say, is lost', 'See about_to_be_lost, column what_to_do.'),
@@ -177,6 +178,24 @@ $$;
 COMMENT ON FUNCTION kinderconnect._cron_job() IS
 'the job of pg_cron that ticks here, and how it last ended; of several for shards, active only if all are, and failed if any did; jobs null: pg_cron is not in this database';
 
+CREATE FUNCTION kinderconnect._cron_doubled() RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	roles text;
+BEGIN
+	IF to_regclass('cron.job') IS NOT NULL AND EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN
+		EXECUTE 'SELECT string_agg(DISTINCT format(''"%s"'', j.username), '' and '') FROM cron.job j
+				JOIN cron.job o ON o.database = j.database AND o.command = j.command AND o.username <> j.username AND o.active
+				WHERE j.active AND j.database = current_database() AND j.command ~ ''kinderconnect\.(tick|nightly)'''
+			INTO roles;
+	END IF;
+	RETURN roles;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._cron_doubled() IS 'the roles, if more than one, that have the same active job of pg_cron that ticks here';
+
 CREATE FUNCTION kinderconnect._moment(at timestamptz) RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE
 	RETURN to_char(at, 'YYYY-MM-DD HH24:MI:SS TZH:TZM');
@@ -200,10 +219,10 @@ WITH due AS MATERIALIZED (
 		CASE WHEN pg_is_in_recovery() THEN 'a standby' ELSE coalesce(kinderconnect._moment(t.at), 'none yet') END AS value
 	FROM (SELECT kinderconnect._last_tick() AS at) t
 	UNION ALL
-	SELECT 'cron_job', NULL, CASE WHEN j.jobs = 0 OR NOT j.active OR j.status = 'failed' THEN 1 WHEN j.jobs > 0 THEN 0 END,
+	SELECT 'cron_job', NULL, CASE WHEN j.jobs = 0 OR NOT j.active OR j.status = 'failed' OR t.roles IS NOT NULL THEN 1 WHEN j.jobs > 0 THEN 0 END,
 		CASE WHEN j.jobs IS NULL THEN 'pg_cron is not in this database' WHEN j.jobs = 0 THEN 'no job'
-			ELSE concat_ws(', ', j.schedule, CASE WHEN NOT j.active THEN 'switched off' END, 'last run ' || j.status || ' at ' || kinderconnect._moment(j.ended_at)) END
-	FROM kinderconnect._cron_job() j
+			ELSE concat_ws(', ', j.schedule, CASE WHEN NOT j.active THEN 'switched off' END, 'jobs of roles ' || t.roles, 'last run ' || j.status || ' at ' || kinderconnect._moment(j.ended_at)) END
+	FROM kinderconnect._cron_job() j CROSS JOIN (SELECT kinderconnect._cron_doubled() AS roles) t
 	UNION ALL
 	SELECT 'armed', NULL, CASE WHEN pg_is_in_recovery() THEN NULL WHEN a.why IS NULL THEN 0 ELSE 1 END,
 		CASE WHEN pg_is_in_recovery() THEN 'a standby' ELSE coalesce(a.why, 'yes') END
@@ -269,6 +288,7 @@ WITH due AS MATERIALIZED (
 	CROSS JOIN LATERAL (SELECT count(*) AS lists, min(l.set_aside_at) AS since FROM kinderconnect.list_state l
 		WHERE l.organization_id = o.organization_id AND l.set_aside_at IS NOT NULL) l
 	CROSS JOIN LATERAL (SELECT coalesce(sum(c.differences), 0) AS days FROM kinderconnect.comparison c WHERE c.organization_id = o.organization_id) f
+	CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM kinderconnect.location_zone l WHERE l.organization_id = o.organization_id) AS known) z
 	CROSS JOIN LATERAL (VALUES
 		('last_success', extract(epoch FROM now() - coalesce(d.covered_at, o.first_enabled::timestamp AT TIME ZONE 'Pacific/Honolulu')) / 3600, coalesce(kinderconnect._moment(d.covered_at), 'none yet')),
 		('overdue', extract(epoch FROM now() - d.uncovered_since) / 3600, coalesce('since ' || kinderconnect._moment(d.uncovered_since), 'no')),
@@ -277,6 +297,7 @@ WITH due AS MATERIALIZED (
 		('certificate', extract(epoch FROM now() - d.certificate) / 3600, coalesce('not trusted since ' || kinderconnect._moment(d.certificate), 'ok')),
 		('configuration', extract(epoch FROM now() - d.configuration) / 3600, coalesce('wrong since ' || kinderconnect._moment(d.configuration), 'ok')),
 		('manage_source', extract(epoch FROM now() - d.manage_source) / 3600, coalesce('failing since ' || kinderconnect._moment(d.manage_source), 'ok')),
+		('manage_location', CASE WHEN d.covered_at IS NULL OR z.known THEN 0 ELSE 1 END, CASE WHEN d.covered_at IS NULL THEN 'no run yet' WHEN z.known THEN 'ok' ELSE 'none' END),
 		('providers_failing', coalesce(d.failing, 0), coalesce(d.failing, 0)::text),
 		('oldest_unsent', (now() AT TIME ZONE 'UTC')::date - w.oldest, coalesce(w.oldest || ', of ' || w.days || ' child-days', 'none')),
 		('window_closes', extract(epoch FROM u.first_ends - now()) / 86400, coalesce('first on ' || kinderconnect._moment(u.first_ends), 'none')),

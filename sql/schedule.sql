@@ -113,16 +113,19 @@ DECLARE
 	cron_name text;
 	cron      record;
 	caller    record;
+	login_hint CONSTANT text := 'Call schedule() as a login role that is a member of kinderconnect_operator, for example after SET ROLE kinderconnect_night.';
 BEGIN
-	IF shards IS NULL THEN
-		RAISE EXCEPTION 'shards must be given' USING ERRCODE = 'null_value_not_allowed';
+	IF num_nulls(schedule.schedule, shards) > 0 THEN
+		RAISE EXCEPTION 'schedule and shards must be given' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
 	PERFORM kinderconnect._require_shard(0, shards, NULL);
-	PERFORM kinderconnect._require_ordinary_rights();
-	SELECT r.rolcanlogin, r.rolconnlimit INTO STRICT caller FROM pg_roles r WHERE r.rolname = current_user;
-	IF NOT caller.rolcanlogin THEN
+	SELECT r.rolsuper, r.rolcanlogin, r.rolconnlimit INTO STRICT caller FROM pg_roles r WHERE r.rolname = current_user;
+	IF caller.rolsuper THEN
+		RAISE EXCEPTION 'the night does not run as a superuser'
+			USING ERRCODE = 'insufficient_privilege', DETAIL = 'The job of pg_cron runs as the role that calls schedule().', HINT = login_hint;
+	ELSIF NOT caller.rolcanlogin THEN
 		RAISE EXCEPTION 'role "%" cannot log in, so pg_cron could not run its job', current_user
-			USING ERRCODE = 'KC001', HINT = 'Call schedule() as a login role that is a member of kinderconnect_operator.';
+			USING ERRCODE = 'KC001', HINT = login_hint;
 	ELSIF caller.rolconnlimit = 0 OR NOT has_database_privilege(current_database(), 'CONNECT') THEN
 		RAISE EXCEPTION 'role "%" cannot connect to database "%", so pg_cron could not run its job', current_user, current_database()
 			USING ERRCODE = 'KC001', HINT = format('GRANT CONNECT ON DATABASE %I TO %I; and look at its CONNECTION LIMIT.', current_database(), current_user);

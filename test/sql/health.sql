@@ -21,6 +21,7 @@ $$;
 SELECT kinderconnect.add_provider('regress_health', 'A-1', 'P1'), kinderconnect.add_provider('regress_health', 'A-1', 'P2') \g /dev/null
 INSERT INTO kinderconnect.provider_clock (organization_id, agency_id, provider_id, run_id, attempted_at, ended_at, covered_at)
 SELECT 'regress_health', 'A-1', p, 1, now(), now(), now() FROM unnest(ARRAY['P1', 'P2']) p;
+INSERT INTO kinderconnect.location_zone VALUES ('regress_health', '17', 'America/Chicago', '-infinity', 'infinity');
 
 -- Every check is there, once for each organization or once in all, and every
 -- organization's is well.
@@ -31,6 +32,11 @@ SELECT count(*) FROM kinderconnect.health h WHERE NOT EXISTS (SELECT FROM kinder
 SELECT check_name, status, value, number, threshold, what_to_do FROM kinderconnect.health
 WHERE organization_id = 'regress_health' AND check_name <> 'last_success' ORDER BY check_name;
 SELECT * FROM pg_temp.bad('last_success');
+
+-- Not in Manage.
+DELETE FROM kinderconnect.location_zone WHERE organization_id = 'regress_health';
+SELECT * FROM pg_temp.bad();
+INSERT INTO kinderconnect.location_zone VALUES ('regress_health', '17', 'America/Chicago', '-infinity', 'infinity');
 
 -- Failing, by what failed.
 SELECT pg_temp.fails_since('KC201', interval '90 minutes') \g /dev/null

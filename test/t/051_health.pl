@@ -99,6 +99,12 @@ $night->sql(q{INSERT INTO cron.job_run_details (jobid, runid, status, return_mes
 like($night->sql($job), qr/^warning\|0 0 1 1 \*, last run failed at 2026-01-01 00:00:00 \+00:00$/, 'one that failed, and its message is not for everybody');
 $night->sql(q{INSERT INTO cron.job_run_details (jobid, runid, status, end_time) SELECT jobid, 2, 'succeeded', '2026-01-01' FROM cron.job; UPDATE cron.job SET active = false});
 like($night->sql($job), qr/^warning\|.*switched off/, 'one that is switched off');
+$night->sql(q{UPDATE cron.job SET active = true;
+	INSERT INTO cron.job (schedule, command, nodename, nodeport, database, username, active, jobname)
+	VALUES ('0 0 1 1 *', 'CALL kinderconnect.tick()', 'localhost', 1, 'postgres', 'other', true, 'kinderconnect')});
+like($night->sql($job), qr/^warning\|0 0 1 1 \*, jobs of roles "other" and "watch"/, 'one of two roles');
+$night->sql(q{UPDATE cron.job SET active = false WHERE username = 'other'});
+like($night->sql($job), qr/^ok\|/, 'not if only one of them is active');
 $night->sql('DELETE FROM cron.job');
 
 # Prometheus' queries, as its role

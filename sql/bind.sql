@@ -18,7 +18,8 @@ BEGIN
 		INTO found, examples;
 	IF found > 0 THEN
 		EXECUTE 'SELECT count(*) FROM pg_temp.kinderconnect_sample' INTO sampled;
-		RAISE WARNING 'Manage''s "%": % of % rows %', relation, found, sampled, what
+		RAISE WARNING 'Manage''s "%": % of % rows %', relation, found, sampled,
+				CASE WHEN found = 1 THEN replace(replace(regexp_replace(what, '^are\M', 'is'), 'have ', 'has '), 'lack ', 'lacks ') ELSE what END
 			USING DETAIL = format('By %s: %s.', array_to_string(keys, '/'), examples), HINT = hint;
 	END IF;
 END;
@@ -89,15 +90,15 @@ BEGIN
 				'They are in the future or a hundred years back; correct them in Manage.'),
 			('attendance', 's.kind <> ''closure'' AND s.child_id IS NULL', 'are a session or an absence of nobody',
 				'No night looks at them: only a closure, of the whole location, is without a child.'),
-			('attendance', 's.kind = ''session'' AND s.check_in IS NULL AND s.check_out IS NULL', 'are sessions without check-in and check-out',
+			('attendance', 's.kind = ''session'' AND s.check_in IS NULL AND s.check_out IS NULL', 'are a session without check-in and check-out',
 				'No night looks at them.'),
 			('attendance', 's.kind <> ''session'' AND s.service_date IS NULL', 'are an absence or a closure without service_date',
 				'No night looks at them.'),
-			('attendance', 's.kind = ''session'' AND s.check_out < s.check_in', 'are sessions whose check-out is before the check-in',
+			('attendance', 's.kind = ''session'' AND s.check_out < s.check_in', 'are a session whose check-out is before the check-in',
 				'Their days are held as out_before_in until Manage is corrected. If it is most of them, the columns may be swapped.'),
-			('attendance', 's.kind = ''session'' AND s.check_out > s.check_in + interval ''24 hours''', 'are sessions of more than 24 hours',
+			('attendance', 's.kind = ''session'' AND s.check_out > s.check_in + interval ''24 hours''', 'are a session of more than 24 hours',
 				'Their days are held as too_long until Manage is corrected.'),
-			('attendance', 's.kind = ''session'' AND s.check_in > now() + interval ''1 day''', 'are sessions in the future',
+			('attendance', 's.kind = ''session'' AND s.check_in > now() + interval ''1 day''', 'are a session in the future',
 				'If they are not corrected they wait until their day is over. The times may be of another zone or year.')
 		) AS c (relation, condition, what, hint)
 		WHERE c.relation = _check_sample.relation
@@ -217,6 +218,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	view_name   text := 'manage_' || bind_manage.relation;
+	view_owner  regrole;
 	missing     text;
 	mistyped    text;
 	hint        text;
@@ -238,10 +240,23 @@ BEGIN
 		RAISE EXCEPTION 'query for Manage''s "%" is empty', bind_manage.relation USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 
+	SELECT c.relowner INTO view_owner FROM pg_class c WHERE c.oid = to_regclass(format('kinderconnect.%I', view_name));
+	IF NOT pg_has_role(view_owner, 'USAGE') THEN
+		RAISE EXCEPTION 'must be owner of view %', view_name
+			USING ERRCODE = 'insufficient_privilege', DETAIL = format('Role %s owns it.', view_owner),
+				HINT = format('Bind as a member of that role, or have a superuser run ALTER VIEW kinderconnect.%I OWNER TO %I.', view_name, current_user);
+	END IF;
+
 	IF to_regclass('pg_temp.kinderconnect_bind') IS NOT NULL THEN
 		DROP VIEW pg_temp.kinderconnect_bind;
 	END IF;
-	EXECUTE format(E'CREATE TEMPORARY VIEW kinderconnect_bind AS SELECT * FROM (%s\n) AS q', rtrim(query, E'; \n\t'));
+	BEGIN
+		EXECUTE format(E'CREATE TEMPORARY VIEW kinderconnect_bind AS SELECT * FROM (%s\n) AS q', rtrim(query, E'; \n\t'));
+	EXCEPTION WHEN syntax_error THEN
+		RAISE EXCEPTION 'query for Manage''s "%" is not a valid SELECT', bind_manage.relation
+			USING ERRCODE = 'syntax_error', DETAIL = format('PostgreSQL says: %s.', SQLERRM),
+				HINT = 'Write a SELECT, such as SELECT ... FROM schema.table; the name of a table alone will not do.';
+	END;
 
 	-- An id is text: of words, numbers, and what is written like one.
 	SELECT string_agg(format('"%s" (%s)', c.column_name, c.data_type), ', ' ORDER BY c.position)
@@ -251,7 +266,8 @@ BEGIN
 				AND (c.data_type <> 'text'::regtype OR t.typcategory NOT IN ('S', 'N', 'E') AND t.oid <> 'uuid'::regtype)),
 		CASE WHEN bool_or(a.atttypid = 'timestamp'::regtype AND c.data_type = 'timestamptz'::regtype)
 			THEN 'A timestamp without time zone becomes one by: check_in AT TIME ZONE ''America/Chicago''.'
-			ELSE 'Cast the column in the query.' END,
+				ELSE concat('Cast the column in the query', '; if Manage has no such column: ' || string_agg(format('NULL::%s AS %I', c.data_type, c.column_name), ', ' ORDER BY c.position)
+				FILTER (WHERE a.atttypid = 'text'::regtype AND c.data_type <> 'text'::regtype), '.') END,
 		string_agg(format('q.%I::%s AS %I', c.column_name, c.data_type, c.column_name), ', ' ORDER BY c.position)
 	INTO missing, mistyped, hint, select_list
 	FROM kinderconnect.manage_column c

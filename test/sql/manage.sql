@@ -55,6 +55,7 @@ SELECT kinderconnect.bind_manage(NULL, 'SELECT 1');
 SELECT kinderconnect.bind_manage('organization', NULL);
 SELECT kinderconnect.bind_manage('organization', '  ');
 SELECT kinderconnect.bind_manage('organization', 'SELECT code AS organization_id FROM');
+SELECT kinderconnect.bind_manage('organization', 'regress_manage.company');
 SELECT kinderconnect.bind_manage('organization', 'SELECT code FROM regress_manage.company');
 SELECT kinderconnect.bind_manage('organization', 'SELECT code AS organization_id, name FROM company');
 SELECT kinderconnect.bind_manage('organization', 'DELETE FROM regress_manage.company');
@@ -62,6 +63,8 @@ SELECT kinderconnect.bind_manage('organization', 'SELECT 1 AS organization_id, 2
 SELECT kinderconnect.bind_manage('organization', 'SELECT nullif(code, 2) AS organization_id, name FROM regress_manage.company');
 SELECT kinderconnect.bind_manage('child', $$ SELECT company AS organization_id, center AS location_id, id AS child_id, first AS first_name,
 	NULL AS middle_name, last AS last_name, NULL AS suffix, born::text AS date_of_birth, 1 AS active FROM regress_manage.student $$);
+SELECT kinderconnect.bind_manage('child', $$ SELECT company AS organization_id, center AS location_id, id AS child_id, first AS first_name,
+	NULL AS middle_name, last AS last_name, NULL AS suffix, born AS date_of_birth, NULL AS active FROM regress_manage.student $$);
 SELECT kinderconnect.bind_manage('attendance', $$ SELECT company AS organization_id, center AS location_id, student AS child_id, id AS attendance_id,
 	what AS kind, arrived_wall AS check_in, NULL AS check_out, day AS service_date, why AS reason, NULL::timestamptz AS modified_at FROM regress_manage.visit $$);
 SELECT kinderconnect.bind_manage('attendance', $$ SELECT company AS organization_id, center AS location_id, student AS child_id, id AS attendance_id,
@@ -79,7 +82,7 @@ SELECT * FROM kinderconnect.manage_organization;
 
 -- An admin who may read the tables binds them, and operators read the views;
 -- one who may not cannot.
-DROP VIEW kinderconnect.manage_organization;
+DROP VIEW kinderconnect.manage_organization, kinderconnect.manage_provider_id;
 SET LOCAL ROLE kinderconnect_admin;
 SELECT kinderconnect.bind_manage('organization', 'SELECT code AS organization_id, name FROM regress_manage.company');
 RESET ROLE;
@@ -88,6 +91,8 @@ GRANT SELECT ON regress_manage.company TO kinderconnect_admin;
 SET LOCAL ROLE kinderconnect_admin;
 SELECT kinderconnect.bind_manage('organization', 'SELECT code AS organization_id, name FROM regress_manage.company');
 SELECT kinderconnect.bind_manage('organization', 'SELECT code AS organization_id, upper(name) AS name FROM regress_manage.company');
+-- a view that is another's
+SELECT kinderconnect.bind_manage('location', $$ SELECT code AS organization_id, 1 AS location_id, name, NULL AS zip, NULL AS time_zone FROM regress_manage.company $$);
 -- a table that is not granted
 SELECT kinderconnect.bind_manage('provider_id', $$ SELECT company AS organization_id, id AS location_id, 'TX-28' AS agency_id, 'P1' AS provider_id FROM regress_manage.center $$);
 -- nor by the view's owner, when another one binds

@@ -97,7 +97,7 @@ INSERT INTO kinderconnect.reason VALUES
 	('organization_disabled', 'the organization''s integration is switched off', 'Call enable_integration() to take it up again.'),
 	('provider_disabled', 'the provider is switched off, or is only listed and the organization adopts none', 'Call add_provider().'),
 	('provider_inactive', 'the service lists the provider or its customer as not active, or no longer at all', 'Ask the agency; nothing is sent until it lists the provider again.'),
-	('provider_unmatched', 'no single location of Manage was found for the provider', 'See provider_review; call add_provider() with the location.'),
+	('provider_unmatched', 'no single location of Manage was found for the provider', 'Call add_provider() with the location; operators see the candidates in provider_review.'),
 	('no_time_zone', 'Manage has not got the location, or has no known time zone for it, and its agencies have none, or several', 'Give the location its IANA zone in Manage.'),
 	('unmatched', 'the child has no link to a child of Manage; detail says why', 'Correct the name or birth date where it is wrong, or call link_child().'),
 	('link_disagrees', 'name or birth date of the linked children no longer agree', 'Correct the side that is wrong, or call unlink_child() or link_child().'),

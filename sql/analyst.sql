@@ -29,7 +29,7 @@ COMMENT ON COLUMN kinderconnect.authorized_child.agency IS 'its name, as listed'
 COMMENT ON COLUMN kinderconnect.authorized_child.state IS 'its state, two-letter code';
 COMMENT ON COLUMN kinderconnect.authorized_child.provider_id IS 'the provider ID the authorization is for';
 COMMENT ON COLUMN kinderconnect.authorized_child.provider IS 'name of the site as the service lists it, else the provider ID';
-COMMENT ON COLUMN kinderconnect.authorized_child.location_id IS 'Manage''s location; null: not found yet, see provider_review';
+COMMENT ON COLUMN kinderconnect.authorized_child.location_id IS 'Manage''s location; null: not found yet; operators see the candidates in provider_review';
 COMMENT ON COLUMN kinderconnect.authorized_child.barred IS 'why nothing is sent for the provider; null: it takes part';
 COMMENT ON COLUMN kinderconnect.authorized_child.kinderconnect_child_id IS 'the child at KinderConnect';
 COMMENT ON COLUMN kinderconnect.authorized_child.first_name IS 'as the service lists it';
@@ -50,8 +50,16 @@ COMMENT ON COLUMN kinderconnect.authorized_child.known_from IS 'since when the s
 COMMENT ON COLUMN kinderconnect.authorized_child.authorized_today IS 'whether it covers today, by its dates and its weekdays';
 
 CREATE FUNCTION kinderconnect.authorizations_ending(days integer) RETURNS SETOF kinderconnect.authorized_child
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = auto
+AS $$
+#variable_conflict use_column
+BEGIN
+	IF (authorizations_ending.days >= 0) IS NOT TRUE THEN
+		RAISE EXCEPTION 'days must not be negative or null' USING ERRCODE = 'invalid_parameter_value', HINT = '0 is today alone.';
+	END IF;
+	RETURN QUERY
 	SELECT a.* FROM kinderconnect.authorized_child a
 	LEFT JOIN kinderconnect.agency g ON g.agency_id = a.agency_id
 	WHERE a.end_date <= (now() AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date + authorizations_ending.days
@@ -60,6 +68,7 @@ BEGIN ATOMIC
 				= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id)
 				AND n.known_until = 'infinity' AND n.begin_date <= a.end_date + 1 AND (n.end_date IS NULL OR n.end_date > a.end_date));
 END;
+$$;
 COMMENT ON FUNCTION kinderconnect.authorizations_ending(integer) IS
 'rows of authorized_child whose last day is today or one of the next days, and that no other authorization of the child at the provider takes up the day after';
 
@@ -67,8 +76,16 @@ CREATE FUNCTION kinderconnect.newly_authorized(since date)
 	RETURNS TABLE (organization_id text, agency_id text, provider_id text, location_id text, kinderconnect_child_id text,
 		first_name text, last_name text, child_id text, authorization_id text, begin_date date, end_date date, units_of_care text,
 		listed_at timestamptz, new_child boolean)
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = auto
+AS $$
+#variable_conflict use_column
+BEGIN
+	IF since IS NULL THEN
+		RAISE EXCEPTION 'since must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	RETURN QUERY
 	SELECT a.organization_id, a.agency_id, a.provider_id, p.location_id, a.kinderconnect_child_id, c.first_name, c.last_name, k.child_id,
 		a.authorization_id, a.begin_date, a.end_date, a.units_of_care, f.first_known,
 		NOT EXISTS (SELECT FROM kinderconnect.authorization o
@@ -85,6 +102,7 @@ BEGIN ATOMIC
 			= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)) f
 	WHERE a.known_until = 'infinity' AND (f.first_known AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date >= since;
 END;
+$$;
 COMMENT ON FUNCTION kinderconnect.newly_authorized(date) IS
 'authorizations that stand and were first listed on this date or later, also those for days gone by; new_child: the child had none at the provider before. One that vanished and came back is not new';
 

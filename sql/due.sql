@@ -399,3 +399,22 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._keep_time(bigint) IS 'notes for each provider of a run that ends whether it was covered, and if not, why';
+
+-- A night for days of which none can be there would succeed without a word.
+CREATE FUNCTION kinderconnect._require_in_horizon(from_date date, to_date date) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	horizon integer := kinderconnect.setting('horizon_days');
+BEGIN
+	IF from_date > (now() AT TIME ZONE 'Pacific/Kiritimati')::date THEN
+		RAISE EXCEPTION 'from_date % is in the future', to_char(from_date, 'YYYY-MM-DD')
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'A night looks at days that are over.';
+	ELSIF to_date < (now() AT TIME ZONE 'Pacific/Honolulu')::date - horizon THEN
+		RAISE EXCEPTION 'to_date % is before the horizon of % days', to_char(to_date, 'YYYY-MM-DD'), horizon
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'kinderconnect.horizon_days says how many days back a night looks.';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_in_horizon(date, date) IS 'an error where no day of this period can be one that a night looks at; null: open';

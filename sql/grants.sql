@@ -84,7 +84,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._start_submit(text, text, text, text, kinderconnect.wire_record[]),
 	kinderconnect._collect(interval), kinderconnect._rows(bigint, anyelement), kinderconnect._release(bigint),
 	kinderconnect._said(kinderconnect.call_outcome), kinderconnect._is_bound(text), kinderconnect._require_manage(),
-	kinderconnect._require_organization(text), kinderconnect._require_provider(text, text, text), kinderconnect._require_period(date, date), kinderconnect._speaks(text, text), kinderconnect._zone(text),
+	kinderconnect._require_organization(text), kinderconnect._require_provider(text, text, text), kinderconnect._require_period(date, date), kinderconnect._require_in_horizon(date, date), kinderconnect._speaks(text, text), kinderconnect._zone(text),
 	kinderconnect._know_sizes(), kinderconnect._fail_organization(bigint, text, boolean, text, text, text),
 	kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text),
 	kinderconnect._another_night(), kinderconnect._take_list(bigint, kinderconnect.call_outcome), kinderconnect._take_customers(bigint, kinderconnect.call_outcome),
@@ -201,4 +201,4 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._failure_word(text), kinderconnect._tell_begin(bigint), kinderconnect._tell_dead(bigint), kinderconnect._tell_end(bigint)
 	TO kinderconnect_operator;
 GRANT INSERT, UPDATE, DELETE ON kinderconnect.health_threshold TO kinderconnect_admin;
-GRANT EXECUTE ON FUNCTION kinderconnect.set_threshold(text, numeric, numeric), kinderconnect.reset_threshold(text) TO kinderconnect_admin;
+GRANT EXECUTE ON FUNCTION kinderconnect._require_check(text), kinderconnect.set_threshold(text, numeric, numeric), kinderconnect.reset_threshold(text) TO kinderconnect_admin;

@@ -72,6 +72,22 @@ CREATE INDEX child_to_review ON kinderconnect.child (organization_id, first_list
 CREATE INDEX child_link_flagged ON kinderconnect.child_link (organization_id, linked_at) WHERE flag IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX list_state_set_aside ON kinderconnect.list_state (organization_id, set_aside_at) WHERE set_aside_at IS NOT NULL;
 
+CREATE FUNCTION kinderconnect._require_check(check_name text) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	IF _require_check.check_name IS NULL THEN
+		RAISE EXCEPTION 'check_name must not be null' USING ERRCODE = 'null_value_not_allowed';
+	ELSIF NOT EXISTS (SELECT FROM kinderconnect.health_check c WHERE c.check_name = _require_check.check_name) THEN
+		RAISE EXCEPTION 'there is no check "%"', _require_check.check_name
+			USING ERRCODE = 'undefined_object', HINT = 'SELECT check_name, unit, meaning FROM kinderconnect.health_check.';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_check(text) IS 'an error unless there is a health check of this name';
+
 CREATE FUNCTION kinderconnect.set_threshold(check_name text, warning numeric, critical numeric) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -80,14 +96,8 @@ AS $$
 DECLARE
 	low_is_bad boolean;
 BEGIN
-	IF set_threshold.check_name IS NULL THEN
-		RAISE EXCEPTION 'check_name must not be null' USING ERRCODE = 'null_value_not_allowed';
-	END IF;
+	PERFORM kinderconnect._require_check(set_threshold.check_name);
 	SELECT c.low_is_bad INTO low_is_bad FROM kinderconnect.health_check c WHERE c.check_name = set_threshold.check_name;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'there is no check "%"', set_threshold.check_name
-			USING ERRCODE = 'undefined_object', HINT = 'SELECT check_name, unit, meaning FROM kinderconnect.health_check.';
-	END IF;
 	IF set_threshold.warning < 0 OR set_threshold.critical < 0 OR set_threshold.warning = 'NaN' OR set_threshold.critical = 'NaN' THEN
 		RAISE EXCEPTION 'a threshold must not be negative' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
@@ -109,6 +119,7 @@ CREATE FUNCTION kinderconnect.reset_threshold(check_name text) RETURNS boolean
 AS $$
 #variable_conflict use_column
 BEGIN
+	PERFORM kinderconnect._require_check(reset_threshold.check_name);
 	DELETE FROM kinderconnect.health_threshold WHERE check_name = reset_threshold.check_name;
 	RETURN FOUND;
 END;

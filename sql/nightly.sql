@@ -636,7 +636,7 @@ BEGIN
 	ORDER BY f.rank, f.who LIMIT 1;
 	RAISE EXCEPTION USING
 		ERRCODE = CASE WHEN ended.sqlstate IS NOT NULL THEN ended.sqlstate WHEN first.all_busy THEN 'KC401' ELSE 'KC402' END,
-		MESSAGE = format(CASE ended.sqlstate WHEN 'KC104' THEN 'run %s ended at its deadline, with %s failures' ELSE 'run %s had %s failures' END, run, failures),
+		MESSAGE = format(CASE ended.sqlstate WHEN 'KC104' THEN 'run %s ended at its deadline, with %s' ELSE 'run %s had %s' END, run, failures || CASE failures WHEN 1 THEN ' failure' ELSE ' failures' END),
 		DETAIL = CASE WHEN first.who IS NULL THEN 'No part of it failed.' ELSE format('First: %s: %s (%s).', first.who,
 			CASE WHEN starts_with(first.sqlstate, 'KC') THEN first.error ELSE 'an error of the database' END, first.sqlstate) END,
 		HINT = concat_ws(' ', CASE WHEN ended.sqlstate IS NULL THEN nullif(first.hint, '') END,
@@ -869,6 +869,7 @@ CREATE PROCEDURE kinderconnect.nightly(organization_id text DEFAULT NULL, agency
 AS $$
 BEGIN
 	PERFORM kinderconnect._require_no_transaction('nightly');
+	PERFORM kinderconnect._require_in_horizon(from_date, to_date);
 	COMMIT;
 	CALL kinderconnect._night(organization_id, agency_id, provider_id, from_date, to_date, false, shard, shards);
 END;

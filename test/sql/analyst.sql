@@ -72,6 +72,13 @@ SELECT kinderconnect_child_id AS child, provider_id, authorization_id AS "author
 FROM kinderconnect.newly_authorized(:'today'::date - 3) WHERE organization_id = 'ana' ORDER BY 1, 2, 3;
 SELECT count(*) AS "all that stand" FROM kinderconnect.newly_authorized('2000-01-01') WHERE organization_id = 'ana';
 SELECT count(*) AS "of tomorrow" FROM kinderconnect.newly_authorized(:'today'::date + 1) WHERE organization_id = 'ana';
+\set VERBOSITY terse
+\set ON_ERROR_ROLLBACK on
+SELECT kinderconnect.authorizations_ending(NULL);
+SELECT kinderconnect.authorizations_ending(-1);
+SELECT kinderconnect.newly_authorized(NULL);
+\set ON_ERROR_ROLLBACK off
+\set VERBOSITY default
 
 -- The history of one authorization with all that can happen to it. The first
 -- moment is 23:30 of 4 January in Honolulu.

@@ -169,6 +169,8 @@ SELECT kinderconnect.reset_threshold('ledger_size'), kinderconnect.reset_thresho
 SELECT h.status, h.threshold FROM kinderconnect.health h WHERE check_name = 'ledger_size';
 \pset tuples_only on
 SELECT pg_temp.fails($$ SELECT kinderconnect.set_threshold('weather', 1, 2) $$);
+SELECT pg_temp.fails($$ SELECT kinderconnect.reset_threshold('overdu') $$);
+SELECT pg_temp.fails($$ SELECT kinderconnect.reset_threshold(NULL) $$);
 SELECT pg_temp.fails($$ SELECT kinderconnect.set_threshold('overdue', 2, 1) $$);
 SELECT pg_temp.fails($$ SELECT kinderconnect.set_threshold('window_closes', 1, 2) $$);
 SELECT pg_temp.fails($$ SELECT kinderconnect.set_threshold('overdue', -1, 1) $$);

@@ -177,7 +177,7 @@ foreach my $case (
 	faults($fault);
 	$end = $night->night;
 	is($end->{state}, 'KC402', "$name: an error at the end");
-	like($end->{stderr}, qr/run \d+ had 1 failures.*First: organization "g-1", agency "MO-1", provider "P1": .*\($state\)/s, "$name: the provider is named");
+	like($end->{stderr}, qr/run \d+ had 1 failure\b.*First: organization "g-1", agency "MO-1", provider "P1": .*\($state\)/s, "$name: the provider is named");
 	is(states('P2'), "accepted $days", "$name: the other provider has its days");
 	faults();
 	is($night->night->{state}, '', "$name: the next night");
@@ -222,7 +222,7 @@ faults({ kind => 'extra_rows', operation => 'children', match => { providerId =>
 	$end = $night->night;
 }
 is($end->{state}, 'KC402', 'an answer that cannot be stored: an error at the end');
-like($end->{stderr}, qr/run \d+ had 1 failures.*First: organization "g-1", agency "MO-1", provider "P1": the reply of ".*" could not be stored: PostgreSQL says: temporary file size exceeds "?temp_file_limit"? \(64kB\)\. \(KC301\)/s, 'that says so');
+like($end->{stderr}, qr/run \d+ had 1 failure\b.*First: organization "g-1", agency "MO-1", provider "P1": the reply of ".*" could not be stored: PostgreSQL says: temporary file size exceeds "?temp_file_limit"? \(64kB\)\. \(KC301\)/s, 'that says so');
 like($end->{stderr}, qr/HINT:  The fault is this server's, not the service's/, 'and whose fault it is');
 like(slurp_file($night->node->logfile), qr/LOG:  temporary file size exceeds "?temp_file_limit"? \(64kB\)\n(?!.*(?:CONTEXT|STATEMENT):)/, 'so does the log, by itself');
 $night->agrees('all is there all the same');

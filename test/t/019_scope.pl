@@ -59,6 +59,8 @@ is($night->night("'g-1', 'MO-1'")->{state}, '', 'an agency');
 is_deeply(sent(), { 'G-1 P2' => "$first $days[4] 10" }, 'has the rest of its days');
 $night->agrees('so far', whole => 0);
 
+like($night->night("'g-1', from_date => current_date + 2")->{stderr}, qr/22023: from_date [\d-]+ is in the future/, 'a begin in the future is refused');
+like($night->night("'g-1', to_date => current_date - 1000")->{stderr}, qr/22023: to_date [\d-]+ is before the horizon of \d+ days/, 'and an end before the horizon');
 is($night->night("'g-1', from_date => '$days[3]', to_date => '$days[2]'")->{state}, '22023', 'an end before its begin is refused');
 is($night->night(q{'g-1', 'MO-2'})->{state}, 'KC001', 'so is an agency that it has no provider at');
 like($night->night(q{'g-1', 'MO-2', 'P1'})->{stderr}, qr/organization "g-1" has no provider "P1" at agency "MO-2"/, 'and a provider of another agency');

@@ -9,8 +9,10 @@ CREATE TABLE kinderconnect.endpoint (
 	client_id     text CHECK (client_id <> ''),
 	client_secret text CHECK (client_secret <> ''),
 	http2         boolean NOT NULL DEFAULT false,
-	CONSTRAINT endpoint_base_url_is_https CHECK (base_url ~ '^(https://([^]/@?#:%\\[:space:][:cntrl:]]+|\[[0-9A-Fa-f:.]+\])|http://(127\.0\.0\.1|\[::1\]|localhost))(:[0-9]{1,5})?(/[^?#[:space:][:cntrl:]]*)?$'),
-	CONSTRAINT endpoint_token_url_is_https CHECK (token_url ~ '^(https://([^]/@?#:%\\[:space:][:cntrl:]]+|\[[0-9A-Fa-f:.]+\])|http://(127\.0\.0\.1|\[::1\]|localhost))(:[0-9]{1,5})?(/[^?#[:space:][:cntrl:]]*)?$'),
+	CONSTRAINT endpoint_base_url_is_https CHECK (base_url ~ '^(https://([^]/@?#:%\\[:space:][:cntrl:]]+|\[[0-9A-Fa-f:.]+\])|http://(127\.0\.0\.1|\[::1\]|localhost))(:[0-9]{1,5})?([/?#][^[:space:][:cntrl:]]*)?$'),
+	CONSTRAINT endpoint_token_url_is_https CHECK (token_url ~ '^(https://([^]/@?#:%\\[:space:][:cntrl:]]+|\[[0-9A-Fa-f:.]+\])|http://(127\.0\.0\.1|\[::1\]|localhost))(:[0-9]{1,5})?([/?#][^[:space:][:cntrl:]]*)?$'),
+	CONSTRAINT endpoint_base_url_has_no_query CHECK (base_url !~ '[?#]'),
+	CONSTRAINT endpoint_token_url_has_no_query CHECK (token_url !~ '[?#]'),
 	CONSTRAINT endpoint_token_is_whole CHECK ((token_url IS NULL) = (client_id IS NULL) AND (client_id IS NULL) = (client_secret IS NULL))
 );
 COMMENT ON TABLE kinderconnect.endpoint IS

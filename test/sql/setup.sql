@@ -19,6 +19,7 @@ INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('x', 'k
 INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('x', 'kinderbridge', 'https://user@example.com');
 INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('x', 'kinderbridge', 'https://example.com/?key=1');
 INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('x', 'kinderbridge', 'https://example.com#x');
+INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('x', 'kinderbridge', 'http://127.0.0.1?@example.com');
 INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('x', 'kinderbridge', 'ftp://example.com');
 INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('x', 'kinderbridge', 'file:///etc/passwd');
 INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('x', 'kinderbridge', 'https://');
@@ -30,6 +31,7 @@ INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('x', 'n
 INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('', 'kinderbridge', 'https://example.com');
 INSERT INTO kinderconnect.endpoint VALUES ('x', 'kinderbridge', 'https://example.com', 'http://example.com/token', NULL, 'c', 's');
 INSERT INTO kinderconnect.endpoint VALUES ('x', 'kinderbridge', 'https://example.com', 'https://u:p@example.com/token', NULL, 'c', 's');
+INSERT INTO kinderconnect.endpoint VALUES ('x', 'kinderbridge', 'https://example.com', 'https://example.com/token?tenant=1', NULL, 'c', 's');
 INSERT INTO kinderconnect.endpoint VALUES ('x', 'kinderbridge', 'https://example.com', 'https://example.com/token');
 INSERT INTO kinderconnect.endpoint VALUES ('x', 'kinderbridge', 'https://example.com', NULL, NULL, 'c', 's');
 INSERT INTO kinderconnect.endpoint VALUES ('x', 'kinderbridge', 'https://example.com', 'https://example.com/token', NULL, 'c', NULL);

@@ -46,7 +46,7 @@ FROM pg_settings s WHERE s.name LIKE 'kinderconnect.%' ORDER BY s.name COLLATE "
 SELECT $$
 ## Functions and procedures
 
-An argument with a default may be left out, or given by name: `horizon => 30`.
+An argument with a default may be left out, or given by name: `backfill_days => 0`.
 $$;
 SELECT format(E'### %s\n\n`%s%s`%s\n\n%s\n\nRuns: %s.\n', p.proname, CASE p.prokind WHEN 'p' THEN 'CALL ' ELSE '' END, p.call,
 	CASE WHEN p.prokind = 'p' THEN '' WHEN p.result = 'void' THEN '' ELSE format(' → `%s`', p.result) END,

@@ -98,6 +98,9 @@ foreach my $query (@queries)
 	is($answers[1], $answers[0], '... and the same on a standby');
 }
 
+my ($complete) = grep { /in_child_day/ } @queries;
+like($night->sql($complete), qr/^sunshine\|(\d+)\|\1$/, 'every authorized and finished day has a row');
+
 # The page and the database speak of the same reasons.
 my %told = map { $_ => 1 } map { /`(\w+)`/g } $page =~ /^\| (`.*?) \|/mg;
 my $code = $night->sql(

@@ -35,6 +35,15 @@ is($night->sql('SELECT attendance_id, location_id, child_id, kind, check_in IS N
 is($night->sql('SELECT * FROM kinderconnect.manage_child_id'), 'sunshine|9|TX-28|4711', 'an id of the service');
 is($night->sql('SELECT * FROM kinderconnect.manage_provider_id'), 'sunshine|17|TX-28|P55501', 'a provider ID');
 
+# What the page says of a change of Manage's tables
+my $alter = 'ALTER TABLE crm.student ALTER COLUMN id TYPE bigint';
+like($night->try_sql($alter)->{stderr}, qr/view kinderconnect\.manage_child\b/, 'a column that a view reads keeps its type');
+$night->sql("BEGIN; DROP VIEW kinderconnect.manage_child, kinderconnect.manage_child_id; $alter; " . join('', @{$concepts}) . ' COMMIT');
+is($night->sql('SELECT count(*) FROM kinderconnect.manage_child'), 2, 'until the view is dropped, and bound again');
+$night->sql('CREATE ROLE new_dba LOGIN IN ROLE kinderconnect_admin; GRANT USAGE ON SCHEMA crm TO new_dba; GRANT SELECT ON crm.student TO new_dba;
+	ALTER VIEW kinderconnect.manage_child OWNER TO new_dba');
+is($night->sql('SET ROLE kinderconnect_operator; SELECT count(*) FROM kinderconnect.manage_child'), 2, 'and it may be given to another role');
+
 # Events: what happened to a child on a day, and the sessions made of it.
 # A day later than the horizon, so that each case has a day of its own.
 my @cases = (

@@ -127,7 +127,7 @@ INSERT INTO kinderconnect.reason VALUES
 	('horizon_passed', 'still to be sent when it grew older than the horizon, so that Manage is no longer looked at', 'Raise kinderconnect.horizon_days, or report the day to the agency by hand.'),
 	('before_start', 'older than what the organization sends: before first_enabled less backfill_days', 'Nothing, if it was reported otherwise; else call enable_integration() with more backfill_days.'),
 	('cannot_void', 'deleted in Manage after the service accepted it, and the service cannot take a day back', 'Delete it in the agency''s portal.'),
-	('source_shrank', 'most accepted days of the provider or the organization, or all attendance, have suddenly vanished from Manage; or the provider is another location now than when the day was accepted', 'If they were deleted on purpose, call accept_shrink(); else mend the binding.'),
+	('source_shrank', 'most accepted days of the provider or the organization, or all attendance, have suddenly vanished from Manage, or become absences; or the provider is another location now than when the day was accepted', 'If they were deleted on purpose, call accept_shrink(); else mend the binding.'),
 	('no_child', 'rows of Manage: a session or an absence of nobody', 'Only a closure, of the whole location, is without a child: give the rows their child, or leave them out of the binding.'),
 	('unknown_child', 'rows of Manage: of a child that manage_child does not have', 'Bind "child" and "attendance" to the same ids.'),
 	('unknown_location', 'rows of Manage: at a location that manage_location does not have', 'Bind "location" and "attendance" to the same ids.'),

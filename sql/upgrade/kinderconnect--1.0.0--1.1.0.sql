@@ -125,6 +125,14 @@ CREATE INDEX batch_lost ON kinderconnect.batch (organization_id, agency_id, prov
 ALTER TABLE kinderconnect.ledger ADD COLUMN location_id text COLLATE "C";
 COMMENT ON COLUMN kinderconnect.ledger.location_id IS 'the location in Manage whose attendance it says; null: made before version 1.1.0';
 
+-- An address with a query is told so, and not that it is not https.
+
+ALTER TABLE kinderconnect.endpoint DROP CONSTRAINT endpoint_base_url_is_https, DROP CONSTRAINT endpoint_token_url_is_https,
+	ADD CONSTRAINT endpoint_base_url_is_https CHECK (base_url ~ '^(https://([^]/@?#:%\\[:space:][:cntrl:]]+|\[[0-9A-Fa-f:.]+\])|http://(127\.0\.0\.1|\[::1\]|localhost))(:[0-9]{1,5})?([/?#][^[:space:][:cntrl:]]*)?$'),
+	ADD CONSTRAINT endpoint_token_url_is_https CHECK (token_url ~ '^(https://([^]/@?#:%\\[:space:][:cntrl:]]+|\[[0-9A-Fa-f:.]+\])|http://(127\.0\.0\.1|\[::1\]|localhost))(:[0-9]{1,5})?([/?#][^[:space:][:cntrl:]]*)?$'),
+	ADD CONSTRAINT endpoint_base_url_has_no_query CHECK (base_url !~ '[?#]'),
+	ADD CONSTRAINT endpoint_token_url_has_no_query CHECK (token_url !~ '[?#]');
+
 -- Views know the horizon; health looks at the last run of each organization.
 
 COMMENT ON COLUMN kinderconnect.agency.time_zone IS 'IANA name, such as America/Chicago, or another zone that this server knows by name or rule; used only where Manage''s location has none';
@@ -137,8 +145,12 @@ CREATE INDEX child_day_unsettled ON kinderconnect.child_day (organization_id, se
 	WHERE state IN ('held', 'ready', 'sending', 'unknown', 'rejected') AND reason IS DISTINCT FROM 'nothing_recorded';
 UPDATE kinderconnect.health_check h SET meaning = n.meaning, what_to_do = n.what_to_do
 FROM (VALUES
+	('cron_job', 'pg_cron''s job: 1, it is switched off, its last run failed, or several roles have it', 'Read return_message of cron.job_run_details and run_organization; schedule() sets the job up again. If several roles have it, call unschedule() as each but one.'),
+	('armed', '1: this database may not send', 'If the secrets file does not exist, put it where kinderconnect.secrets_file says, with its passwords. SELECT kinderconnect.arm(), if this is the database that reports to KinderConnect.'),
 	('last_run', '1: the last run of some organization failed at it, or was interrupted', 'See last_night, columns error and hint.')) n(check_name, meaning, what_to_do)
 WHERE h.check_name = n.check_name;
+INSERT INTO kinderconnect.health_check VALUES
+	('manage_location', true, 'level', false, 1, NULL, '1: after a run, none of its providers has a location of Manage whose time zone is known', 'SELECT * FROM kinderconnect.manage_organization. If it is not there, disable_integration(), and enable the organization_id that is; else see provider_review, and call add_provider().');
 
 
 -- Manage's side may be read while it is being filled, or be there in part. Of
@@ -211,8 +223,10 @@ UPDATE kinderconnect.reason r SET meaning = n.meaning
 FROM (VALUES
 	('no_time_zone', 'Manage has not got the location, or has no known time zone for it, and its agencies have none, or several'),
 	('two_providers', 'two provider IDs authorize the child on this day: of one location, or with an absence or a closure at both; or the service holds the day under another ID of the location'),
-	('source_shrank', 'most accepted days of the provider or the organization, or all attendance, have suddenly vanished from Manage; or the provider is another location now than when the day was accepted')) n(reason, meaning)
+	('source_shrank', 'most accepted days of the provider or the organization, or all attendance, have suddenly vanished from Manage, or become absences; or the provider is another location now than when the day was accepted')) n(reason, meaning)
 WHERE r.reason = n.reason;
+UPDATE kinderconnect.reason SET what_to_do = 'Call add_provider() with the location; operators see the candidates in provider_review.'
+WHERE reason = 'provider_unmatched';
 
 INSERT INTO kinderconnect.reason VALUES
 	('before_start', 'older than what the organization sends: before first_enabled less backfill_days', 'Nothing, if it was reported otherwise; else call enable_integration() with more backfill_days.');
@@ -771,6 +785,182 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._require_plain(text, text) IS 'an error if the value of this parameter has white space at an end, or control characters';
+
+CREATE FUNCTION kinderconnect._missing_secrets_file() RETURNS text
+	AS 'MODULE_PATHNAME', 'kinderconnect_missing_secrets_file'
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION kinderconnect._missing_secrets_file() IS
+'the path of the secrets file, if it does not exist';
+
+CREATE FUNCTION kinderconnect._require_no_transaction(procedure_name text) RETURNS void
+	AS 'MODULE_PATHNAME', 'kinderconnect_require_no_transaction'
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kinderconnect._require_no_transaction(text) IS
+'an error unless the procedure that calls it, and is named, may commit';
+
+CREATE OR REPLACE FUNCTION kinderconnect._require_armed() RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	key      record;
+	in_table text;
+	in_file  text;
+	missing  text;
+BEGIN
+	IF pg_is_in_recovery() THEN
+		RAISE EXCEPTION 'a standby does not send'
+			USING ERRCODE = 'KC003',
+				HINT = 'Run the night on the primary.';
+	END IF;
+
+	SELECT * INTO key FROM kinderconnect._arm_key();
+	SELECT a.digest INTO in_table
+	FROM kinderconnect.arming AS a
+	WHERE a.system_identifier = key.system_identifier AND a.database = key.database;
+	in_file := kinderconnect._arm_digest(key.secret);
+
+	IF in_table = in_file THEN
+		RETURN;
+	END IF;
+	missing := kinderconnect._missing_secrets_file();
+	RAISE EXCEPTION 'database "%" is not armed%', current_database(), CASE WHEN missing IS NULL THEN '' ELSE ': the secrets file does not exist' END
+		USING ERRCODE = 'KC003',
+			DETAIL = CASE
+				WHEN missing IS NOT NULL THEN format('Looked for "%s".', missing)
+				WHEN in_table IS NULL THEN 'Nobody has armed this database on this server; a restored or cloned database starts so.'
+				WHEN in_file IS NULL THEN 'The secrets file of this server has no token for this database.'
+				ELSE 'The token in the secrets file is not the one that this database was armed with.'
+			END,
+			HINT = CASE WHEN missing IS NULL THEN '' ELSE 'Put the file there, with a line name:value for each password and client secret, or set kinderconnect.secrets_file to where it is. ' END
+				|| 'Run SELECT kinderconnect.arm() if this, and no other, is the database that reports to KinderConnect.';
+END
+$$;
+COMMENT ON FUNCTION kinderconnect._require_armed() IS
+'an error (KC003) unless this very database, on this server, has been armed';
+
+-- A night for days of which none can be there would succeed without a word.
+CREATE FUNCTION kinderconnect._require_in_horizon(from_date date, to_date date) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	horizon integer := kinderconnect.setting('horizon_days');
+BEGIN
+	IF from_date > (now() AT TIME ZONE 'Pacific/Kiritimati')::date THEN
+		RAISE EXCEPTION 'from_date % is in the future', to_char(from_date, 'YYYY-MM-DD')
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'A night looks at days that are over.';
+	ELSIF to_date < (now() AT TIME ZONE 'Pacific/Honolulu')::date - horizon THEN
+		RAISE EXCEPTION 'to_date % is before the horizon of % days', to_char(to_date, 'YYYY-MM-DD'), horizon
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'kinderconnect.horizon_days says how many days back a night looks.';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_in_horizon(date, date) IS 'an error where no day of this period can be one that a night looks at; null: open';
+
+CREATE OR REPLACE FUNCTION kinderconnect._warn_of_rows(relation text, keys text[], condition text, what text, hint text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	found    bigint;
+	sampled  bigint;
+	examples text;
+BEGIN
+	EXECUTE format('SELECT count(*), array_to_string((array_agg(DISTINCT concat_ws(''/'', %s) COLLATE "C"))[1:3], '', '')
+		FROM pg_temp.kinderconnect_sample s WHERE %s',
+		(SELECT string_agg(format('s.%I', k), ', ' ORDER BY n) FROM unnest(keys) WITH ORDINALITY u(k, n)), condition)
+		INTO found, examples;
+	IF found > 0 THEN
+		EXECUTE 'SELECT count(*) FROM pg_temp.kinderconnect_sample' INTO sampled;
+		RAISE WARNING 'Manage''s "%": % of % rows %', relation, found, sampled,
+				CASE WHEN found = 1 THEN replace(replace(regexp_replace(what, '^are\M', 'is'), 'have ', 'has '), 'lack ', 'lacks ') ELSE what END
+			USING DETAIL = format('By %s: %s.', array_to_string(keys, '/'), examples), HINT = hint;
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._warn_of_rows(text, text[], text, text, text) IS
+'warns of the rows of a sample for which a condition holds, with the first keys of them';
+
+-- Everything good is committed by now; the error is for whoever watches the
+-- job. It reaches logs, so only what we said ourselves stands in it.
+CREATE OR REPLACE FUNCTION kinderconnect._report(run bigint, failures bigint) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	first record;
+	ended kinderconnect.run;
+BEGIN
+	SELECT * INTO STRICT ended FROM kinderconnect.run r WHERE r.run_id = run;
+	IF ended.status IN ('succeeded', 'stopped') THEN
+		RETURN;
+	END IF;
+	SELECT f.*, count(*) FILTER (WHERE f.sqlstate <> 'KC401') OVER () = 0 AS all_busy INTO first FROM (
+		SELECT 1 AS rank, o.organization_id, format('organization "%s"', o.organization_id) AS who, o.sqlstate, o.error, o.hint
+		FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.sqlstate IS NOT NULL
+		UNION ALL
+		SELECT 2, p.organization_id, format('organization "%s", agency "%s", provider "%s"', p.organization_id, p.agency_id, p.provider_id), p.sqlstate, p.error, p.hint
+		FROM kinderconnect.run_provider p WHERE p.run_id = run AND p.sqlstate IS NOT NULL) f
+	ORDER BY f.rank, f.who LIMIT 1;
+	RAISE EXCEPTION USING
+		ERRCODE = CASE WHEN ended.sqlstate IS NOT NULL THEN ended.sqlstate WHEN first.all_busy THEN 'KC401' ELSE 'KC402' END,
+		MESSAGE = format(CASE ended.sqlstate WHEN 'KC104' THEN 'run %s ended at its deadline, with %s' ELSE 'run %s had %s' END, run, failures || CASE failures WHEN 1 THEN ' failure' ELSE ' failures' END),
+		DETAIL = CASE WHEN first.who IS NULL THEN 'No part of it failed.' ELSE format('First: %s: %s (%s).', first.who,
+			CASE WHEN starts_with(first.sqlstate, 'KC') THEN first.error ELSE 'an error of the database' END, first.sqlstate) END,
+		HINT = concat_ws(' ', CASE WHEN ended.sqlstate IS NULL THEN nullif(first.hint, '') END,
+			CASE ended.sqlstate WHEN 'KC104' THEN 'What was not done is done by the next run. The limit is the setting kinderconnect.run_deadline.'
+				ELSE 'All else is done and committed; see kinderconnect.run_organization and run_provider.' END);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._report(bigint, bigint) IS 'an error that tells the first of a run''s failures, if there were any';
+
+CREATE FUNCTION kinderconnect._cron_doubled() RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	roles text;
+BEGIN
+	IF to_regclass('cron.job') IS NOT NULL AND EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN
+		EXECUTE 'SELECT string_agg(DISTINCT format(''"%s"'', j.username), '' and '') FROM cron.job j
+				JOIN cron.job o ON o.database = j.database AND o.command = j.command AND o.username <> j.username AND o.active
+				WHERE j.active AND j.database = current_database() AND j.command ~ ''kinderconnect\.(tick|nightly)'''
+			INTO roles;
+	END IF;
+	RETURN roles;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._cron_doubled() IS 'the roles, if more than one, that have the same active job of pg_cron that ticks here';
+
+CREATE FUNCTION kinderconnect._require_check(check_name text) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	IF _require_check.check_name IS NULL THEN
+		RAISE EXCEPTION 'check_name must not be null' USING ERRCODE = 'null_value_not_allowed';
+	ELSIF NOT EXISTS (SELECT FROM kinderconnect.health_check c WHERE c.check_name = _require_check.check_name) THEN
+		RAISE EXCEPTION 'there is no check "%"', _require_check.check_name
+			USING ERRCODE = 'undefined_object', HINT = 'SELECT check_name, unit, meaning FROM kinderconnect.health_check.';
+	END IF;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._require_check(text) IS 'an error unless there is a health check of this name';
+
+CREATE OR REPLACE FUNCTION kinderconnect.reset_threshold(check_name text) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM kinderconnect._require_check(reset_threshold.check_name);
+	DELETE FROM kinderconnect.health_threshold WHERE check_name = reset_threshold.check_name;
+	RETURN FOUND;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect.reset_threshold(text) IS 'takes back set_threshold(); false where there was none';
 
 -- What is under way at the old one does not matter to the new one. With the
 -- rights of the owner: an administrator writes no child-day otherwise.
@@ -3790,15 +3980,15 @@ BEGIN
 				'They are in the future or a hundred years back; correct them in Manage.'),
 			('attendance', 's.kind <> ''closure'' AND s.child_id IS NULL', 'are a session or an absence of nobody',
 				'No night looks at them: only a closure, of the whole location, is without a child.'),
-			('attendance', 's.kind = ''session'' AND s.check_in IS NULL AND s.check_out IS NULL', 'are sessions without check-in and check-out',
+			('attendance', 's.kind = ''session'' AND s.check_in IS NULL AND s.check_out IS NULL', 'are a session without check-in and check-out',
 				'No night looks at them.'),
 			('attendance', 's.kind <> ''session'' AND s.service_date IS NULL', 'are an absence or a closure without service_date',
 				'No night looks at them.'),
-			('attendance', 's.kind = ''session'' AND s.check_out < s.check_in', 'are sessions whose check-out is before the check-in',
+			('attendance', 's.kind = ''session'' AND s.check_out < s.check_in', 'are a session whose check-out is before the check-in',
 				'Their days are held as out_before_in until Manage is corrected. If it is most of them, the columns may be swapped.'),
-			('attendance', 's.kind = ''session'' AND s.check_out > s.check_in + interval ''24 hours''', 'are sessions of more than 24 hours',
+			('attendance', 's.kind = ''session'' AND s.check_out > s.check_in + interval ''24 hours''', 'are a session of more than 24 hours',
 				'Their days are held as too_long until Manage is corrected.'),
-			('attendance', 's.kind = ''session'' AND s.check_in > now() + interval ''1 day''', 'are sessions in the future',
+			('attendance', 's.kind = ''session'' AND s.check_in > now() + interval ''1 day''', 'are a session in the future',
 				'If they are not corrected they wait until their day is over. The times may be of another zone or year.')
 		) AS c (relation, condition, what, hint)
 		WHERE c.relation = _check_sample.relation
@@ -3918,6 +4108,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	view_name   text := 'manage_' || bind_manage.relation;
+	view_owner  regrole;
 	missing     text;
 	mistyped    text;
 	hint        text;
@@ -3939,10 +4130,23 @@ BEGIN
 		RAISE EXCEPTION 'query for Manage''s "%" is empty', bind_manage.relation USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 
+	SELECT c.relowner INTO view_owner FROM pg_class c WHERE c.oid = to_regclass(format('kinderconnect.%I', view_name));
+	IF NOT pg_has_role(view_owner, 'USAGE') THEN
+		RAISE EXCEPTION 'must be owner of view %', view_name
+			USING ERRCODE = 'insufficient_privilege', DETAIL = format('Role %s owns it.', view_owner),
+				HINT = format('Bind as a member of that role, or have a superuser run ALTER VIEW kinderconnect.%I OWNER TO %I.', view_name, current_user);
+	END IF;
+
 	IF to_regclass('pg_temp.kinderconnect_bind') IS NOT NULL THEN
 		DROP VIEW pg_temp.kinderconnect_bind;
 	END IF;
-	EXECUTE format(E'CREATE TEMPORARY VIEW kinderconnect_bind AS SELECT * FROM (%s\n) AS q', rtrim(query, E'; \n\t'));
+	BEGIN
+		EXECUTE format(E'CREATE TEMPORARY VIEW kinderconnect_bind AS SELECT * FROM (%s\n) AS q', rtrim(query, E'; \n\t'));
+	EXCEPTION WHEN syntax_error THEN
+		RAISE EXCEPTION 'query for Manage''s "%" is not a valid SELECT', bind_manage.relation
+			USING ERRCODE = 'syntax_error', DETAIL = format('PostgreSQL says: %s.', SQLERRM),
+				HINT = 'Write a SELECT, such as SELECT ... FROM schema.table; the name of a table alone will not do.';
+	END;
 
 	-- An id is text: of words, numbers, and what is written like one.
 	SELECT string_agg(format('"%s" (%s)', c.column_name, c.data_type), ', ' ORDER BY c.position)
@@ -3952,7 +4156,8 @@ BEGIN
 				AND (c.data_type <> 'text'::regtype OR t.typcategory NOT IN ('S', 'N', 'E') AND t.oid <> 'uuid'::regtype)),
 		CASE WHEN bool_or(a.atttypid = 'timestamp'::regtype AND c.data_type = 'timestamptz'::regtype)
 			THEN 'A timestamp without time zone becomes one by: check_in AT TIME ZONE ''America/Chicago''.'
-			ELSE 'Cast the column in the query.' END,
+				ELSE concat('Cast the column in the query', '; if Manage has no such column: ' || string_agg(format('NULL::%s AS %I', c.data_type, c.column_name), ', ' ORDER BY c.position)
+				FILTER (WHERE a.atttypid = 'text'::regtype AND c.data_type <> 'text'::regtype), '.') END,
 		string_agg(format('q.%I::%s AS %I', c.column_name, c.data_type, c.column_name), ', ' ORDER BY c.position)
 	INTO missing, mistyped, hint, select_list
 	FROM kinderconnect.manage_column c
@@ -5133,7 +5338,7 @@ DECLARE
 	organization pg_catalog.text;
 	purged       pg_catalog.int8;
 BEGIN
-	-- Inside a caller's transaction this fails, before anything is done.
+	PERFORM kinderconnect._require_no_transaction('purge');
 	COMMIT;
 	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 	FOR organization IN SELECT o.organization_id FROM kinderconnect.organization o ORDER BY o.organization_id LOOP
@@ -5938,7 +6143,8 @@ CREATE OR REPLACE PROCEDURE kinderconnect.nightly(organization_id text DEFAULT N
 	LANGUAGE plpgsql
 AS $$
 BEGIN
-	-- Inside a caller's transaction this fails, before anything is done.
+	PERFORM kinderconnect._require_no_transaction('nightly');
+	PERFORM kinderconnect._require_in_horizon(from_date, to_date);
 	COMMIT;
 	CALL kinderconnect._night(organization_id, agency_id, provider_id, from_date, to_date, false, shard, shards);
 END;
@@ -6233,7 +6439,7 @@ CREATE OR REPLACE PROCEDURE kinderconnect.tick(shard integer DEFAULT NULL, shard
 	LANGUAGE plpgsql
 AS $$
 BEGIN
-	-- Inside a caller's transaction this fails, before anything is done.
+	PERFORM kinderconnect._require_no_transaction('tick');
 	COMMIT;
 	IF kinderconnect._tick(shard, shards) THEN
 		CALL kinderconnect._night(NULL, NULL, NULL, NULL, NULL, true, shard, shards);
@@ -6259,16 +6465,19 @@ DECLARE
 	cron_name text;
 	cron      record;
 	caller    record;
+	login_hint CONSTANT text := 'Call schedule() as a login role that is a member of kinderconnect_operator, for example after SET ROLE kinderconnect_night.';
 BEGIN
-	IF shards IS NULL THEN
-		RAISE EXCEPTION 'shards must be given' USING ERRCODE = 'null_value_not_allowed';
+	IF num_nulls(schedule.schedule, shards) > 0 THEN
+		RAISE EXCEPTION 'schedule and shards must be given' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
 	PERFORM kinderconnect._require_shard(0, shards, NULL);
-	PERFORM kinderconnect._require_ordinary_rights();
-	SELECT r.rolcanlogin, r.rolconnlimit INTO STRICT caller FROM pg_roles r WHERE r.rolname = current_user;
-	IF NOT caller.rolcanlogin THEN
+	SELECT r.rolsuper, r.rolcanlogin, r.rolconnlimit INTO STRICT caller FROM pg_roles r WHERE r.rolname = current_user;
+	IF caller.rolsuper THEN
+		RAISE EXCEPTION 'the night does not run as a superuser'
+			USING ERRCODE = 'insufficient_privilege', DETAIL = 'The job of pg_cron runs as the role that calls schedule().', HINT = login_hint;
+	ELSIF NOT caller.rolcanlogin THEN
 		RAISE EXCEPTION 'role "%" cannot log in, so pg_cron could not run its job', current_user
-			USING ERRCODE = 'KC001', HINT = 'Call schedule() as a login role that is a member of kinderconnect_operator.';
+			USING ERRCODE = 'KC001', HINT = login_hint;
 	ELSIF caller.rolconnlimit = 0 OR NOT has_database_privilege(current_database(), 'CONNECT') THEN
 		RAISE EXCEPTION 'role "%" cannot connect to database "%", so pg_cron could not run its job', current_user, current_database()
 			USING ERRCODE = 'KC001', HINT = format('GRANT CONNECT ON DATABASE %I TO %I; and look at its CONNECTION LIMIT.', current_database(), current_user);
@@ -6403,14 +6612,8 @@ AS $$
 DECLARE
 	low_is_bad boolean;
 BEGIN
-	IF set_threshold.check_name IS NULL THEN
-		RAISE EXCEPTION 'check_name must not be null' USING ERRCODE = 'null_value_not_allowed';
-	END IF;
+	PERFORM kinderconnect._require_check(set_threshold.check_name);
 	SELECT c.low_is_bad INTO low_is_bad FROM kinderconnect.health_check c WHERE c.check_name = set_threshold.check_name;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'there is no check "%"', set_threshold.check_name
-			USING ERRCODE = 'undefined_object', HINT = 'SELECT check_name, unit, meaning FROM kinderconnect.health_check.';
-	END IF;
 	IF set_threshold.warning < 0 OR set_threshold.critical < 0 OR set_threshold.warning = 'NaN' OR set_threshold.critical = 'NaN' THEN
 		RAISE EXCEPTION 'a threshold must not be negative' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
@@ -6481,10 +6684,10 @@ WITH due AS MATERIALIZED (
 		CASE WHEN pg_is_in_recovery() THEN 'a standby' ELSE coalesce(kinderconnect._moment(t.at), 'none yet') END AS value
 	FROM (SELECT kinderconnect._last_tick() AS at) t
 	UNION ALL
-	SELECT 'cron_job', NULL, CASE WHEN j.jobs = 0 OR NOT j.active OR j.status = 'failed' THEN 1 WHEN j.jobs > 0 THEN 0 END,
+	SELECT 'cron_job', NULL, CASE WHEN j.jobs = 0 OR NOT j.active OR j.status = 'failed' OR t.roles IS NOT NULL THEN 1 WHEN j.jobs > 0 THEN 0 END,
 		CASE WHEN j.jobs IS NULL THEN 'pg_cron is not in this database' WHEN j.jobs = 0 THEN 'no job'
-			ELSE concat_ws(', ', j.schedule, CASE WHEN NOT j.active THEN 'switched off' END, 'last run ' || j.status || ' at ' || kinderconnect._moment(j.ended_at)) END
-	FROM kinderconnect._cron_job() j
+			ELSE concat_ws(', ', j.schedule, CASE WHEN NOT j.active THEN 'switched off' END, 'jobs of roles ' || t.roles, 'last run ' || j.status || ' at ' || kinderconnect._moment(j.ended_at)) END
+	FROM kinderconnect._cron_job() j CROSS JOIN (SELECT kinderconnect._cron_doubled() AS roles) t
 	UNION ALL
 	SELECT 'armed', NULL, CASE WHEN pg_is_in_recovery() THEN NULL WHEN a.why IS NULL THEN 0 ELSE 1 END,
 		CASE WHEN pg_is_in_recovery() THEN 'a standby' ELSE coalesce(a.why, 'yes') END
@@ -6550,6 +6753,7 @@ WITH due AS MATERIALIZED (
 	CROSS JOIN LATERAL (SELECT count(*) AS lists, min(l.set_aside_at) AS since FROM kinderconnect.list_state l
 		WHERE l.organization_id = o.organization_id AND l.set_aside_at IS NOT NULL) l
 	CROSS JOIN LATERAL (SELECT coalesce(sum(c.differences), 0) AS days FROM kinderconnect.comparison c WHERE c.organization_id = o.organization_id) f
+	CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM kinderconnect.location_zone l WHERE l.organization_id = o.organization_id) AS known) z
 	CROSS JOIN LATERAL (VALUES
 		('last_success', extract(epoch FROM now() - coalesce(d.covered_at, o.first_enabled::timestamp AT TIME ZONE 'Pacific/Honolulu')) / 3600, coalesce(kinderconnect._moment(d.covered_at), 'none yet')),
 		('overdue', extract(epoch FROM now() - d.uncovered_since) / 3600, coalesce('since ' || kinderconnect._moment(d.uncovered_since), 'no')),
@@ -6558,6 +6762,7 @@ WITH due AS MATERIALIZED (
 		('certificate', extract(epoch FROM now() - d.certificate) / 3600, coalesce('not trusted since ' || kinderconnect._moment(d.certificate), 'ok')),
 		('configuration', extract(epoch FROM now() - d.configuration) / 3600, coalesce('wrong since ' || kinderconnect._moment(d.configuration), 'ok')),
 		('manage_source', extract(epoch FROM now() - d.manage_source) / 3600, coalesce('failing since ' || kinderconnect._moment(d.manage_source), 'ok')),
+		('manage_location', CASE WHEN d.covered_at IS NULL OR z.known THEN 0 ELSE 1 END, CASE WHEN d.covered_at IS NULL THEN 'no run yet' WHEN z.known THEN 'ok' ELSE 'none' END),
 		('providers_failing', coalesce(d.failing, 0), coalesce(d.failing, 0)::text),
 		('oldest_unsent', (now() AT TIME ZONE 'UTC')::date - w.oldest, coalesce(w.oldest || ', of ' || w.days || ' child-days', 'none')),
 		('window_closes', extract(epoch FROM u.first_ends - now()) / 86400, coalesce('first on ' || kinderconnect._moment(u.first_ends), 'none')),
@@ -6784,7 +6989,7 @@ COMMENT ON COLUMN kinderconnect.authorized_child.agency IS 'its name, as listed'
 COMMENT ON COLUMN kinderconnect.authorized_child.state IS 'its state, two-letter code';
 COMMENT ON COLUMN kinderconnect.authorized_child.provider_id IS 'the provider ID the authorization is for';
 COMMENT ON COLUMN kinderconnect.authorized_child.provider IS 'name of the site as the service lists it, else the provider ID';
-COMMENT ON COLUMN kinderconnect.authorized_child.location_id IS 'Manage''s location; null: not found yet, see provider_review';
+COMMENT ON COLUMN kinderconnect.authorized_child.location_id IS 'Manage''s location; null: not found yet; operators see the candidates in provider_review';
 COMMENT ON COLUMN kinderconnect.authorized_child.barred IS 'why nothing is sent for the provider; null: it takes part';
 COMMENT ON COLUMN kinderconnect.authorized_child.kinderconnect_child_id IS 'the child at KinderConnect';
 COMMENT ON COLUMN kinderconnect.authorized_child.first_name IS 'as the service lists it';
@@ -6805,8 +7010,16 @@ COMMENT ON COLUMN kinderconnect.authorized_child.known_from IS 'since when the s
 COMMENT ON COLUMN kinderconnect.authorized_child.authorized_today IS 'whether it covers today, by its dates and its weekdays';
 
 CREATE FUNCTION kinderconnect.authorizations_ending(days integer) RETURNS SETOF kinderconnect.authorized_child
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = auto
+AS $$
+#variable_conflict use_column
+BEGIN
+	IF (authorizations_ending.days >= 0) IS NOT TRUE THEN
+		RAISE EXCEPTION 'days must not be negative or null' USING ERRCODE = 'invalid_parameter_value', HINT = '0 is today alone.';
+	END IF;
+	RETURN QUERY
 	SELECT a.* FROM kinderconnect.authorized_child a
 	LEFT JOIN kinderconnect.agency g ON g.agency_id = a.agency_id
 	WHERE a.end_date <= (now() AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date + authorizations_ending.days
@@ -6815,6 +7028,7 @@ BEGIN ATOMIC
 				= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id)
 				AND n.known_until = 'infinity' AND n.begin_date <= a.end_date + 1 AND (n.end_date IS NULL OR n.end_date > a.end_date));
 END;
+$$;
 COMMENT ON FUNCTION kinderconnect.authorizations_ending(integer) IS
 'rows of authorized_child whose last day is today or one of the next days, and that no other authorization of the child at the provider takes up the day after';
 
@@ -6822,8 +7036,16 @@ CREATE FUNCTION kinderconnect.newly_authorized(since date)
 	RETURNS TABLE (organization_id text, agency_id text, provider_id text, location_id text, kinderconnect_child_id text,
 		first_name text, last_name text, child_id text, authorization_id text, begin_date date, end_date date, units_of_care text,
 		listed_at timestamptz, new_child boolean)
-	LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = auto
+AS $$
+#variable_conflict use_column
+BEGIN
+	IF since IS NULL THEN
+		RAISE EXCEPTION 'since must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	RETURN QUERY
 	SELECT a.organization_id, a.agency_id, a.provider_id, p.location_id, a.kinderconnect_child_id, c.first_name, c.last_name, k.child_id,
 		a.authorization_id, a.begin_date, a.end_date, a.units_of_care, f.first_known,
 		NOT EXISTS (SELECT FROM kinderconnect.authorization o
@@ -6840,6 +7062,7 @@ BEGIN ATOMIC
 			= (a.organization_id, a.agency_id, a.provider_id, a.kinderconnect_child_id, a.authorization_id)) f
 	WHERE a.known_until = 'infinity' AND (f.first_known AT TIME ZONE coalesce(g.time_zone, 'Pacific/Honolulu'))::date >= since;
 END;
+$$;
 COMMENT ON FUNCTION kinderconnect.newly_authorized(date) IS
 'authorizations that stand and were first listed on this date or later, also those for days gone by; new_child: the child had none at the provider before. One that vanished and came back is not new';
 
@@ -7547,6 +7770,8 @@ REVOKE ALL ON FUNCTION
 	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
 	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text),
 	kinderconnect._old_calls(text), kinderconnect._is_still_its(kinderconnect.ledger), kinderconnect._send_anew(text, date),
+	kinderconnect._require_no_transaction(text), kinderconnect._missing_secrets_file(), kinderconnect._cron_doubled(), kinderconnect._require_check(text),
+	kinderconnect._require_in_horizon(date, date),
 	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean, boolean),
 	kinderconnect._require_group_password(text, text, boolean), kinderconnect._require_plain(text, text), kinderconnect._due_as_of(timestamptz, text[]), kinderconnect._horizon_days(),
 	kinderconnect._is_open(date, timestamptz, text), kinderconnect._stopped_because(), kinderconnect._look_again(), kinderconnect._due_now(),
@@ -7567,7 +7792,7 @@ GRANT SELECT ON
 	kinderconnect.unit_use
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
-	kinderconnect.authorizations_ending(integer), kinderconnect.newly_authorized(date), kinderconnect._is_restricted(name),
+	kinderconnect._cron_doubled(), kinderconnect.authorizations_ending(integer), kinderconnect.newly_authorized(date), kinderconnect._is_restricted(name),
 	kinderconnect._visible_organizations(name)
 	TO kinderconnect_analyst, kinderconnect_operator, kinderconnect_admin;
 GRANT SELECT ON
@@ -7578,7 +7803,7 @@ GRANT INSERT, UPDATE, DELETE ON
 	TO kinderconnect_operator;
 GRANT EXECUTE ON FUNCTION
 	kinderconnect._job_name(integer), kinderconnect.schedule(text, integer), kinderconnect._require_provider(text, text, text),
-	kinderconnect._require_period(date, date), kinderconnect._speaks(text, text),
+	kinderconnect._require_period(date, date), kinderconnect._require_in_horizon(date, date), kinderconnect._speaks(text, text),
 	kinderconnect._fail_organization(bigint, text, boolean, text, text, text),
 	kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text),
 	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]), kinderconnect._children_reply(bigint),
@@ -7605,10 +7830,10 @@ GRANT EXECUTE ON PROCEDURE
 	kinderconnect.nightly(text, text, text, date, date, integer, integer)
 	TO kinderconnect_operator;
 GRANT EXECUTE ON FUNCTION
-	kinderconnect._old_calls(text)
+	kinderconnect._old_calls(text), kinderconnect._require_no_transaction(text)
 	TO kinderconnect_operator, kinderconnect_admin;
 GRANT EXECUTE ON FUNCTION
-	kinderconnect._send_anew(text, date),
+	kinderconnect._send_anew(text, date), kinderconnect._require_check(text),
 	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean, boolean), kinderconnect._require_group_password(text, text, boolean), kinderconnect._require_plain(text, text),
 	kinderconnect._require_provider(text, text, text), kinderconnect._speaks(text, text), kinderconnect._manage_fails(text)
 	TO kinderconnect_admin;

@@ -130,9 +130,9 @@ sub progress
 	return 'SELECT organization_id, step, done, total, days_answered, days_remaining, remains IS NOT NULL FROM kinderconnect.progress ORDER BY organization_id';
 }
 $night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute'});
-my $months = $night->sql(q{SELECT count(*) FROM kinderconnect._months('g-1', NULL, NULL)});
+my ($months, $last) = split /\|/, $night->sql(q{SELECT count(*), to_char(min(m), 'YYYY-MM') FROM kinderconnect._months('g-1', NULL, NULL) m});
 is($night->sql(progress()), '', 'no run, no progress');
-$night->admin('faults', { faults => [ { kind => 'hang', operation => 'children', match => { groupId => 'G-1', providerId => 'P1' }, times => 1 } ] });
+$night->admin('faults', { faults => [ { kind => 'hang', operation => 'children', match => { groupId => 'G-1', providerId => 'P1', month => $last }, times => 1 } ] });
 my $running = $night->start_sql('CALL kinderconnect.nightly()');
 $night->wait_simulator(operation => 'children', hanging => 1);
 $night->await(progress(), join "\n", join('|', 'g-1', 'children', 2 * $months - 1, 2 * $months, 0, 0, 'f'), join('|', 'g-2', 'children', 2 * $months, 2 * $months, 0, 0, 'f'));

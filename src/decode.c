@@ -517,6 +517,10 @@ read_envelope(KcDecoder *decoder, KcReply *reply)
 	{
 		reply->code = error_text(decoder, plan->code_path);
 		reply->message = error_text(decoder, plan->message_path);
+		/* neither a success nor a refusal: whoever said it may not know */
+		if (decoder->success_status && text == NULL &&
+			reply->code == NULL && reply->message == NULL)
+			decoder->trouble = psprintf("The reply has no value \"%s\".", plan->success_path);
 		return;
 	}
 

@@ -187,9 +187,10 @@ fault();
 foreach my $fault (
 	(map { { kind => $_ } } qw(drop_before cut html empty truncated_json bad_utf8 nul_escape results_long results_shuffled
 		batch_failed echo_password expire_token redirect)),
-	(map { { kind => 'status', status => $_ } } 200, 500, 503, 413))
+	(map { { kind => 'status', status => $_ } } 200, 500, 503, 413),
+	{ kind => 'status', status => 200, contentType => 'application/json', body => '{}' })
 {
-	my $name = $fault->{kind} . ($fault->{status} ? " $fault->{status}" : '');
+	my $name = join ' ', map { $fault->{$_} // () } qw(kind status body);
 
 	$night->sql($change);
 	fault({ %$fault, operation => 'submit', times => 1 },

@@ -138,6 +138,16 @@ sub failures
 	return split /\n/, $said;
 }
 
+# What is known of a batch that was sent to that server
+sub batch_outcome
+{
+	my ($organization, $columns) = @_;
+
+	return $night->sql("SET kinderconnect.max_attempts = 1; SELECT kinderconnect._open(NULL);
+		SELECT kinderconnect._start_submit('$organization', 'MO-1', 'P1', 'batch', $record);
+		SELECT $columns FROM kinderconnect._collect(); SELECT kinderconnect._close()") =~ s/^\n*\d+\n|\n+$//gr;
+}
+
 my $held = q{
 	SELECT md5(string_agg(line, E'\n' ORDER BY line)) FROM (
 		SELECT d::text FROM kinderconnect.child d UNION ALL SELECT d::text FROM kinderconnect.authorization d
@@ -266,9 +276,20 @@ foreach my $name ('HTTP/0.9', 'a status that is none', 'nothing')
 	my ($case) = grep { $_->[0] eq $name } @cases;
 
 	says($case->[2], $case->[3]);
-	is($night->sql("SET kinderconnect.max_attempts = 1; SELECT kinderconnect._open(NULL);
-		SELECT kinderconnect._start_submit('hostile', 'MO-1', 'P1', 'batch', $record);
-		SELECT sent FROM kinderconnect._collect(); SELECT kinderconnect._close()") =~ s/[^tf]//gr, 't', "$name: a batch may have arrived");
+	is(batch_outcome('hostile', 'sent'), 't', "$name: a batch may have arrived");
+}
+
+# Nor is one that somebody on the way answered, who gives neither the sign of
+# success nor an error
+foreach my $body ('{}', '{"Status": null, "Results": []}', '{"Status": {}}', '{"Results": [{"Ref": "r1", "Posted": true}]}', '{"message": "Endpoint request timed out"}')
+{
+	says('close', reply($body));
+	is(batch_outcome('older', 'sent, sqlstate, detail'), 't|KC301|The reply has no value "Status".', "$body: a batch may have arrived");
+}
+foreach my $body ('{"Status": "ERROR"}', '{"Message": "no"}', '{"Status": "ERROR", "Message": "no"}')
+{
+	says('close', reply($body));
+	is(batch_outcome('older', 'sent, sqlstate'), 'f|KC204', "$body: a batch was refused");
 }
 
 $night->sql("UPDATE kinderconnect.endpoint SET base_url = '@{[ $night->url ]}' WHERE endpoint = 'service'");

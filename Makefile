@@ -7,6 +7,7 @@ OBJS = \
 	src/settings.o \
 	src/version.o \
 	src/fault.o \
+	src/mask.o \
 	src/secrets.o \
 	src/curl_memory.o \
 	src/http.o \

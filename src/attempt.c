@@ -11,9 +11,7 @@
 
 #include "attempt.h"
 #include "common/pg_prng.h"
-#include "secrets.h"
 #include "settings.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -40,33 +38,6 @@ kc_wipe_string(char *text)
 {
 	if (text != NULL)
 		explicit_bzero(text, strlen(text));
-}
-
-void
-kc_mask_secret(char *text, const char *name)
-{
-	KcFault		fault;
-	char	   *secret;
-	StringInfoData quoted;
-
-	if (text == NULL)
-		return;
-	secret = kc_secret_read(KC_GROUP_PASSWORD, "", name, &fault);
-	if (secret == NULL)
-	{
-		text[0] = '\0';
-		return;
-	}
-	/* so big that it is never moved */
-	quoted.maxlen = strlen(secret) * 6 + 3;
-	quoted.data = kc_secret_alloc(quoted.maxlen);
-	resetStringInfo(&quoted);
-	escape_json(&quoted, secret);
-	quoted.data[quoted.len - 1] = '\0';
-	kc_secret_mask(text, quoted.data + 1);
-	kc_secret_mask(text, secret);
-	kc_secret_free(quoted.data);
-	kc_secret_free(secret);
 }
 
 /*

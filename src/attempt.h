@@ -23,13 +23,6 @@ extern void kc_attempt_begin(MemoryContext *attempt, MemoryContext parent,
 /* NULL is fine */
 extern void kc_wipe_string(char *text);
 
-/*
- * Masks the secret of this name in what the service said, which may quote our
- * request, as it is and as it stands in JSON.  Where the secret cannot be read
- * again, nothing of the text is kept.  text may be NULL.
- */
-extern void kc_mask_secret(char *text, const char *name);
-
 /* failures counts the last one; retry_after_ms is what the service asked for, or -1 */
 extern TimestampTz kc_back_off_until(TimestampTz now, int failures, int64 retry_after_ms);
 

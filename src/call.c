@@ -90,6 +90,7 @@ typedef struct KcCallState
 	KcExchange	exchange;
 	StringInfoData body;
 	char	   *authorization;
+	KcMask		mask;
 	bool		begun;			/* the decoder reads a reply */
 } KcCallState;
 
@@ -111,6 +112,7 @@ kc_wipe_request(void *arg)
 	state->body.data = NULL;
 	kc_wipe_string(state->authorization);
 	state->authorization = NULL;
+	kc_mask_wipe(&state->mask);
 }
 
 /*
@@ -195,7 +197,7 @@ kc_begin_list(KcCallState *state)
 	CurrentResourceOwner = owner;
 	MemoryContextSwitchTo(old);
 
-	state->decoder = kc_decoder_create(state->plan, state->store, state->list);
+	state->decoder = kc_decoder_create(state->plan, state->store, &state->mask, state->list);
 }
 
 /* The end, with the fault that stands in the call or with none */
@@ -307,8 +309,11 @@ kc_is_success(int http_status)
 }
 
 static void
-kc_not_json_fault(KcExchange *exchange)
+kc_not_json_fault(KcCallState *state)
 {
+	KcExchange *exchange = &state->exchange;
+
+	kc_mask_string(&state->mask, exchange->content_type);
 	kc_fault_set(&exchange->fault, KC_FAULT_REPLY, true,
 				 "the service answered with something other than JSON");
 	kc_fault_detail(&exchange->fault,
@@ -331,7 +336,7 @@ kc_call_sink(KcExchange *exchange, const char *data, size_t len)
 	if (!kc_is_json(exchange->content_type))
 	{
 		if (success)
-			kc_not_json_fault(exchange);
+			kc_not_json_fault(state);
 		return !success;
 	}
 
@@ -344,20 +349,6 @@ kc_call_sink(KcExchange *exchange, const char *data, size_t len)
 	more = kc_decoder_feed(state->decoder, data, len);
 	MemoryContextSwitchTo(old);
 	return more;
-}
-
-static void
-kc_mask_reply(KcCallState *state, char *text)
-{
-	KcOrganization *organization = state->organization;
-
-	if (text == NULL)
-		return;
-	if (state->authorization != NULL)
-		kc_secret_mask(text, strrchr(state->authorization, ' ') + 1);
-	kc_mask_secret(text, organization->group_password);
-	if (organization->token != NULL)
-		kc_token_mask(organization->token, text);
 }
 
 /* Is this page new in the list?  ERROR only for want of memory */
@@ -452,7 +443,7 @@ kc_call_answered(KcCallState *state)
 	if (exchange->fault.kind == KC_FAULT_NONE &&
 		kc_is_success(exchange->http_status) &&
 		!kc_is_json(exchange->content_type))
-		kc_not_json_fault(exchange);
+		kc_not_json_fault(state);
 
 	if (exchange->fault.kind != KC_FAULT_NONE)
 	{
@@ -471,8 +462,8 @@ kc_call_answered(KcCallState *state)
 	if (state->begun)
 		kc_decoder_end(state->decoder, &reply);
 	state->begun = false;
-	kc_mask_reply(state, reply.code);
-	kc_mask_reply(state, reply.message);
+	kc_mask_string(&state->mask, reply.code);
+	kc_mask_string(&state->mask, reply.message);
 	MemoryContextSwitchTo(old);
 	kc_wipe_request(state);
 
@@ -564,7 +555,10 @@ kc_make_request(KcCallState *state)
 	initStringInfo(&state->body);
 	enlargeStringInfo(&state->body, 4096 + 512 * Min(nrecords, 10000));
 	kc_encode_request(state->plan, &call->arguments, password, state->page, &state->body);
+	kc_mask_add(&state->mask, password);
 	kc_secret_free(password);
+	if (organization->token != NULL)
+		kc_token_add_secrets(organization->token, &state->mask);
 	if (info->max_bytes > 0 && state->body.len > info->max_bytes)
 	{
 		kc_too_large_fault(&call->fault, info->max_bytes, "bytes");
@@ -583,6 +577,7 @@ kc_make_request(KcCallState *state)
 		state->authorization = psprintf("Authorization: Bearer %s",
 										kc_token_value(organization->token));
 		state->token_generation = kc_token_generation(organization->token);
+		kc_mask_add(&state->mask, kc_token_value(organization->token));
 		headers[3] = state->authorization;
 	}
 

@@ -415,13 +415,14 @@ reset_page(KcDecoder *decoder)
 }
 
 KcDecoder *
-kc_decoder_create(const KcPlan *plan, Tuplestorestate *store, MemoryContext context)
+kc_decoder_create(const KcPlan *plan, Tuplestorestate *store, const KcMask *mask,
+				  MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	KcDecoder  *decoder = palloc0(sizeof(KcDecoder));
 
 	decoder->plan = plan;
-	decoder->reader = kc_record_reader_create(plan, store, context);
+	decoder->reader = kc_record_reader_create(plan, store, mask, context);
 	decoder->scratch = AllocSetContextCreate(context, "kinderconnect envelope",
 											 ALLOCSET_SMALL_SIZES);
 	initStringInfo(&decoder->envelope);

@@ -346,6 +346,7 @@ make_column(KcRow *row, const char *name, int index, Oid type_oid)
 	column->index = index;
 	column->is_array = OidIsValid(element_type);
 	column->is_id = len > 3 && strcmp(name + len - 3, "_id") == 0;
+	column->is_remark = row->part == KC_PART_REPLY && row->plan->operation == KC_SUBMIT && !column->is_id;
 	column->type_oid = column->is_array ? element_type : type_oid;
 	get_typlenbyvalalign(column->type_oid, &column->len, &column->byval, &column->align);
 

@@ -90,6 +90,7 @@ typedef struct KcColumn
 	KcType		type;			/* of an array: of its elements */
 	bool		is_array;
 	bool		is_id;
+	bool		is_remark;		/* of the service on a record that was sent */
 	Oid			type_oid;		/* of an array: of its elements */
 	int16		len;
 	bool		byval;

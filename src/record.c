@@ -675,13 +675,14 @@ parse_record(KcRecordReader *reader, const char *json, size_t len)
  */
 
 KcRecordReader *
-kc_record_reader_create(const KcPlan *plan, Tuplestorestate *store, MemoryContext context)
+kc_record_reader_create(const KcPlan *plan, Tuplestorestate *store, const KcMask *mask,
+						MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	KcRecordReader *reader = palloc0(sizeof(KcRecordReader));
 
 	reader->plan = plan;
-	reader->rows = kc_row_maker_create(plan, store, context);
+	reader->rows = kc_row_maker_create(plan, store, mask, context);
 	reader->record.found = palloc(sizeof(KcFound) * Max(plan->nslots, 1));
 	initStringInfo(&reader->record.problem);
 	reader->record_context = AllocSetContextCreate(context, "kinderconnect record",

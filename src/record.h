@@ -15,7 +15,7 @@
 typedef struct KcRecordReader KcRecordReader;
 
 extern KcRecordReader *kc_record_reader_create(const KcPlan *plan, Tuplestorestate *store,
-											   MemoryContext context);
+											   const KcMask *mask, MemoryContext context);
 
 /*
  * The next record, where all of it stands between json and end and it is as

@@ -24,6 +24,7 @@ struct KcRowMaker
 {
 	const KcPlan *plan;
 	Tuplestorestate *store;
+	const KcMask *mask;			/* or NULL */
 	MemoryContext row_context;	/* one record may make very many rows */
 	int32		ordinal;		/* over all pages */
 	int64		problems;		/* rows with a problem, of the record */
@@ -131,6 +132,25 @@ make_text(KcRowMaker *maker, const char *data, size_t len)
 	return result;
 }
 
+/*
+ * What the service says of a record may quote our request.  Its verdict may
+ * look like a secret, and is to be read all the same.
+ */
+static void
+mask_remark(const KcRowMaker *maker, text *remark)
+{
+	static const char *const verdicts[] = {"accepted", "duplicate", "rejected"};
+	char	   *data = VARDATA(remark);
+	size_t		len = VARSIZE(remark) - VARHDRSZ;
+
+	for (int i = 0; i < lengthof(verdicts); i++)
+	{
+		if (strlen(verdicts[i]) == len && memcmp(verdicts[i], data, len) == 0)
+			return;
+	}
+	kc_mask_apply(maker->mask, data, len);
+}
+
 static KcTaken
 take_text(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *value)
 {
@@ -152,7 +172,11 @@ take_text(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *
 		kc_add_problem(&maker->problem, "key \"%s\" is longer than %d bytes", field->path, KC_MAX_TEXT);
 	else
 	{
-		*value = PointerGetDatum(make_text(maker, text, len));
+		struct varlena *made = make_text(maker, text, len);
+
+		if (field->column->is_remark && maker->mask != NULL)
+			mask_remark(maker, made);
+		*value = PointerGetDatum(made);
 		return KC_TAKEN;
 	}
 	return KC_WRONG;
@@ -461,7 +485,8 @@ put_row(KcRowMaker *maker, const KcFound *nested, bool whole)
 }
 
 KcRowMaker *
-kc_row_maker_create(const KcPlan *plan, Tuplestorestate *store, MemoryContext context)
+kc_row_maker_create(const KcPlan *plan, Tuplestorestate *store, const KcMask *mask,
+					MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	KcRowMaker *maker = palloc0(sizeof(KcRowMaker));
@@ -469,6 +494,7 @@ kc_row_maker_create(const KcPlan *plan, Tuplestorestate *store, MemoryContext co
 
 	maker->plan = plan;
 	maker->store = store;
+	maker->mask = mask;
 	maker->values = palloc(sizeof(Datum) * natts);
 	maker->nulls = palloc(sizeof(bool) * natts);
 	maker->required = palloc0(sizeof(bool) * natts);

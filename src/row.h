@@ -14,7 +14,7 @@
 typedef struct KcRowMaker KcRowMaker;
 
 extern KcRowMaker *kc_row_maker_create(const KcPlan *plan, Tuplestorestate *store,
-									   MemoryContext context);
+									   const KcMask *mask, MemoryContext context);
 
 /*
  * Puts the rows of the next record into the store, and answers how many of

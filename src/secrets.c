@@ -36,7 +36,6 @@
 #define MAX_FILE (1024 * 1024)
 #define MAX_NAME 128
 #define MAX_VALUE 4096
-#define MIN_MASKED 4
 #define TOKEN_BYTES 32
 #define NAME_HINT "A name has 1 to 128 letters, digits, \"_\", \".\" or \"-\"."
 
@@ -511,24 +510,6 @@ void
 kc_secret_free(char *value)
 {
 	wiped_free(value);
-}
-
-/*
- * A shorter secret than four bytes would make any text unreadable, and is no
- * secret.
- */
-void
-kc_secret_mask(char *text, const char *secret)
-{
-	size_t		len;
-
-	if (text == NULL || secret == NULL || (len = strlen(secret)) < MIN_MASKED)
-		return;
-	while ((text = strstr(text, secret)) != NULL)
-	{
-		memset(text, '*', len);
-		text += len;
-	}
 }
 
 /*

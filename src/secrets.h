@@ -33,7 +33,4 @@ extern char *kc_secret_alloc(size_t size);
 /* false and a fault of kind SECRET where a file is not as private as ours */
 extern bool kc_key_file_is_private(const char *path, KcFault *fault);
 
-/* replaces every occurrence of the secret in text by as many asterisks */
-extern void kc_secret_mask(char *text, const char *secret);
-
 #endif							/* KC_SECRETS_H */

@@ -59,6 +59,7 @@ struct KcToken
 	/* while fetching */
 	KcExchange	exchange;
 	char	   *secret;			/* form-encoded */
+	KcMask		mask;
 	char	   *reply;
 	size_t		reply_len;
 };
@@ -70,6 +71,7 @@ kc_wipe_token_attempt(void *arg)
 
 	kc_wipe_string(token->secret);
 	token->secret = NULL;
+	kc_mask_wipe(&token->mask);
 	if (token->reply != NULL)
 		explicit_bzero(token->reply, KC_TOKEN_REPLY_BYTES);
 	token->reply = NULL;
@@ -199,26 +201,23 @@ kc_basic_credentials(const char *client_id, const char *encoded_secret)
 }
 
 void
-kc_token_mask(const KcToken *token, char *text)
+kc_token_add_secrets(const KcToken *token, KcMask *mask)
 {
 	KcFault		fault;
-	char	   *secret;
+	char	   *secret = kc_secret_read(KC_CLIENT_SECRET, token->endpoint, token->client_secret, &fault);
 	char	   *encoded;
 	char	   *basic;
 
-	if (text == NULL)
-		return;
-	secret = kc_secret_read(KC_CLIENT_SECRET, token->endpoint, token->client_secret, &fault);
 	if (secret == NULL)
 	{
-		text[0] = '\0';
+		mask->unknown = true;
 		return;
 	}
 	encoded = kc_form_encode(secret, kc_secret_alloc(KC_FORM_ROOM(secret)));
 	basic = kc_basic_credentials(token->client_id, encoded);
-	kc_secret_mask(text, basic);
-	kc_secret_mask(text, encoded);
-	kc_secret_mask(text, secret);
+	kc_mask_add(mask, basic);
+	kc_mask_add(mask, encoded);
+	kc_mask_add(mask, secret);
 	kc_secret_free(basic);
 	kc_secret_free(encoded);
 	kc_secret_free(secret);
@@ -271,6 +270,7 @@ kc_token_fetch(KcToken *token)
 									(char *) palloc(KC_FORM_ROOM(token->client_id)));
 	token->secret = kc_form_encode(secret, (char *) palloc(KC_FORM_ROOM(secret)));
 	kc_secret_free(secret);
+	kc_token_add_secrets(token, &token->mask);
 	exchange->password = token->secret;
 	exchange->body = token->scope == NULL ? "grant_type=client_credentials" :
 		psprintf("grant_type=client_credentials&scope=%s",
@@ -350,8 +350,8 @@ kc_token_refused(KcToken *token)
 	char	   *code = kc_json_get(token->reply, token->reply_len, "error");
 	char	   *message = kc_json_get(token->reply, token->reply_len, "error_description");
 
-	kc_token_mask(token, code);
-	kc_token_mask(token, message);
+	kc_mask_string(&token->mask, code);
+	kc_mask_string(&token->mask, message);
 	kc_fault_from_http(&token->fault, status, code, message);
 	if (status == 400 || status == 401 || status == 403)
 	{

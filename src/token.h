@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "http.h"
+#include "mask.h"
 
 typedef struct KcToken KcToken;
 
@@ -50,12 +51,8 @@ extern uint32 kc_token_generation(const KcToken *token);
 /* The service did not take the value of this generation */
 extern void kc_token_expire(KcToken *token, uint32 generation);
 
-/*
- * Masks the client secret in what the service said, as it is and as it stands
- * in our request.  Where it cannot be read again, nothing of the text is kept.
- * text may be NULL.
- */
-extern void kc_token_mask(const KcToken *token, char *text);
+/* Adds the client secret, as it is and as it stands in our request for a token */
+extern void kc_token_add_secrets(const KcToken *token, KcMask *mask);
 
 /* The token whose exchange this is, or NULL */
 extern KcToken *kc_token_of_exchange(const KcExchange *exchange);

@@ -13,6 +13,7 @@
 
 #include "access/tupdesc.h"
 #include "lib/stringinfo.h"
+#include "mask.h"
 #include "utils/array.h"
 #include "utils/date.h"
 #include "utils/tuplestore.h"
@@ -102,12 +103,13 @@ extern void kc_encode_request(const KcPlan *plan, const KcArguments *arguments,
  * ever held.  kc_decoder_feed() may raise only what palloc and the tuplestore
  * raise; it answers false when the rest of the page need not be read.
  * kc_decoder_end() resets it for the next page; strings of the reply live in
- * the context that is current then.
+ * the context that is current then.  mask, or NULL, is of the request whose
+ * reply it is, for what the service says of a record.
  */
 typedef struct KcDecoder KcDecoder;
 
 extern KcDecoder *kc_decoder_create(const KcPlan *plan, Tuplestorestate *store,
-									MemoryContext context);
+									const KcMask *mask, MemoryContext context);
 extern void kc_decoder_begin(KcDecoder *decoder, bool success_status);
 extern bool kc_decoder_feed(KcDecoder *decoder, const char *data, size_t len);
 extern void kc_decoder_end(KcDecoder *decoder, KcReply *reply);

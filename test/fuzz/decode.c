@@ -93,9 +93,11 @@ run(const KcPlan *plan, const char *data, size_t len, pg_prng_state *random, Out
 	bool		success = len == 0 || data[0] != ' ';
 	bool		more = true;
 	uint32		mode = random ? pg_prng_uint32(random) % 4 : 0;
+	KcMask		mask = {0};
 
+	kc_mask_add(&mask, "secret");
 	outcome->store = tuplestore_begin_heap(false, false, 1024);
-	decoder = kc_decoder_create(plan, outcome->store, CurrentMemoryContext);
+	decoder = kc_decoder_create(plan, outcome->store, &mask, CurrentMemoryContext);
 	kc_decoder_begin(decoder, success);
 	if (random == NULL)
 		feed(decoder, data, len, &more);

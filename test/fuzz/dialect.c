@@ -44,7 +44,7 @@ use_plan(const KcPlan *plan)
 	for (int i = 0; i < lengthof(bodies); i++)
 	{
 		Tuplestorestate *store = tuplestore_begin_heap(false, false, 1024);
-		KcDecoder  *decoder = kc_decoder_create(plan, store, CurrentMemoryContext);
+		KcDecoder  *decoder = kc_decoder_create(plan, store, NULL, CurrentMemoryContext);
 
 		kc_decoder_begin(decoder, true);
 		for (const char *c = bodies[i]; *c != '\0'; c++)

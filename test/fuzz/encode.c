@@ -148,7 +148,7 @@ read_back(const KcPlan *from, const Datum *values, const bool *nulls, const char
 	const KcPlan *plan = kc_fuzz_plan('r');
 	const char *records = strstr(json, "\"records\":");
 	Tuplestorestate *store = tuplestore_begin_heap(false, false, 1024);
-	KcDecoder  *decoder = kc_decoder_create(plan, store, CurrentMemoryContext);
+	KcDecoder  *decoder = kc_decoder_create(plan, store, NULL, CurrentMemoryContext);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(plan->info.reply_desc, &TTSOpsMinimalTuple);
 	KcReply		reply;
 

@@ -169,7 +169,7 @@ decode(PG_FUNCTION_ARGS)
 	KcReply		reply;
 
 	MemoryContextSwitchTo(old);
-	decoder = kc_decoder_create(plan, store, CurrentMemoryContext);
+	decoder = kc_decoder_create(plan, store, NULL, CurrentMemoryContext);
 	kc_decoder_begin(decoder, true);
 	for (size_t at = 0; at < len; at += piece)
 	{
@@ -214,7 +214,7 @@ decode_peak(PG_FUNCTION_ARGS)
 	int64		records = (int64) PG_GETARG_INT32(0) * 1024 * 1024 / (sizeof(record) - 1);
 	const KcPlan *plan = kc_fuzz_plan('k');
 	Tuplestorestate *store = tuplestore_begin_heap(false, false, 1024);
-	KcDecoder  *decoder = kc_decoder_create(plan, store, CurrentMemoryContext);
+	KcDecoder  *decoder = kc_decoder_create(plan, store, NULL, CurrentMemoryContext);
 	KcReply		reply;
 	int64		start = peak();
 

@@ -5,6 +5,7 @@
  */
 #include "fuzz.h"
 
+#include "mask.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -119,13 +120,17 @@ take_secrets(const char *data, size_t len)
 		{
 			char	   *value = pnstrdup(line.value, line.value_len);
 			char	   *text = pnstrdup(data, len);
+			KcMask		mask = {0};
 
 			KC_HOLDS(line.value_len > 0 && line.value_len <= MAX_VALUE);
 			KC_HOLDS(line.value >= file.text && line.value + line.value_len <= file.text + file.len);
 			KC_HOLDS(line.next > line.value && line.next <= file.text + file.len);
-			kc_secret_mask(text, value);
-			KC_HOLDS(strlen(value) < MIN_MASKED || strspn(value, "*") == strlen(value) ||
+			kc_mask_add(&mask, value);
+			kc_mask_apply(&mask, text, strlen(text));
+			KC_HOLDS(strlen(value) < KC_MIN_MASKED || strspn(value, "*") == strlen(value) ||
 					 strstr(text, value) == NULL);
+			KC_HOLDS(!pg_verify_mbstr(PG_UTF8, data, strlen(text), true) ||
+					 pg_verify_mbstr(PG_UTF8, text, strlen(text), true));
 		}
 	}
 	else

@@ -26,12 +26,14 @@ use Cwd qw(abs_path);
 use Exporter 'import';
 use File::Basename qw(dirname);
 use HTTP::Tiny;
+use IO::Socket::INET;
 use JSON::PP;
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_night ready_night made_seed own_server);
+our @EXPORT = qw(new_night ready_night made_seed own_server answering);
 
 my $lib = dirname(abs_path(__FILE__));
 my $json = JSON::PP->new->utf8->canonical;
@@ -112,6 +114,38 @@ sub own_server
 		symlink $file, "$root$file" unless -e "$root$file";
 	}
 	return (dirname("$root$where{bindir}"), "$root$where{sharedir}/extension");
+}
+
+# A service of the test's own, for what the simulator does not say: it answers
+# each request with the bytes that this function makes of it, one after the
+# other, and closes. What the function remembers is not seen from outside.
+# Answers its URL.
+sub answering
+{
+	my ($answer) = @_;
+	my $listener = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1', ReuseAddr => 1) or die "could not listen: $!";
+	my $process = fork // die "could not fork: $!";
+
+	if ($process == 0)
+	{
+		local $SIG{PIPE} = 'IGNORE';
+		while (my $socket = $listener->accept)
+		{
+			my $request = '';
+
+			until ($request =~ /\r\n\r\n/ && length($request) >= $+[0] + ($request =~ /^Content-Length: (\d+)/mi ? $1 : 0))
+			{
+				sysread $socket, $request, 65536, length $request or last;
+			}
+			my $bytes = eval { $answer->($request) };
+			$socket->syswrite($bytes) if defined $bytes;
+			close $socket;
+		}
+		# none of the parent's END blocks
+		POSIX::_exit(0);
+	}
+	$simulators{$process} = 1;
+	return 'http://127.0.0.1:' . $listener->sockport;
 }
 
 # organizations: organization => group of the seed, default all of its groups,

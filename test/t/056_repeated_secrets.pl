@@ -3,7 +3,6 @@
 use strict;
 use warnings;
 use lib "$ENV{TESTDIR}/test/lib";
-use IO::Socket::INET;
 use JSON::PP;
 use KinderConnect;
 use PostgreSQL::Test::Utils;
@@ -12,31 +11,12 @@ use Test::More;
 my $night = ready_night('repeated', seed => made_seed(providers => 1, children => 3));
 my $dir = $night->node->basedir;
 
-# A server that says these bytes to whoever asks
-my $listener = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1', ReuseAddr => 1) or die $!;
-my $url = 'http://127.0.0.1:' . $listener->sockport;
-my $server = fork // die $!;
-if ($server == 0)
-{
-	$SIG{PIPE} = 'IGNORE';
-	while (my $socket = $listener->accept)
-	{
-		my $request = '';
+# A service that says these bytes to whoever asks
+my $url = answering(sub {
+	my ($bearer) = $_[0] =~ /^Authorization: Bearer (\S+)/mi;
 
-		until ($request =~ /\r\n\r\n/ && length($request) >= $+[0] + ($request =~ /^Content-Length: (\d+)/mi ? $1 : 0))
-		{
-			sysread $socket, $request, 65536, length $request or last;
-		}
-		# how it was asked
-		my ($bearer) = $request =~ /^Authorization: Bearer (\S+)/mi;
-		$socket->syswrite(slurp_file("$dir/says") =~ s/BEARER/$bearer/gr);
-		close $socket;
-	}
-	require POSIX;
-	POSIX::_exit(0);
-}
-close $listener;
-END { my $status = $?; kill 'TERM', $server if $server; $? = $status; }
+	return slurp_file("$dir/says") =~ s/BEARER/$bearer/gr;
+});
 
 sub says
 {

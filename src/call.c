@@ -80,7 +80,8 @@ typedef struct KcCallState
 	HTAB	   *pages_seen;
 	int64		rows_before;	/* this page */
 
-	int			failures;
+	int			failures;		/* and renewed: since the list came so far */
+	int			farthest;		/* page that is in; the list may begin again */
 	TimestampTz not_before;
 	bool		acted;			/* may any attempt have been acted upon? */
 	bool		renewed;		/* the token, on account of a 401 */
@@ -408,11 +409,17 @@ kc_page_done(KcCallState *state, const KcReply *reply)
 		state->page = NULL;
 		state->page = MemoryContextStrdup(state->list, reply->next_page);
 		memset(fault, 0, sizeof(*fault));
+		if (call->pages > state->farthest)
+		{
+			state->farthest = call->pages;
+			state->failures = 0;
+			state->renewed = false;
+		}
 		kc_move(state, KC_QUEUED);
 	}
 }
 
-/* A 401 renews the token once a call */
+/* A 401 renews the token once a page */
 static bool
 kc_renew_token(KcCallState *state)
 {

@@ -279,7 +279,8 @@ static void
 kc_release_lock(KcLock *lock)
 {
 	dlist_delete(&lock->node);
-	LockRelease(&lock->tag, ExclusiveLock, true);
+	if (kc_lock_is_held(&lock->tag, ExclusiveLock))
+		LockRelease(&lock->tag, ExclusiveLock, true);
 	pfree(lock);
 }
 
@@ -396,7 +397,9 @@ kc_find_lock(const char *organization_id)
 
 /*
  * Session locks are counted, so one that this engine holds is not taken
- * again.  The note of it is made before the lock is, lest it be lost.
+ * again.  Whoever has the session let go of all its advisory locks, as DISCARD
+ * ALL does, has let go of this one too: then it is taken anew, or is another's.
+ * The note of it is made before the lock is, lest it be lost.
  */
 Datum
 kinderconnect_lock(PG_FUNCTION_ARGS)
@@ -406,8 +409,11 @@ kinderconnect_lock(PG_FUNCTION_ARGS)
 	KcLock	   *lock;
 
 	kc_require_engine();
-	if (kc_find_lock(organization_id) != NULL)
+	lock = kc_find_lock(organization_id);
+	if (lock != NULL && kc_lock_is_held(&lock->tag, ExclusiveLock))
 		PG_RETURN_BOOL(true);
+	if (lock != NULL)
+		kc_release_lock(lock);
 
 	lock = (KcLock *) MemoryContextAllocZero(engine->context,
 											 offsetof(KcLock, organization_id) + len + 1);

@@ -16,6 +16,7 @@
 #include "common/base64.h"
 #include "common/jsonapi.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #if PG_VERSION_NUM >= 180000
 #include "storage/waiteventset.h"
 #endif
@@ -102,6 +103,20 @@ kc_create_wait_event_set(MemoryContext context, int nevents)
 	return CreateWaitEventSet(NULL, nevents);
 #else
 	return CreateWaitEventSet(context, nevents);
+#endif
+}
+
+/*
+ * Whether this session holds a lock, in one mode or, from 17 on where that is
+ * asked for, in a stronger one.
+ */
+static inline bool
+kc_lock_is_held(const LOCKTAG *tag, LOCKMODE mode)
+{
+#if PG_VERSION_NUM >= 170000
+	return LockHeldByMe(tag, mode, false);
+#else
+	return LockHeldByMe(tag, mode);
 #endif
 }
 

@@ -183,6 +183,11 @@ SELECT kinderconnect._lock('regress_engine'), kinderconnect._lock('regress_engin
 COMMIT;
 BEGIN;
 SELECT kinderconnect._lock('regress_other');
+-- one that was taken from it is taken anew
+SELECT pg_advisory_unlock_all();
+SELECT kinderconnect._lock('regress_other');
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
+SELECT kinderconnect._lock('regress_engine'), kinderconnect._lock('regress_engine');
 SELECT kinderconnect._unlock('regress_other');
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
 ROLLBACK;

@@ -30,7 +30,8 @@ typedef struct KcFoundRecord
 	KcFound    *found;			/* by slot */
 	KcFound   **nested;			/* by element of nested_path, by slot */
 	int			nnested;
-	bool		nested_misshapen;	/* what stands at nested_path is no array */
+	bool		nested_misshapen;	/* no array, or too long a one, stands at
+									 * nested_path */
 	StringInfoData problem;		/* of all rows of the record */
 } KcFoundRecord;
 

@@ -236,9 +236,21 @@ take_key(KcRecordReader *reader, const char *key, size_t len)
 	}
 }
 
-static void
-add_nested(KcRecordReader *reader)
+/* Each makes a row with all that stands around them; false where it makes none */
+static bool
+add_nested(KcRecordReader *reader, const KcNode *array)
 {
+	if (reader->record.nested_misshapen)
+		return false;
+	if (reader->record.nnested == KC_MAX_NESTED)
+	{
+		/* what was wrong with some of them no longer matters */
+		resetStringInfo(&reader->record.problem);
+		kc_add_problem(&reader->record.problem, "key \"%s\" has more than %d elements", array->path, KC_MAX_NESTED);
+		reader->record.nnested = 0;
+		reader->record.nested_misshapen = true;
+		return false;
+	}
 	if (reader->record.nnested == reader->nested_room)
 	{
 		reader->nested_room = Max(8, reader->nested_room * 2);
@@ -250,6 +262,7 @@ add_nested(KcRecordReader *reader)
 	}
 	reader->record.nested[reader->record.nnested++] =
 		palloc0(sizeof(KcFound) * Max(reader->plan->nnested_slots, 1));
+	return true;
 }
 
 static void
@@ -277,7 +290,10 @@ take_element(KcRecordReader *reader)
 		return;
 
 	if (!reader->at->in_list)
-		add_nested(reader);
+	{
+		if (!add_nested(reader, node))
+			reader->at = NULL;
+	}
 	else
 	{
 		foreach(lc, reader->at->below)

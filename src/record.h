@@ -12,6 +12,9 @@
 /* No record of a reply is larger, in bytes */
 #define KC_MAX_RECORD (1024 * 1024)
 
+/* Nor makes it more rows */
+#define KC_MAX_NESTED 1000
+
 typedef struct KcRecordReader KcRecordReader;
 
 extern KcRecordReader *kc_record_reader_create(const KcPlan *plan, Tuplestorestate *store,

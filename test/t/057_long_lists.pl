@@ -1,4 +1,5 @@
-# Lists of many pages: what fails is tried again page by page, and not for ever.
+# Lists of many pages, and records of very many parts: what fails is tried again
+# page by page, and not for ever; one record is no more than it should be.
 use strict;
 use warnings;
 use lib "$ENV{TESTDIR}/test/lib";
@@ -65,5 +66,44 @@ like($end->{stderr}, qr/ERROR:  KC103:/, 'a list whose last page always breaks')
 is(scalar(asked('cut')), 4 * $last, 'is begun four times');
 $end = pages('cut_at_times', $last => sub { $_[0] < 3 ? substr $_[1], 0, -20 : undef });
 is($end->{stdout}, '12|12', 'one whose last page breaks three times') or diag $end->{stderr};
+
+# A record makes a thousand rows at the most
+my $children = answering(sub {
+	my $n = slurp_file("$dir/nested");
+	my $of = sub { join ',', map { qq({"authorizationId": "A$_", "beginDate": "2024-01-01"}) } 1 .. $_[0] };
+
+	return reply(sprintf '{"children": [%s], "nextPage": null}', join ',',
+		map { sprintf '{"childId": "%s", "firstName": "A", "lastName": "B", "dateOfBirth": "2021-01-01", "authorizations": [%s]}', $_->[0], $of->($_->[1]) }
+			[ 1001, 1 ], [ 1002, $n ], [ 1003, 1 ]);
+});
+$night->sql(qq{
+	INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url, token_url, client_id, client_secret)
+	VALUES ('nested', 'kinderbridge', '$children', '@{[ $night->url ]}/oauth2/token', 'kc-client', 'service');
+	INSERT INTO kinderconnect.organization (organization_id, endpoint, group_id, group_password, first_enabled, enabled)
+	VALUES ('nested', 'nested', 'G-X', 'group_g-1', current_date, false)});
+foreach my $case (
+	[ 1000, "1|1001|1||\n2|1002|1000||\n3|1003|1||" ],
+	[ 1001, qq{1|1001|1||\n2|1002|0|key "authorizations" has more than 1000 elements|{authorization_id,begin_date,end_date,units_of_care,days}\n3|1003|1||} ],
+	[ 9000, qq{1|1001|1||\n2|1002|0|key "authorizations" has more than 1000 elements|{authorization_id,begin_date,end_date,units_of_care,days}\n3|1003|1||} ])
+{
+	my ($n, $expected) = @$case;
+
+	unlink "$dir/nested";
+	append_to_file("$dir/nested", $n);
+	is($night->sql(q{
+		SELECT ordinal, kinderconnect_child_id, count(authorization_id), problem, unread
+		FROM kinderconnect.api_children('nested', 'MO-1', 'P1', '2024-03-01') GROUP BY 1, 2, 4, 5 ORDER BY 1}), $expected, "a child of $n authorizations");
+}
+
+# In a night such a child stays as it was known, and one row says why
+is($night->night->{state}, '', 'a night');
+$night->agrees('all is there');
+$night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute'});
+$night->admin('faults', { faults => [ { kind => 'extra_rows', operation => 'children', rows => [
+	{ childId => '9001', firstName => 'A', lastName => 'B', dateOfBirth => '2021-01-01', authorizations => [ (0) x 2000 ] } ] } ] });
+$end = $night->night;
+is($night->sql(q{SELECT DISTINCT kinderconnect_child_id, problem FROM kinderconnect.list_problem}), '9001|key "authorizations" has more than 1000 elements', 'a child of 2000 authorizations is one problem');
+is($night->sql(q{SELECT max(part) FROM kinderconnect.list_problem}), 1, 'of one row');
+$night->agrees('all is there');
 
 done_testing;

@@ -574,32 +574,17 @@ replace_secrets(const SecretsFile *file, const char *text, size_t len, KcFault *
 
 /*
  * Sets one line, or removes it where value is NULL; every other line stays as
- * it is.  Databases of one server may share the file, and locks taken from SQL
- * are of one database: so the lock is taken here, until the transaction ends.
+ * it is.
  */
 static void
-write_secret(const char *name, const char *value, size_t value_len)
+write_line(const char *name, const char *value, size_t value_len)
 {
 	SecretsFile file;
 	SecretLine	line = {NULL};
 	KcFault		fault;
-	LOCKTAG		tag;
 	char	   *text;
 	size_t		len = 0;
 	size_t		name_len = strlen(name);
-	const char *complaint;
-
-	PreventCommandDuringRecovery("a change of the secrets file");
-
-	if (!check_name(name, &fault))
-		kc_fault_raise(&fault);
-	if (value != NULL && (complaint = value_complaint(value, value_len)) != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("secret \"%s\" %s", name, complaint)));
-
-	SET_LOCKTAG_ADVISORY(tag, InvalidOid, WRITE_LOCK_KEY1, WRITE_LOCK_KEY2, 2);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 
 	if (!load_secrets(&file, &fault))
 		kc_fault_raise(&fault);
@@ -651,6 +636,35 @@ write_secret(const char *name, const char *value, size_t value_len)
 	}
 	wiped_free(text);
 	kc_fault_raise(&fault);
+}
+
+/*
+ * Databases of one server may share the file, and locks taken from SQL are of
+ * one database: so the lock is taken here.  Whoever has it waits for no other,
+ * and lets go of it when the file is in place, which no rollback takes back:
+ * held any longer it could be part of a deadlock, and the report of that has
+ * the statement with the value in it.
+ */
+static void
+write_secret(const char *name, const char *value, size_t value_len)
+{
+	KcFault		fault;
+	LOCKTAG		tag;
+	const char *complaint;
+
+	PreventCommandDuringRecovery("a change of the secrets file");
+
+	if (!check_name(name, &fault))
+		kc_fault_raise(&fault);
+	if (value != NULL && (complaint = value_complaint(value, value_len)) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("secret \"%s\" %s", name, complaint)));
+
+	SET_LOCKTAG_ADVISORY(tag, InvalidOid, WRITE_LOCK_KEY1, WRITE_LOCK_KEY2, 2);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	write_line(name, value, value_len);
+	LockRelease(&tag, ExclusiveLock, false);
 }
 
 Datum

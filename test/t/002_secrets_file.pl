@@ -146,6 +146,18 @@ foreach my $mode (01777, 0755, 0700)
 }
 named($file);
 
+# whoever writes holds no lock until his transaction ends, with which another
+# session's lock could be part of a deadlock
+my $locks = q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'};
+is($night->sql(qq{BEGIN; SELECT kinderconnect.set_secret('a', 'hunter2'); $locks; COMMIT}) =~ s/\s//gr, '0', 'a writer lets go at once');
+chmod 0640, $file or die "could not chmod $file: $!";
+is($night->sql(qq{
+	BEGIN;
+	DO \$\$ BEGIN PERFORM kinderconnect.set_secret('a', 'hunter2'); EXCEPTION WHEN OTHERS THEN NULL; END \$\$;
+	$locks;
+	COMMIT}) =~ s/\s//gr, '0', 'also of a file that cannot be used');
+chmod 0600, $file or die "could not chmod $file: $!";
+
 # a failed statement is logged with its text: not this one
 $night->try_sql(q{SELECT kinderconnect.set_secret('not a name', 'hunter4')});
 $night->try_sql(q{SELECT kinderconnect.set_secret('name', E'hunter4\n')});

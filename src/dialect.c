@@ -13,6 +13,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -272,6 +273,7 @@ finish_node(KcRow *row, KcNode *node)
 {
 	ListCell   *lc;
 
+	check_stack_depth();
 	node->below = list_copy(node->fields);
 	foreach(lc, node->children)
 	{
@@ -682,6 +684,8 @@ make_plan(KcDialect *dialect, HeapTuple tuple, TupleDesc desc)
 
 	for (int part = 0; part < KC_PARTS; part++)
 		plan->roots[part] = make_node(NULL, NULL);
+	if (nested_path != NULL && list_length(cut_path(nested_path)) > KC_MAX_DEPTH / 2)
+		row_error(&row, "Correct nested_path.", "path \"%s\" is too deep", nested_path);
 	if (nested_path != NULL)
 	{
 		KcNode	   *element = node_at(plan->roots[KC_PART_REPLY], psprintf("%s[]", nested_path));

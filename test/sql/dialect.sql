@@ -137,6 +137,7 @@ SELECT pg_temp.broken(operation, change) FROM (VALUES
 	('agencies', 'list_path = repeat(''a.'', 32) || ''a'''),
 	('submit', 'record_path = repeat(''a.'', 16) || ''a'''),
 	('submit', 'record_path = ''agencyId'''),
+	('children', 'nested_path = repeat(''a.'', 32) || ''a'''),
 	('children', 'nested_path = NULL'),
 	('children', 'nested_path = ''lastName''')) v (operation, change);
 

@@ -382,8 +382,11 @@ has_elements(const KcEncoder *encoder)
 {
 	for (int i = 0; i < encoder->plan->record_desc->natts; i++)
 	{
-		if (encoder->lists[i].count > 0)
-			return true;
+		for (int j = 0; j < encoder->lists[i].count; j++)
+		{
+			if (!encoder->lists[i].nulls[j])
+				return true;
+		}
 	}
 	return false;
 }

@@ -252,6 +252,7 @@ SELECT pg_temp.fails('SELECT * FROM pg_temp.send(' || record || ')') FROM unnest
 	$$ ROW('a', '7', '2026-11-20', 'session', '{08:00,10:00,12:00}', '{09:00,11:00,13:00}', NULL) $$,
 	$$ ROW('a', '7', '2026-11-20', 'session', '{24:00}', '{09:00}', NULL) $$,
 	$$ ROW('a', '7', '2026-11-20', 'session', '{}', NULL, NULL) $$,
+	$$ ROW('a', '7', '2026-11-20', 'session', '{NULL}', '{NULL}', NULL) $$,
 	$$ ROW('a', '7', '2026-11-20', 'closure', NULL, NULL, NULL) $$,
 	$$ ROW('a', '7', '2026-11-20', 'void', NULL, NULL, NULL) $$,
 	$$ ROW('a', '7', '2026-11-20', NULL, NULL, NULL, NULL) $$,

@@ -91,13 +91,6 @@ keep_envelope(KcDecoder *decoder, const char *data, size_t len)
 		appendBinaryStringInfo(&decoder->envelope, data, len);
 }
 
-static KC_JSON_ACTION
-key_text(void *state, char *token, JsonTokenType type)
-{
-	*(char **) state = token;
-	KC_JSON_ACTION_DONE;
-}
-
 /* The key that ends the envelope so far: is it the next on the list's path? */
 static bool
 is_key_on_path(KcDecoder *decoder)
@@ -106,15 +99,15 @@ is_key_on_path(KcDecoder *decoder)
 	size_t		len = decoder->envelope.len - decoder->key_start;
 	const char *wanted = list_nth(decoder->plan->list_keys, decoder->depth - 1);
 	MemoryContext old;
-	char	   *text = NULL;
-	JsonSemAction actions = {.semstate = &text,.scalar = key_text};
+	char	   *text;
 	bool		matches;
 
 	if (memchr(key, '\\', len) == NULL)
 		return len == strlen(wanted) + 2 && memcmp(key + 1, wanted, len - 2) == 0;
 
 	old = MemoryContextSwitchTo(decoder->scratch);
-	matches = kc_json_parse(key, len, &actions) && strcmp(text, wanted) == 0;
+	text = kc_json_string(key, len);
+	matches = text != NULL && strcmp(text, wanted) == 0;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(decoder->scratch);
 	return matches;

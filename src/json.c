@@ -135,6 +135,22 @@ kc_json_parse(const char *json, size_t len, JsonSemAction *actions)
 	return parsed;
 }
 
+static KC_JSON_ACTION
+keep_token(void *state, char *token, JsonTokenType type)
+{
+	*(char **) state = token;
+	KC_JSON_ACTION_DONE;
+}
+
+char *
+kc_json_string(const char *json, size_t len)
+{
+	char	   *text = NULL;
+	JsonSemAction actions = {.semstate = &text,.scalar = keep_token};
+
+	return kc_json_parse(json, len, &actions) ? text : NULL;
+}
+
 bool
 kc_json_search(const char *json, size_t len, const char *path,
 			   KcJsonKind *kind, char **text)

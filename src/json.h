@@ -17,6 +17,9 @@ extern KcJsonKind kc_json_kind(JsonTokenType token);
 /* False where it is not JSON in UTF-8; it must not nest deeper than KC_MAX_DEPTH */
 extern bool kc_json_parse(const char *json, size_t len, JsonSemAction *actions);
 
+/* The text of a JSON string with its quotes; NULL where it is none */
+extern char *kc_json_string(const char *json, size_t len);
+
 /*
  * What stands at a key path of a document that nests no deeper than
  * KC_MAX_DEPTH.  A key that occurs twice counts the last time.

@@ -412,13 +412,6 @@ skip_space(const char *p, const char *end)
 	return p;
 }
 
-static KC_JSON_ACTION
-keep_token(void *state, char *token, JsonTokenType type)
-{
-	*(char **) state = token;
-	KC_JSON_ACTION_DONE;
-}
-
 /*
  * The string whose first byte after the quote is p; answers the byte after its
  * closing quote, or NULL.  One with escapes is PostgreSQL's to read.
@@ -454,13 +447,10 @@ read_string(const char *p, const char *end, const char **text, size_t *len)
 	*len = p - start;
 	if (escaped)
 	{
-		char	   *token = NULL;
-		JsonSemAction actions = {.semstate = &token,.scalar = keep_token};
-
-		if (!kc_json_parse(start - 1, p + 1 - (start - 1), &actions))
+		*text = kc_json_string(start - 1, p + 1 - (start - 1));
+		if (*text == NULL)
 			return NULL;
-		*text = token;
-		*len = strlen(token);
+		*len = strlen(*text);
 	}
 	else if (high && !pg_verify_mbstr(PG_UTF8, start, p - start, true))
 		return NULL;

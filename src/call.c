@@ -22,6 +22,7 @@
 #include "secrets.h"
 #include "settings.h"
 #include "token.h"
+#include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -32,8 +33,6 @@
 #define KC_ROWS_KB 1024
 
 #define KC_MAX_PAGES 10000
-
-#define KC_UUID_LEN 36
 
 typedef enum KcPhase
 {
@@ -499,22 +498,13 @@ kc_call_answered(KcCallState *state)
 		kc_page_done(state, &reply);
 }
 
-/* A version 4 UUID: nothing of ours can be read from it */
-static void
-kc_new_uuid(char *out)
+/* A random UUID: nothing of ours can be read from it */
+static char *
+kc_new_uuid(void)
 {
-	uint8		b[16];
+	Datum		uuid = DirectFunctionCall1(gen_random_uuid, (Datum) 0);
 
-	if (!pg_strong_random(b, sizeof(b)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
-	b[6] = (b[6] & 0x0f) | 0x40;
-	b[8] = (b[8] & 0x3f) | 0x80;
-	snprintf(out, KC_UUID_LEN + 1,
-			 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-			 b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7],
-			 b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+	return DatumGetCString(DirectFunctionCall1(uuid_out, uuid));
 }
 
 static int
@@ -575,8 +565,7 @@ kc_make_request(KcCallState *state)
 	headers = (const char **) palloc(5 * sizeof(char *));
 	headers[0] = "Content-Type: application/json";
 	headers[1] = "Accept: application/json";
-	headers[2] = psprintf("X-Request-Id: %*s", KC_UUID_LEN, "");
-	kc_new_uuid(unconstify(char *, headers[2]) + strlen("X-Request-Id: "));
+	headers[2] = psprintf("X-Request-Id: %s", kc_new_uuid());
 	headers[3] = NULL;
 	headers[4] = NULL;
 	if (info->oauth2)
@@ -605,13 +594,14 @@ static void
 kc_send(KcCallState *state)
 {
 	KcCall	   *call = &state->call;
+	TimestampTz now = GetCurrentTimestamp();
 	MemoryContext old;
 	bool		made;
 
 	/* Until it is made: an ERROR in between is the call's end */
 	kc_fault_set(&call->fault, KC_FAULT_CONFIG, state->acted,
 				 "the request could not be made");
-	call->ended = GetCurrentTimestamp();
+	call->ended = now;
 	kc_move(state, KC_ENDED);
 
 	kc_attempt_begin(&state->attempt, state->context, &state->attempt_cleanup,
@@ -632,7 +622,7 @@ kc_send(KcCallState *state)
 	memset(&call->fault, 0, sizeof(call->fault));
 	call->attempts++;
 	if (call->first_sent == 0)
-		call->first_sent = call->ended;
+		call->first_sent = now;
 	call->ended = 0;
 	state->begun = false;
 	state->rows_before = tuplestore_tuple_count(state->store);

@@ -40,6 +40,7 @@ class Admin:
             ("GET", "history"): self._history,
             ("GET", "requests"): self._requests,
             ("GET", "refused"): self._refused,
+            ("GET", "tokens"): self._tokens,
             ("GET", "faults"): self._show_faults,
             ("GET", "wait"): self._wait,
             ("POST", "faults"): self._set_faults,
@@ -97,11 +98,14 @@ class Admin:
 
     async def _requests(self, _query, _value):
         total = self.simulator.total
-        return self._json(total.show() | {"operations": {
+        return self._json(total.show() | {"connections": len(self.simulator.peers), "operations": {
             name: counter.show() for name, counter in self.simulator.counters.items()}})
 
     async def _refused(self, _query, _value):
         return self._json({"refused": self.simulator.refused})
+
+    async def _tokens(self, _query, _value):
+        return self._json({"tokens": self.simulator.dialects[0].tokens_asked})
 
     async def _show_faults(self, _query, _value):
         return self._json({"faults": [fault.show() for fault in self.simulator.faults.list]})

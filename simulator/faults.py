@@ -47,6 +47,7 @@ TWISTING = {
     "extra_rows": {"rows": (list, ...)},
     "repeat_page": {},
     "endless_pages": {},
+    "short_token": {"seconds": (int, ...)},
 }
 SENDING = {
     "drop_after": {"reset": (bool, False)},
@@ -61,6 +62,7 @@ _ONLY_FOR = (
     | {kind: LISTS for kind in (
         "short_list", "empty_list", "extra_rows", "repeat_page", "endless_pages")}
     | {"batch_failed": ("submit",),
+       "short_token": ("token",),
        "expire_token": tuple(name for name in OPERATIONS if name != "token")})
 
 
@@ -158,7 +160,7 @@ class Faults:
 
 
 def prepare(fault, call, number):
-    """Before the call is performed: what a list operation is to do otherwise."""
+    """Before the call is performed: what it is to do otherwise."""
     if fault.kind == "results_unknown_status":
         call.stores = fault.stores
     elif fault.kind == "short_list":
@@ -171,6 +173,8 @@ def prepare(fault, call, number):
         call.endless = "again"
     elif fault.kind == "endless_pages":
         call.endless = f"endless-{number}"
+    elif fault.kind == "short_token":
+        call.token_life = fault.seconds
 
 
 HTML = (b"<!DOCTYPE html>\n<html><head><title>Service Temporarily Unavailable</title></head>\n"

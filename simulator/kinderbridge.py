@@ -19,6 +19,7 @@ import store
 
 MAX_RECORDS = 500
 MAX_BODY = 1024 * 1024
+TOKENS_KEPT = 100
 
 TOKEN_PATH = "/oauth2/token"
 
@@ -218,6 +219,7 @@ class Dialect:
     def use(self, the_store):
         """Takes a new store; tokens of clients that it knows stay good."""
         self.store = the_store
+        self.tokens_asked = []      # for the last tokens: by whom, and with which scope
         self._request_ids.clear()
         self._tokens = {token: value for token, value in self._tokens.items()
                         if value[0] in the_store.clients}
@@ -413,9 +415,11 @@ class Dialect:
             raise Refusal(400, "invalid_request", f"unknown parameter {ascii(min(unknown))[1:65]}")
         self._issued += 1
         token = "sim-" + hashlib.sha256(f"{client} {self._issued}".encode()).hexdigest()
-        self._tokens[token] = (client, time.monotonic() + self.token_life)
-        return Answer(200, {"access_token": token, "token_type": "Bearer",
-                            "expires_in": self.token_life},
+        life = call.token_life or self.token_life
+        self._tokens[token] = (client, time.monotonic() + life)
+        self.tokens_asked.append({"clientId": client, "scope": fields.get("scope")})
+        del self.tokens_asked[:-TOKENS_KEPT]
+        return Answer(200, {"access_token": token, "token_type": "Bearer", "expires_in": life},
                       headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
 
     def _group(self, call):

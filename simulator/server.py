@@ -28,7 +28,7 @@ class Call:
 
     __slots__ = ("method", "path", "query", "headers", "body", "operation", "facts",
                  "trouble", "request_id", "token", "document", "records", "fault",
-                 "keep", "extra_rows", "endless", "stores")
+                 "keep", "extra_rows", "endless", "stores", "token_life")
 
     def __init__(self, request, body):
         self.method = request.method
@@ -45,6 +45,7 @@ class Call:
         self.keep = self.endless = None
         self.extra_rows = []
         self.stores = True
+        self.token_life = None
 
 
 class Counter:
@@ -83,6 +84,7 @@ class Simulator:
         self._clear_counters()
 
     def _clear_counters(self):
+        self.peers = set()          # the addresses at the other ends of connections
         self.total = Counter()
         self.counters = {name: Counter() for name in (*faults.OPERATIONS, "other")}
 
@@ -147,6 +149,7 @@ class Simulator:
         call = Call(request, await self._read_body(request))
         if dialect:
             dialect.read(call)
+        self.peers.add(request.transport and request.transport.get_extra_info("peername"))
         # kept by the call to its end: a reset makes new ones
         counters = (self.counters[call.operation], self.total)
         for counter in counters:

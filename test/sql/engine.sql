@@ -101,6 +101,13 @@ SELECT kinderconnect._open('5 minutes');
 \! test/lib/admin faults '{"faults": [{"kind": "status", "status": 429, "retryAfter": "900", "operation": "customers"}]}'
 SELECT kinderconnect._start('customers', 'regress_engine');
 SELECT sqlstate, detail, attempts FROM kinderconnect._collect();
+-- It may name the moment, which may have passed.
+\! test/lib/admin faults '{"faults": [{"kind": "status", "status": 429, "retryAfter": "Fri, 31 Dec 2100 23:59:59 GMT", "operation": "customers"}]}'
+SELECT kinderconnect._start('customers', 'regress_engine');
+SELECT sqlstate, detail, attempts FROM kinderconnect._collect();
+\! test/lib/admin faults '{"faults": [{"kind": "status", "status": 503, "retryAfter": "Sun, 06 Nov 1994 08:49:37 GMT", "operation": "customers", "times": 1}]}'
+SELECT kinderconnect._start('customers', 'regress_engine');
+SELECT ok, attempts FROM kinderconnect._collect();
 SELECT kinderconnect._close();
 \! test/lib/admin faults '{"faults": []}'
 

@@ -214,7 +214,7 @@ class Simulator:
         if kind == "hang" and not await self._hang(counters, request):
             return self._cut_off(request, reset=True)
         if kind in ("cut", "slow"):
-            return await self._drip(request, fault, status, headers, body)
+            return await self._drip(request, counters, fault, status, headers, body)
         return self._reply(call, counters, request, status, headers, body)
 
     def _refusal(self, call, status, payload):
@@ -223,10 +223,14 @@ class Simulator:
                              "requestId": call.request_id, "answer": payload})
         del self.refused[:-REFUSALS_KEPT]
 
-    def _reply(self, call, counters, request, status, headers, body):
+    @staticmethod
+    def _answered(counters, status):
         for counter in counters:
             counter.answered += 1
             counter.statuses[status] = counter.statuses.get(status, 0) + 1
+
+    def _reply(self, call, counters, request, status, headers, body):
+        self._answered(counters, status)
         if self.verbose:
             fault = f", fault {call.fault.kind}" if call.fault else ""
             print(f"{call.operation} {call.method} {call.path}: {status}, "
@@ -269,7 +273,7 @@ class Simulator:
             self._hanging.discard(future)
             self._count(counters, "hanging", -1)
 
-    async def _drip(self, request, fault, status, headers, body):
+    async def _drip(self, request, counters, fault, status, headers, body):
         response = web.StreamResponse(status=status, headers=headers)
         response.content_length = len(body)
         try:
@@ -283,6 +287,7 @@ class Simulator:
                 await response.write(body[place:place + step])
                 await asyncio.sleep(fault.ms / 1000)
             await response.write_eof()
+            self._answered(counters, status)
         except ConnectionError:
             # the caller had enough
             pass

@@ -11,7 +11,9 @@ use Socket;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $night = ready_night('cancel', seed => made_seed(children => 3), days => 3, conf => "client_connection_check_interval = '50ms'\nkinderconnect.connect_timeout = '120s'");
+# no limit of ours ends a wait within the patience of gone()
+my $night = ready_night('cancel', seed => made_seed(children => 3), days => 3,
+	conf => "client_connection_check_interval = '50ms'\nkinderconnect.connect_timeout = '120s'\nkinderconnect.request_timeout = '30min'");
 my @took;
 
 # A name service that never answers for one name
@@ -104,6 +106,27 @@ sub resolving
 	die 'no thread resolves a name';
 }
 
+# Waits until a session has ended, for less long than what it waits for may last
+sub gone
+{
+	my ($pid) = @_;
+
+	foreach my $try (1 .. 600)
+	{
+		return if $night->sql("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid") == 0;
+		select undef, undef, undef, 0.1;
+	}
+	die "session $pid does not end";
+}
+
+# That the service still holds its answer back
+sub unanswered
+{
+	my ($operation) = @_;
+
+	return $night->admin('requests')->{operations}{$operation}{answered} == 0;
+}
+
 sub endpoint
 {
 	my ($base, $token) = @_;
@@ -117,8 +140,8 @@ my @waits = (
 	[ 'a reply that drips', { kind => 'slow', ms => 1000, operation => 'customers' }, sub { $night->wait_simulator(operation => 'customers', processed => 1) } ],
 	[ 'headers', { kind => 'hang_before', operation => 'customers' }, sub { $night->wait_simulator(operation => 'customers', hanging => 1) } ],
 	[ 'a reply to a submit', { kind => 'hang_before', operation => 'submit' }, sub { $night->wait_simulator(operation => 'submit', hanging => 1) } ],
-	[ 'the next attempt', { kind => 'status', status => 503, retryAfter => '50', operation => 'children' }, sub { answered('children') } ],
-	[ 'the next attempt at a token', { kind => 'status', status => 503, retryAfter => '50', operation => 'token' }, sub { answered('token') } ],
+	[ 'the next attempt', { kind => 'status', status => 503, retryAfter => '900', operation => 'children' }, sub { answered('children') } ],
+	[ 'the next attempt at a token', { kind => 'status', status => 503, retryAfter => '900', operation => 'token' }, sub { answered('token') } ],
 	[ 'a token', { kind => 'hang', operation => 'token' }, sub { $night->wait_simulator(operation => 'token', hanging => 1) } ],
 	[ 'TLS', undef, \&connecting, $url, 'https://127.0.0.1:' . $deaf->sockport ],
 	[ 'a connection', undef, sub { knocking($full->sockport) }, $url, 'https://127.0.0.1:' . $full->sockport ],
@@ -162,11 +185,13 @@ foreach my $wait (@waits)
 		my $begin = time;
 		if ($how =~ /^pg_/) { is($night->sql("SELECT $how($pid)"), 't', "$how while it waits for $name"); }
 		elsif ($how =~ /psql|gone/) { $job->{run}->signal($how =~ /psql/ ? 'INT' : 'KILL'); }
+		gone($pid) if $pid;
+		push @took, [ "$name, $how", time - $begin ] unless $how eq 'statement_timeout';
 		my $ended = $job->finish;
 		like($ended->{stderr}, $expected, "$how ends it: $name");
-		$night->await("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid");
-		push @took, [ "$name, $how", time - $begin ] unless $how eq 'statement_timeout';
+		ok(unanswered($fault->{operation}), 'while the service still holds its answer back') if $fault && $fault->{kind} ne 'status';
 		is($night->admin('requests')->{operations}{submit}{hanging}, 1, 'and the service still hangs') if $name eq 'a reply to a submit';
+		is($night->sql(q{SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'kinderconnect.list_state'::regclass AND granted}), 1, 'and another session still has the lock') if $lock;
 		is($night->sql(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), 0, 'no lock is left');
 		if ($lock)
 		{

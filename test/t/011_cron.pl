@@ -75,6 +75,9 @@ is($night->sql(q{SELECT DISTINCT provider_id FROM kinderconnect.child_day WHERE 
 $night->admin('faults', { faults => [] });
 uncover();
 reconfigure("cron.use_background_workers = on\ncron.max_running_jobs = 7");
+# on no day
+like((operator(q{SELECT kinderconnect.schedule('0 0 31 2 *', 8)}))[1], qr/WARNING:.*pg_cron runs at most 7 jobs at once, and has 8.*Raise cron\.max_running_jobs/s, 'more jobs than can run at once are told of');
+unlike((operator(q{SELECT kinderconnect.schedule('0 0 31 2 *', 7)}))[1], qr/pg_cron runs at most/, 'as many are not');
 like((operator(q{SELECT kinderconnect.schedule('* * * * *')}))[1], qr/WARNING:.*max_worker_processes is 8, too few for 7 jobs.*Raise it to at least 9/s, 'too few workers are told of');
 is(wait_for_job(2), 'succeeded|night_operator|CALL kinderconnect.tick()', 'the next is a job that succeeded');
 is(operator('SELECT kinderconnect.unschedule()'), 't', 'unschedule()');

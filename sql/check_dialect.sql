@@ -163,6 +163,17 @@ BEGIN
 		FROM spoken s WHERE s.error_message_path IS NULL
 
 		UNION ALL
+		SELECT s.operation, 'it has codes for a wrong group password or provider ID, and no code is read from a reply', 'warning', 'Set error_code_path.'
+		FROM spoken s
+		WHERE s.error_code_path IS NULL AND num_nonnulls(s.bad_password_code, s.bad_provider_code) > 0
+
+		UNION ALL
+		SELECT s.operation, 'no code of the service tells a wrong group password: a run goes on asking with it', 'info',
+			'Nothing, if the service has none; else set bad_password_code, and bad_provider_code likewise.'
+		FROM spoken s
+		WHERE s.error_code_path IS NOT NULL AND s.bad_password_code IS NULL
+
+		UNION ALL
 		SELECT 'submit reply',
 			CASE WHEN bool_or(f.codes IS NOT NULL) THEN 'no code of the status stands for "accepted"'
 				ELSE 'whatever the service says but "accepted" and "duplicate" counts as rejected' END,

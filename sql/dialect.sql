@@ -30,6 +30,8 @@ CREATE TABLE kinderconnect.dialect_operation (
 	success_value      text,
 	error_code_path    text,
 	error_message_path text,
+	bad_password_code  text,
+	bad_provider_code  text,
 	record_path        text,
 	max_records        integer,
 	max_bytes          integer,
@@ -43,6 +45,7 @@ CREATE TABLE kinderconnect.dialect_operation (
 	CONSTRAINT dialect_operation_success_path_is_keys CHECK (success_path ~ '^[^].[]+(\.[^].[]+)*$'),
 	CONSTRAINT dialect_operation_error_code_path_is_keys CHECK (error_code_path ~ '^[^].[]+(\.[^].[]+)*$'),
 	CONSTRAINT dialect_operation_error_message_path_is_keys CHECK (error_message_path ~ '^[^].[]+(\.[^].[]+)*$'),
+	CONSTRAINT dialect_operation_bad_codes_are_words CHECK (bad_password_code <> '' AND bad_provider_code <> '' AND bad_password_code <> bad_provider_code),
 	CONSTRAINT dialect_operation_record_path_is_keys CHECK (record_path ~ '^[^].[]+(\.[^].[]+)*$'),
 	CONSTRAINT dialect_operation_success_is_whole CHECK ((success_path IS NULL) = (success_value IS NULL)),
 	CONSTRAINT dialect_operation_only_submit_has_records CHECK ((operation = 'submit') = (record_path IS NOT NULL)),
@@ -66,6 +69,10 @@ COMMENT ON COLUMN kinderconnect.dialect_operation.success_path IS
 COMMENT ON COLUMN kinderconnect.dialect_operation.success_value IS 'what stands at success_path in a success: a string, the digits of a number, true or false';
 COMMENT ON COLUMN kinderconnect.dialect_operation.error_code_path IS 'key path of the service''s error code in a reply that is a failure';
 COMMENT ON COLUMN kinderconnect.dialect_operation.error_message_path IS 'key path of the service''s error text in a reply that is a failure';
+COMMENT ON COLUMN kinderconnect.dialect_operation.bad_password_code IS
+'what stands at error_code_path where the group password is wrong: nothing more is sent for the organization in that run; null: no code says so';
+COMMENT ON COLUMN kinderconnect.dialect_operation.bad_provider_code IS
+'what stands at error_code_path where the provider ID is not one of the group; null: no code says so';
 COMMENT ON COLUMN kinderconnect.dialect_operation.record_path IS 'submit: key path in the request where the array of records stands';
 COMMENT ON COLUMN kinderconnect.dialect_operation.max_records IS 'submit: no request carries more records; null for no limit';
 COMMENT ON COLUMN kinderconnect.dialect_operation.max_bytes IS 'no request is larger; null for no limit';

@@ -5,14 +5,18 @@ INSERT INTO kinderconnect.dialect (dialect, description, builtin, auth) VALUES
 	('kinderbridge', 'REST with OAuth2 client credentials; group ID and group password in each request', true, 'oauth2');
 
 INSERT INTO kinderconnect.dialect_operation
-	(dialect, operation, path, list_path, nested_path, next_page_path, error_code_path, error_message_path, record_path, max_records, max_bytes)
-VALUES
-	('kinderbridge', 'customers', '/v1/customers', 'customers', NULL, 'nextPage', 'error.code', 'error.message', NULL, NULL, NULL),
-	('kinderbridge', 'locations', '/v1/locations', 'locations', NULL, 'nextPage', 'error.code', 'error.message', NULL, NULL, NULL),
-	('kinderbridge', 'agencies', '/v1/agencies', 'agencies', NULL, 'nextPage', 'error.code', 'error.message', NULL, NULL, NULL),
-	('kinderbridge', 'children', '/v1/children', 'children', 'authorizations', 'nextPage', 'error.code', 'error.message', NULL, NULL, NULL),
-	('kinderbridge', 'submit', '/v1/attendance', 'results', NULL, NULL, 'error.code', 'error.message', 'records', 500, 1048576),
-	('kinderbridge', 'readback', '/v1/attendance/query', 'records', NULL, 'nextPage', 'error.code', 'error.message', NULL, NULL, NULL);
+	(dialect, operation, path, list_path, nested_path, next_page_path, error_code_path, error_message_path, bad_password_code, bad_provider_code,
+	record_path, max_records, max_bytes)
+SELECT 'kinderbridge', o.operation, o.path, o.list_path, o.nested_path, o.next_page_path, 'error.code', 'error.message', 'BAD_GROUP_PASSWORD', 'PROVIDER_NOT_IN_GROUP',
+	o.record_path, o.max_records, o.max_bytes
+FROM (VALUES
+	('customers', '/v1/customers', 'customers', NULL, 'nextPage', NULL, NULL::integer, NULL::integer),
+	('locations', '/v1/locations', 'locations', NULL, 'nextPage', NULL, NULL, NULL),
+	('agencies', '/v1/agencies', 'agencies', NULL, 'nextPage', NULL, NULL, NULL),
+	('children', '/v1/children', 'children', 'authorizations', 'nextPage', NULL, NULL, NULL),
+	('submit', '/v1/attendance', 'results', NULL, NULL, 'records', 500, 1048576),
+	('readback', '/v1/attendance/query', 'records', NULL, 'nextPage', NULL, NULL, NULL)
+	) o (operation, path, list_path, nested_path, next_page_path, record_path, max_records, max_bytes);
 
 INSERT INTO kinderconnect.dialect_field
 	(dialect, operation, part, position, column_name, path, required)

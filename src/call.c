@@ -431,6 +431,24 @@ kc_renew_token(KcCallState *state)
 	return true;
 }
 
+/* The service says no; what its code means is the dialect's to say */
+static void
+kc_refused_fault(KcCallState *state, const KcReply *reply)
+{
+	const KcPlanInfo *info = state->info;
+	KcFaultKind meaning = KC_FAULT_REFUSED;
+
+	if (reply->code != NULL)
+	{
+		if (info->bad_password_code != NULL && strcmp(reply->code, info->bad_password_code) == 0)
+			meaning = KC_FAULT_BAD_PASSWORD;
+		else if (info->bad_provider_code != NULL && strcmp(reply->code, info->bad_provider_code) == 0)
+			meaning = KC_FAULT_BAD_PROVIDER;
+	}
+	kc_fault_from_http(&state->call.fault, state->exchange.http_status, meaning,
+					   reply->code, reply->message);
+}
+
 static void
 kc_call_answered(KcCallState *state)
 {
@@ -477,7 +495,7 @@ kc_call_answered(KcCallState *state)
 		return;
 	if (!kc_is_success(exchange->http_status))
 	{
-		kc_fault_from_http(&call->fault, exchange->http_status, reply.code, reply.message);
+		kc_refused_fault(state, &reply);
 		kc_call_failed(state, exchange->retry_after_ms);
 	}
 	else if (!reply.understood)
@@ -491,7 +509,7 @@ kc_call_answered(KcCallState *state)
 	}
 	else if (!reply.success)
 	{
-		kc_fault_from_http(&call->fault, exchange->http_status, reply.code, reply.message);
+		kc_refused_fault(state, &reply);
 		kc_call_failed(state, -1);
 	}
 	else
@@ -522,7 +540,7 @@ kc_record_count(const KcCallState *state)
 static void
 kc_too_large_fault(KcFault *fault, int limit, const char *unit)
 {
-	kc_fault_from_http(fault, 413, "TOO_LARGE", NULL);
+	kc_fault_from_http(fault, 413, KC_FAULT_REFUSED, "TOO_LARGE", NULL);
 	kc_fault_detail(fault, "The dialect allows %d %s in a request. Nothing was sent.",
 					limit, unit);
 }

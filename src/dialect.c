@@ -671,6 +671,8 @@ make_plan(KcDialect *dialect, HeapTuple tuple, TupleDesc desc)
 	plan->info.oauth2 = dialect->oauth2;
 	plan->info.max_records = get_int(tuple, desc, 12);
 	plan->info.max_bytes = get_int(tuple, desc, 13);
+	plan->info.bad_password_code = SPI_getvalue(tuple, desc, 14);
+	plan->info.bad_provider_code = SPI_getvalue(tuple, desc, 15);
 
 	plan->list_path = SPI_getvalue(tuple, desc, 4);
 	plan->list_keys = cut_path(plan->list_path);
@@ -758,7 +760,7 @@ load_operations(KcDialect *dialect, KcWanted *wanted, MemoryContext context,
 {
 	SPI_execute_with_args("SELECT operation, method, path, list_path, nested_path, next_page_path,"
 						  " success_path, success_value, error_code_path, error_message_path,"
-						  " record_path, max_records, max_bytes"
+						  " record_path, max_records, max_bytes, bad_password_code, bad_provider_code"
 						  " FROM kinderconnect.dialect_operation" OF_WHAT_IS_WANTED,
 						  2, wanted->types, wanted->values, wanted->nulls, true, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)

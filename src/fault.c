@@ -14,13 +14,6 @@
 #include "mb/pg_wchar.h"
 #include "settings.h"
 
-/*
- * The words of the service that decide what a DBA is told to do; a dialect's
- * other codes pass through as data.
- */
-#define CODE_BAD_PASSWORD "BAD_GROUP_PASSWORD"
-#define CODE_BAD_PROVIDER "PROVIDER_NOT_IN_GROUP"
-
 #define HINT_ADDRESS \
 	"Check base_url and token_url of kinderconnect.endpoint, and this server's name resolution and firewall."
 
@@ -261,7 +254,7 @@ may_have_acted(int http_status)
  * The caller has masked the secrets in message.
  */
 void
-kc_fault_from_http(KcFault *fault, int http_status,
+kc_fault_from_http(KcFault *fault, int http_status, KcFaultKind meaning,
 				   const char *code, const char *message)
 {
 	bool		sent = may_have_acted(http_status);
@@ -275,16 +268,16 @@ kc_fault_from_http(KcFault *fault, int http_status,
 					 "the service does not accept our credentials (HTTP status 401)");
 		kc_fault_hint(fault, "Check client_id and scope of kinderconnect.endpoint, and the secret that its column client_secret names.");
 	}
-	else if (strcmp(code, CODE_BAD_PASSWORD) == 0)
+	else if (meaning == KC_FAULT_BAD_PASSWORD)
 	{
-		kc_fault_set(fault, KC_FAULT_REFUSED, sent,
+		kc_fault_set(fault, KC_FAULT_BAD_PASSWORD, sent,
 					 "the service does not accept the group password (HTTP status %d)",
 					 http_status);
 		kc_fault_hint(fault, "Check group_id of kinderconnect.organization, and the secret that its column group_password names.");
 	}
-	else if (strcmp(code, CODE_BAD_PROVIDER) == 0)
+	else if (meaning == KC_FAULT_BAD_PROVIDER)
 	{
-		kc_fault_set(fault, KC_FAULT_REFUSED, sent,
+		kc_fault_set(fault, KC_FAULT_BAD_PROVIDER, sent,
 					 "the provider ID does not belong to the group (HTTP status %d)",
 					 http_status);
 		kc_fault_hint(fault, "Check agency_id and provider_id of kinderconnect.provider, and group_id of kinderconnect.organization.");
@@ -363,11 +356,11 @@ kc_fault_sqlstate(const KcFault *fault)
 			return ERRCODE_KC_LOST;
 		case KC_FAULT_TOKEN:
 			return ERRCODE_KC_TOKEN;
+		case KC_FAULT_BAD_PASSWORD:
+			return ERRCODE_KC_BAD_PASSWORD;
+		case KC_FAULT_BAD_PROVIDER:
+			return ERRCODE_KC_BAD_PROVIDER;
 		case KC_FAULT_REFUSED:
-			if (strcmp(fault->code, CODE_BAD_PASSWORD) == 0)
-				return ERRCODE_KC_BAD_PASSWORD;
-			if (strcmp(fault->code, CODE_BAD_PROVIDER) == 0)
-				return ERRCODE_KC_BAD_PROVIDER;
 			return ERRCODE_KC_REFUSED;
 		case KC_FAULT_BUSY:
 			return ERRCODE_KC_BUSY;

@@ -27,7 +27,9 @@ typedef enum KcFaultKind
 	KC_FAULT_TLS,				/* no trusted connection */
 	KC_FAULT_LOST,				/* sent, but the answer was lost or late */
 	KC_FAULT_TOKEN,				/* the token endpoint refused us */
-	KC_FAULT_REFUSED,			/* the service answered with an error */
+	KC_FAULT_BAD_PASSWORD,		/* the group password is refused */
+	KC_FAULT_BAD_PROVIDER,		/* the provider is not in the group */
+	KC_FAULT_REFUSED,			/* the service answered with another error */
 	KC_FAULT_BUSY,				/* 429, 502, 503, 504 */
 	KC_FAULT_REPLY,				/* an answer that cannot be understood */
 	KC_FAULT_TOO_LARGE,			/* request or reply over its limit */
@@ -56,8 +58,8 @@ typedef struct KcFault
 #define ERRCODE_KC_LOST				MAKE_SQLSTATE('K','C','1','0','3')
 #define ERRCODE_KC_DEADLINE			MAKE_SQLSTATE('K','C','1','0','4')
 #define ERRCODE_KC_TOKEN			MAKE_SQLSTATE('K','C','2','0','1')
-#define ERRCODE_KC_BAD_PASSWORD		MAKE_SQLSTATE('K','C','2','0','2')	/* BAD_GROUP_PASSWORD */
-#define ERRCODE_KC_BAD_PROVIDER		MAKE_SQLSTATE('K','C','2','0','3')	/* PROVIDER_NOT_IN_GROUP */
+#define ERRCODE_KC_BAD_PASSWORD		MAKE_SQLSTATE('K','C','2','0','2')
+#define ERRCODE_KC_BAD_PROVIDER		MAKE_SQLSTATE('K','C','2','0','3')
 #define ERRCODE_KC_REFUSED			MAKE_SQLSTATE('K','C','2','0','4')
 #define ERRCODE_KC_BUSY				MAKE_SQLSTATE('K','C','2','0','5')
 #define ERRCODE_KC_REPLY			MAKE_SQLSTATE('K','C','3','0','1')
@@ -82,8 +84,12 @@ extern void kc_fault_hint(KcFault *fault, const char *fmt,...) pg_attribute_prin
 extern void kc_fault_from_curl(KcFault *fault, int curl_code, bool sent,
 							   const char *host, const char *curl_text);
 
-/* a reply with an error status; code and message are the service's, or NULL */
-extern void kc_fault_from_http(KcFault *fault, int http_status,
+/*
+ * A reply that is an error.  code and message are the service's, or NULL;
+ * meaning is what the dialect says of the code: KC_FAULT_BAD_PASSWORD,
+ * KC_FAULT_BAD_PROVIDER, or KC_FAULT_REFUSED where the status alone tells.
+ */
+extern void kc_fault_from_http(KcFault *fault, int http_status, KcFaultKind meaning,
 							   const char *code, const char *message);
 
 extern int	kc_fault_sqlstate(const KcFault *fault);

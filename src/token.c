@@ -352,7 +352,7 @@ kc_token_refused(KcToken *token)
 
 	kc_mask_string(&token->mask, code);
 	kc_mask_string(&token->mask, message);
-	kc_fault_from_http(&token->fault, status, code, message);
+	kc_fault_from_http(&token->fault, status, KC_FAULT_REFUSED, code, message);
 	if (status == 400 || status == 401 || status == 403)
 	{
 		token->fault.kind = KC_FAULT_TOKEN;

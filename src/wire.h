@@ -46,6 +46,8 @@ typedef struct KcPlanInfo
 	TupleDesc	reply_desc;		/* of kinderconnect.reply_*, blessed */
 	int			max_records;	/* 0 = no limit; submit only */
 	int			max_bytes;		/* 0 = no limit; of a request's body */
+	const char *bad_password_code;	/* this and the following may be NULL */
+	const char *bad_provider_code;
 } KcPlanInfo;
 
 /* What stands in a request beside the secret and the page; NULL = not given */

@@ -2,10 +2,10 @@
 -- nested rows, numbers for weekdays, dates with dots, success in the body.
 INSERT INTO kinderconnect.dialect (dialect, description, auth) VALUES ('third', 'made up for the tests', 'none');
 INSERT INTO kinderconnect.dialect_operation (dialect, operation, method, path, list_path, nested_path, next_page_path,
-	success_path, success_value, error_code_path, error_message_path, record_path, max_records)
+	success_path, success_value, error_code_path, error_message_path, bad_password_code, bad_provider_code, record_path, max_records)
 VALUES
-	('third', 'children', 'PUT', '/enrolment', 'answer.families', 'grants', 'answer.more', 'answer.ok', 'true', 'answer.fault.no', 'answer.fault.text', NULL, NULL),
-	('third', 'submit', 'PUT', '/care', 'answer.lines', NULL, NULL, 'answer.ok', 'true', 'answer.fault.no', 'answer.fault.text', 'parcel.days', 50);
+	('third', 'children', 'PUT', '/enrolment', 'answer.families', 'grants', 'answer.more', 'answer.ok', 'true', 'answer.fault.no', 'answer.fault.text', '7', '8', NULL, NULL),
+	('third', 'submit', 'PUT', '/care', 'answer.lines', NULL, NULL, 'answer.ok', 'true', 'answer.fault.no', 'answer.fault.text', '7', '8', 'parcel.days', 50);
 INSERT INTO kinderconnect.dialect_field (dialect, operation, part, position, column_name, path, format, constant, codes, required)
 SELECT 'third', o.operation, 'request', f.*
 FROM (VALUES ('children'), ('submit')) o (operation)

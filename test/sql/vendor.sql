@@ -141,6 +141,8 @@ SELECT pg_temp.breaks('copy', change) FROM unnest(ARRAY[
 	-- pages, errors, results
 	$$UPDATE OPERATION SET next_page_path = NULL WHERE MINE = 'locations'$$,
 	$$UPDATE OPERATION SET error_message_path = NULL WHERE MINE = 'submit'$$,
+	$$UPDATE OPERATION SET error_code_path = NULL WHERE MINE = 'submit'$$,
+	$$UPDATE OPERATION SET bad_password_code = NULL WHERE MINE = 'submit'$$,
 	$$UPDATE FIELD SET required = false WHERE MINE = 'children' AND part = 'reply' AND column_name = 'kinderconnect_child_id'$$,
 	$$UPDATE FIELD SET codes = '{"ok": "OK"}' WHERE MINE = 'submit' AND part = 'reply' AND column_name = 'status'$$,
 	$$UPDATE FIELD SET codes = '{"accepted": "OK"}' WHERE MINE = 'submit' AND part = 'reply' AND column_name = 'status'$$,

@@ -19,6 +19,7 @@ my $url = 'http://127.0.0.1:' . $listen->sockport;
 
 my %number = (MO => 1, TU => 2, WE => 3, TH => 4, FR => 5, SA => 6, SU => 7);
 my (%held, @history, $lose);
+my $asked = 0;
 
 sub dotted { return defined $_[0] && $_[0] =~ /^(\d+)-(\d+)-(\d+)$/ ? sprintf($_[1], $3, $2, $1) : undef; }
 
@@ -81,9 +82,12 @@ sub serve
 		my $answer;
 
 		$lose = 1 if $what eq 'lose';
-		$answer = { store => { records => [ values %held ] }, history => { records => \@history } } if $what eq 'look';
+		$asked++ if $length;
+		$answer = { asked => $asked, store => { records => [ values %held ] }, history => { records => \@history } } if $what eq 'look';
 		$answer //= { answer => { ok => JSON::PP::false, fault => { no => 7, text => 'who is asking?' } } }
 		  if $length && ($call->{site}{key} // '') ne 'pass-word-1';
+		$answer //= { answer => { ok => JSON::PP::false, fault => { no => 8, text => 'where is that?' } } }
+		  if $length && $call->{site}{no} !~ /^P\d$/;
 		$answer //= { answer => enrolment($call) } if $what eq 'enrolment';
 		$answer //= { answer => care($call) } if $what eq 'care';
 		$lose = 0, next if $what eq 'care' && $lose;
@@ -140,10 +144,26 @@ HTTP::Tiny->new(proxy => undef, http_proxy => undef)->get("$url/lose");
 $night->night;
 is(agree('a correction and a deletion, whose answer was lost'), $sent + 4, 'were sent, and sent again with the same ids');
 
+# the codes of a service mean what its dialect says
+my $failed = q{SELECT sqlstate, halted FROM kinderconnect.run_organization ORDER BY run_id DESC LIMIT 1};
+my $health = q{SELECT status FROM kinderconnect.health WHERE check_name = 'credentials' AND organization_id = 'gateway'};
+my $ask = q{SELECT * FROM kinderconnect.api_children('gateway', 'MO-1', 'nowhere', '2026-11-01')};
+is($night->sql($health), 'ok', 'and nothing is wrong with the key');
+like($night->try_sql("\\set VERBOSITY verbose\n$ask")->{stderr}, qr/KC203: the provider ID does not belong to the group.*The service says: 8: where is that\?/s, 'a provider that it does not have');
 $night->write_secrets(wrong => 'not the key');
-$night->sql(q{SELECT kinderconnect.enable_integration('gateway', 'G-1', 'wrong', endpoint => 'third')});
-my $end = $night->night;
+$night->sql(q{UPDATE kinderconnect.organization SET group_password = 'wrong'});
+my $before = look()->{asked};
+my $end = $night->night('', 'SET kinderconnect.max_in_flight = 1;');
 is($end->{state}, 'KC402', 'a wrong key');
-like($end->{stderr}, qr/The service says: 7: who is asking\?/, 'is told in the words of the service');
+like($end->{stderr}, qr/The service says: 7: who is asking\?.*KC202/s, 'is told in the words of the service');
+is($night->sql($failed), 'KC202|t', 'and halts the organization');
+is(look()->{asked} - $before, 1, 'at once');
+is($night->sql($health), 'critical', 'and is a matter of health');
+$before = look()->{asked};
+$night->sql(q{UPDATE kinderconnect.dialect_operation SET bad_password_code = 'BAD_GROUP_PASSWORD', bad_provider_code = NULL WHERE dialect = 'third'});
+like($night->try_sql("\\set VERBOSITY verbose\n$ask")->{stderr}, qr/KC204: .*The service says: 7: who is asking\?/s, 'where the dialect does not say so, it is any code');
+$end = $night->night('', 'SET kinderconnect.max_in_flight = 1;');
+is($night->sql($failed), '|f', 'which halts nobody') or diag $end->{stderr};
+cmp_ok(look()->{asked} - $before, '>', 2, 'so that it is asked again');
 
 done_testing;

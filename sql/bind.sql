@@ -40,31 +40,35 @@ DECLARE
 	bad      text;
 	item     record;
 BEGIN
-	EXECUTE format('SELECT count(*), count(*) FILTER (WHERE num_nulls(%s) > 0) FROM pg_temp.kinderconnect_sample s', key_list) INTO sampled, found;
+	EXECUTE format('SELECT count(*), count(*) FILTER (WHERE k.is_bad), array_to_string((array_agg(DISTINCT k.key COLLATE "C") FILTER (WHERE k.is_bad))[1:3], '', '')
+		FROM pg_temp.kinderconnect_sample s
+		CROSS JOIN LATERAL (SELECT num_nulls(%s) > 0, array_to_string(ARRAY[%s], ''/'', ''null'')) k (is_bad, key)',
+		key_list, (SELECT string_agg(format('s.%I::text', k), ', ' ORDER BY n) FROM unnest(keys) WITH ORDINALITY u(k, n)))
+		INTO sampled, found, bad;
 	IF found > 0 THEN
 		RAISE EXCEPTION 'query for Manage''s "%" has rows without a key', _check_sample.relation
 			USING ERRCODE = 'not_null_violation',
-				DETAIL = format('In %s of the first %s rows one of %s is null.', found, sampled, array_to_string(keys, ', ')),
+				DETAIL = format('In %s of the first %s rows one of %s is null. By %s: %s.', found, sampled, array_to_string(keys, ', '), array_to_string(keys, '/'), bad),
 				HINT = 'Leave such rows out with WHERE, or give the column a value.';
 	END IF;
 	IF _check_sample.relation = 'location' THEN
-		EXECUTE 'SELECT string_agg(format(''"%s"'', z.time_zone), '', '' ORDER BY z.time_zone COLLATE "C")
-			FROM (SELECT DISTINCT s.time_zone FROM pg_temp.kinderconnect_sample s) z
-			WHERE z.time_zone IS NOT NULL AND kinderconnect._zone(z.time_zone) IS NULL' INTO bad;
-		IF bad IS NOT NULL THEN
+		EXECUTE 'SELECT sum(z.n), array_to_string((array_agg(format(''"%s"'', z.time_zone) ORDER BY z.time_zone COLLATE "C"))[1:3], '', '')
+			FROM (SELECT s.time_zone, count(*) AS n FROM pg_temp.kinderconnect_sample s GROUP BY 1) z
+			WHERE z.time_zone IS NOT NULL AND kinderconnect._zone(z.time_zone) IS NULL' INTO found, bad;
+		IF found > 0 THEN
 			RAISE EXCEPTION 'query for Manage''s "location" has unknown time zones'
 				USING ERRCODE = 'invalid_parameter_value',
-					DETAIL = 'Unknown: ' || bad || '.',
+					DETAIL = format('Unknown in %s of the first %s rows: %s.', found, sampled, bad),
 					HINT = 'Zones are IANA names, such as America/Chicago.';
 		END IF;
 	ELSIF _check_sample.relation = 'attendance' THEN
-		EXECUTE 'SELECT string_agg(format(''"%s"'', k.kind), '', '' ORDER BY k.kind COLLATE "C")
-			FROM (SELECT DISTINCT s.kind FROM pg_temp.kinderconnect_sample s) k
-			WHERE k.kind NOT IN (''session'', ''absence'', ''closure'')' INTO bad;
-		IF bad IS NOT NULL THEN
+		EXECUTE 'SELECT sum(k.n), array_to_string((array_agg(format(''"%s"'', k.kind) ORDER BY k.kind COLLATE "C"))[1:3], '', '')
+			FROM (SELECT s.kind, count(*) AS n FROM pg_temp.kinderconnect_sample s GROUP BY 1) k
+			WHERE k.kind NOT IN (''session'', ''absence'', ''closure'')' INTO found, bad;
+		IF found > 0 THEN
 			RAISE EXCEPTION 'query for Manage''s "attendance" has unknown kinds'
 				USING ERRCODE = 'invalid_parameter_value',
-					DETAIL = 'Unknown: ' || bad || '.',
+					DETAIL = format('Unknown in %s of the first %s rows: %s.', found, sampled, bad),
 					HINT = 'A kind is session, absence or closure: translate Manage''s own words with CASE.';
 		END IF;
 	END IF;

@@ -71,6 +71,8 @@ SELECT kinderconnect.bind_manage('attendance', $$ SELECT company AS organization
 	upper(what) AS kind, arrived AS check_in, departed AS check_out, day AS service_date, why AS reason, NULL::timestamptz AS modified_at FROM regress_manage.visit $$);
 SELECT kinderconnect.bind_manage('location', $$ SELECT company AS organization_id, id AS location_id, name, zip, 'Central' AS time_zone FROM regress_manage.center $$);
 SELECT kinderconnect.bind_manage('location', $$ SELECT company AS organization_id, id AS location_id, name, zip, 'CST6CDT' AS time_zone FROM regress_manage.center $$);
+SELECT kinderconnect.bind_manage('location', $$ SELECT company AS organization_id, CASE n % 5 WHEN 0 THEN NULL ELSE 'L' || n END AS location_id, 'A' AS name, NULL AS zip,
+	'America/Chicago' AS time_zone FROM generate_series(1, 20) n, unnest('{3,1,2,4}'::text[]) company $$);
 -- none of them touched what was bound, or left anything behind
 SELECT * FROM kinderconnect.manage_organization ORDER BY organization_id COLLATE "C";
 SELECT count(*) FROM kinderconnect.manage_location;

@@ -94,7 +94,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._close_vanished(bigint, text, date, date), kinderconnect._stored_ids(text), kinderconnect._is_due(timestamptz, text, timestamptz), kinderconnect._new_links(text, boolean, timestamptz),
 	kinderconnect._links(text), kinderconnect._middle_agrees(text, text),
 	kinderconnect._differing(kinderconnect.child, date, text, text, text, text), kinderconnect._flag(text, text[], text[], boolean, boolean),
-	kinderconnect._flag_links(text, timestamptz, text[]), kinderconnect._merges(text, text[], text[]), kinderconnect._end_merged(text), kinderconnect._match(text),
+	kinderconnect._flag_links(text, timestamptz, text[]), kinderconnect._contradicted(text, boolean), kinderconnect._merges(text, text[], text[]), kinderconnect._end_merged(text), kinderconnect._match(text),
 	kinderconnect._digest(text, text, text, text, date, boolean), kinderconnect._read_children(text, boolean), kinderconnect._note_gone(text, text[], date[], text[], text[]), kinderconnect._manage_now(text),
 	kinderconnect._unscore(text, timestamptz, text[], date[], text[]),
 	kinderconnect._words(text), kinderconnect._sorted(text), kinderconnect._first_key(text), kinderconnect._middle_key(text, text),

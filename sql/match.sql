@@ -28,7 +28,7 @@ COMMENT ON COLUMN kinderconnect.child_link.method IS 'stored_id: Manage stores t
 COMMENT ON COLUMN kinderconnect.child_link.linked_at IS 'when';
 COMMENT ON COLUMN kinderconnect.child_link.linked_by IS 'login role';
 COMMENT ON COLUMN kinderconnect.child_link.differing IS 'what spoke against it and was known when it was made: first_name, middle_name, last_name, suffix, date_of_birth; null: the next match looks';
-COMMENT ON COLUMN kinderconnect.child_link.flag IS 'why a person should look at it. Its days are held for link_disagrees, birth date or both names no longer agree, and child_gone, Manage no longer has the child; they go on for name_changed, a name differs that did not when the link was made. Null: it stands';
+COMMENT ON COLUMN kinderconnect.child_link.flag IS 'why a person should look at it. Its days are held for link_disagrees, birth date or both names no longer agree, or Manage stores the id of another child who agrees no worse, and child_gone, Manage no longer has the child; they go on for name_changed, a name differs that did not when the link was made. Null: it stands';
 COMMENT ON COLUMN kinderconnect.child_link.ended_at IS 'when it ended; null: in force';
 COMMENT ON COLUMN kinderconnect.child_link.ended_by IS 'login role';
 COMMENT ON COLUMN kinderconnect.child_link.end_reason IS 'why';
@@ -96,9 +96,10 @@ COMMENT ON FUNCTION kinderconnect._is_due(timestamptz, text, timestamptz) IS
 -- Who may be the same child of Manage as one that is due is looked at along with
 -- it, and keeps the verdict, for that rests on Manage alone.
 --
--- A stored id is taken when two of first name, last name and birth date agree.
--- Else the names and the birth date must be equal, folded; middle name and
--- suffix speak only where both sides have one. The site's active children come
+-- A stored id is taken when two of first name, last name and birth date agree,
+-- and in no other child all three do: the ids of twins may be exchanged. Else
+-- the names and the birth date must be equal, folded; middle name and suffix
+-- speak only where both sides have one. The site's active children come
 -- first (rank 0), then the site's inactive and the organization's active ones
 -- together, for a child who moved has both, then the rest. A pair that a
 -- person has parted stays parted.
@@ -279,7 +280,11 @@ BEGIN
 			END AS because
 		FROM wanted w
 		LEFT JOIN (SELECT s.agency_id, s.kinderconnect_child_id, count(*) AS n, min(s.child_id) AS child_id, coalesce(bool_and(s.agrees), false) AS agrees
-			FROM stored s GROUP BY s.agency_id, s.kinderconnect_child_id) st
+			FROM (SELECT s.agency_id, s.kinderconnect_child_id, s.child_id, s.agrees AND coalesce(bool_or(f.child_id = s.child_id), true) AS agrees
+				FROM stored s
+				LEFT JOIN fitting f ON (f.agency_id, f.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id)
+				GROUP BY s.agency_id, s.kinderconnect_child_id, s.child_id, s.agrees) s
+			GROUP BY s.agency_id, s.kinderconnect_child_id) st
 			ON (st.agency_id, st.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
 		LEFT JOIN fit c ON (c.agency_id, c.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
 		LEFT JOIN apart a ON (a.agency_id, a.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
@@ -336,6 +341,67 @@ CREATE FUNCTION kinderconnect._flag(method text, known text[], differing text[],
 	END;
 COMMENT ON FUNCTION kinderconnect._flag(text, text[], text[], boolean, boolean) IS
 'the flag that a link deserves; known is what spoke against it when it was made, differing what does now, born whether both sides have a birth date, gone that Manage has no such child';
+
+-- What speaks against a link that a match made: Manage stores the id of another
+-- child, who agrees in two of first name, last name and birth date, and no
+-- worse than the linked one; or it was made by a stored id although a name
+-- differed, and in another child all three agree.
+CREATE FUNCTION kinderconnect._contradicted(organization text, read boolean DEFAULT true)
+	RETURNS TABLE (agency_id text, kinderconnect_child_id text)
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH stored AS MATERIALIZED (
+		SELECT * FROM kinderconnect._stored_ids(organization)
+	), now AS MATERIALIZED (
+		SELECT * FROM kinderconnect._manage_now(organization) WHERE NOT read
+	), manage AS NOT MATERIALIZED (
+		SELECT m.child_id, m.date_of_birth, m.first_key, m.last_key FROM kinderconnect.known_child m
+		WHERE read AND m.organization_id = organization
+		UNION ALL
+		SELECT n.child_id, n.date_of_birth, n.first_key, n.last_key FROM now n
+	), rival AS MATERIALIZED (
+		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, s.child_id AS other, true AS stored
+		FROM kinderconnect.child_link k
+		JOIN stored s ON (s.agency_id, s.kinderconnect_child_id) = (k.agency_id, k.kinderconnect_child_id) AND s.child_id <> k.child_id
+		WHERE k.organization_id = organization AND k.ended_at IS NULL AND k.method <> 'person'
+			AND NOT EXISTS (SELECT FROM stored o WHERE (o.agency_id, o.kinderconnect_child_id, o.child_id) = (k.agency_id, k.kinderconnect_child_id, k.child_id))
+		UNION
+		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, m.child_id, false
+		FROM kinderconnect.child_link k
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, k.agency_id, k.kinderconnect_child_id)
+		JOIN manage m ON (m.date_of_birth, m.last_key, m.first_key) = (c.date_of_birth, c.last_key, c.first_key) AND m.child_id <> k.child_id
+		WHERE k.organization_id = organization AND k.ended_at IS NULL AND k.method = 'stored_id' AND k.differing && '{first_name,last_name}'
+			AND c.first_key <> '' AND c.last_key <> ''
+	), agreeing AS (
+		SELECT r.agency_id, r.kinderconnect_child_id, r.stored, coalesce(max(a.n) FILTER (WHERE m.child_id = r.child_id), 0) AS linked,
+			coalesce(max(a.n) FILTER (WHERE m.child_id = r.other), 0) AS other
+		FROM rival r
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, r.agency_id, r.kinderconnect_child_id)
+		CROSS JOIN LATERAL (VALUES (r.child_id), (r.other)) e(child_id)
+		JOIN manage m ON m.child_id = e.child_id
+		CROSS JOIN LATERAL (SELECT (nullif(c.first_key, '') = m.first_key IS TRUE)::integer + (nullif(c.last_key, '') = m.last_key IS TRUE)::integer
+			+ (c.date_of_birth = m.date_of_birth IS TRUE)::integer AS n) a
+		-- a person, or a match, has looked at it
+		WHERE NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NOT NULL
+				AND (k.organization_id, k.agency_id, k.kinderconnect_child_id, k.child_id) = (organization, r.agency_id, r.kinderconnect_child_id, r.other))
+			AND NOT EXISTS (SELECT FROM kinderconnect.parted_pair p
+				WHERE (p.organization_id, p.agency_id, p.kinderconnect_child_id, p.child_id) = (organization, r.agency_id, r.kinderconnect_child_id, r.other))
+		GROUP BY r.agency_id, r.kinderconnect_child_id, r.child_id, r.other, r.stored
+	)
+	SELECT DISTINCT a.agency_id, a.kinderconnect_child_id
+	FROM agreeing a
+	WHERE CASE WHEN a.stored THEN a.other >= greatest(a.linked, 2) ELSE a.linked < 3 END;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._contradicted(text, boolean) IS
+'the links made by a match of which a stored id, or the names and birth date of another child of Manage, clearly say otherwise. With read, known_child is what Manage says; else Manage itself is asked';
 
 -- The agency merged two ids: the one that is linked is no longer listed in any
 -- month looked at, another of the same name and birth date is, and would be
@@ -432,7 +498,9 @@ BEGIN
 	FROM link k
 	JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, k.agency_id, k.kinderconnect_child_id)
 	LEFT JOIN manage m ON m.child_id = k.child_id
-	CROSS JOIN LATERAL (SELECT CASE WHEN k.child_id IS NOT NULL THEN kinderconnect._flag(k.method, k.differing,
+	LEFT JOIN kinderconnect._contradicted(organization, false) x ON (x.agency_id, x.kinderconnect_child_id) = (k.agency_id, k.kinderconnect_child_id)
+	CROSS JOIN LATERAL (SELECT CASE WHEN x.agency_id IS NOT NULL AND m.child_id IS NOT NULL THEN 'link_disagrees'
+		WHEN k.child_id IS NOT NULL THEN kinderconnect._flag(k.method, k.differing,
 		kinderconnect._differing(c, m.date_of_birth, m.first_key, m.middle_key, m.last_key, m.suffix_key),
 		c.date_of_birth = m.date_of_birth IS NOT NULL, m.child_id IS NULL) END AS flag) f
 	ORDER BY k.agency_id, k.kinderconnect_child_id, f.flag DESC NULLS FIRST;
@@ -469,12 +537,21 @@ DECLARE
 	-- planner knows nothing of takes all of it for each of its links.
 	few    text[];
 	theirs text[];
+	-- agencies and ids of the links that what Manage says of others contradicts
+	agencies text[];
+	contrary text[];
 BEGIN
+	-- none of those that this match made
+	IF since < 'infinity' THEN
+		SELECT array_agg(x.agency_id), array_agg(x.kinderconnect_child_id) INTO agencies, contrary
+		FROM kinderconnect._contradicted(organization) x;
+	END IF;
 	IF kinderconnect._few_changed(organization, since, changed) THEN
 		SELECT array_agg(k.kinderconnect_child_id), array_agg(k.child_id) INTO few, theirs
 		FROM kinderconnect.child_link k
 		WHERE k.organization_id = organization AND k.ended_at IS NULL
-			AND (k.differing IS NULL OR k.child_id = ANY (changed)
+			AND (k.differing IS NULL OR k.child_id = ANY (changed) OR k.flag = 'link_disagrees' AND since < 'infinity'
+				OR (k.agency_id, k.kinderconnect_child_id) IN (SELECT * FROM unnest(agencies, contrary))
 				OR (k.agency_id, k.kinderconnect_child_id) IN
 					(SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child n WHERE n.organization_id = organization AND n.changed_at >= since));
 		IF few IS NULL THEN
@@ -488,8 +565,10 @@ BEGIN
 		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (k.organization_id, k.agency_id, k.kinderconnect_child_id)
 			AND (few IS NULL OR c.kinderconnect_child_id = ANY (few))
 		LEFT JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id) = (organization, k.child_id) AND (few IS NULL OR m.child_id = ANY (theirs))
+		LEFT JOIN unnest(agencies, contrary) x(agency_id, kinderconnect_child_id) ON (x.agency_id, x.kinderconnect_child_id) = (k.agency_id, k.kinderconnect_child_id)
 		CROSS JOIN LATERAL (SELECT kinderconnect._differing(c, m.date_of_birth, m.first_key, m.middle_key, m.last_key, m.suffix_key) AS differing) d
-		CROSS JOIN LATERAL (SELECT kinderconnect._flag(k.method, k.differing, d.differing, c.date_of_birth = m.date_of_birth IS NOT NULL, m.child_id IS NULL) AS flag) f
+		CROSS JOIN LATERAL (SELECT CASE WHEN x.agency_id IS NOT NULL AND m.child_id IS NOT NULL THEN 'link_disagrees' ELSE
+			kinderconnect._flag(k.method, k.differing, d.differing, c.date_of_birth = m.date_of_birth IS NOT NULL, m.child_id IS NULL) END AS flag) f
 		WHERE k.organization_id = organization AND k.ended_at IS NULL AND (few IS NULL OR k.kinderconnect_child_id = ANY (few))
 			AND (k.agency_id, k.kinderconnect_child_id) IN (
 				SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child n WHERE n.organization_id = organization AND n.changed_at >= since
@@ -498,7 +577,10 @@ BEGIN
 				WHERE n.organization_id = organization AND n.ended_at IS NULL AND n.differing IS NULL
 				UNION ALL
 				SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child_link n
-				WHERE n.organization_id = organization AND n.ended_at IS NULL AND n.child_id = ANY (changed))
+				WHERE n.organization_id = organization AND n.ended_at IS NULL
+					AND (n.child_id = ANY (changed) OR n.flag = 'link_disagrees' AND since < 'infinity')
+				UNION ALL
+				SELECT * FROM unnest(agencies, contrary))
 		ORDER BY k.agency_id, k.kinderconnect_child_id, f.flag DESC NULLS FIRST, cardinality(d.differing), d.differing) s
 	WHERE k.organization_id = organization AND k.ended_at IS NULL AND (few IS NULL OR k.kinderconnect_child_id = ANY (few))
 		AND (k.agency_id, k.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id)

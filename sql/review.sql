@@ -405,22 +405,60 @@ BEGIN
 				-- no fields of their own, but they may speak against
 				- CASE WHEN NOT x.suffix_agrees THEN 0.05 ELSE 0 END - CASE WHEN NOT x.middle_agrees THEN 0.03 ELSE 0 END AS score,
 			-- for telling twins
-			CASE WHEN x.birth = 'equal' AND x.last = 'equal' THEN kinderconnect._worth(x.first) END AS fit
+			CASE WHEN x.birth = 'equal' AND x.last = 'equal' THEN kinderconnect._worth(x.first) END AS fit, x.a_born, x.a_last
 		FROM crossed x
 		CROSS JOIN LATERAL (SELECT
 			0.85 * (kinderconnect._worth(x.first_as_last) * 0.33 + kinderconnect._worth(x.last_as_first) * 0.27) AS swapped,
 			least(kinderconnect._worth(x.first_as_last), kinderconnect._worth(x.last_as_first)) >= 0.5 AS both) s
 		WHERE x.birth_points + greatest(x.name_points, s.swapped) >= 0.30
 		ORDER BY x.agency_id, x.kinderconnect_child_id, x.child_id, score DESC, x.active DESC, x.location_id, x.digest
+	), best AS (
+		-- Twins: born one day, of one last name. How well first names fit tells
+		-- who is who, so that each has one.
+		SELECT f.*,
+			max(f.fit) OVER (PARTITION BY f.agency_id, f.kinderconnect_child_id) AS best,
+			max(f.fit) OVER (PARTITION BY f.agency_id, f.child_id, f.a_born, f.a_last) AS best_in_manage
+		FROM scored f WHERE f.fit IS NOT NULL
+	), counted AS (
+		SELECT b.*,
+			count(*) FILTER (WHERE b.fit = b.best) OVER (PARTITION BY b.agency_id, b.kinderconnect_child_id) AS bests,
+			count(*) FILTER (WHERE b.fit = b.best_in_manage) OVER (PARTITION BY b.agency_id, b.child_id, b.a_born, b.a_last) AS bests_in_manage
+		FROM best b
+	), mutual AS (
+		-- each the other's best, and one of them has no other
+		SELECT c.*, m.own,
+			bool_or(m.own) OVER (PARTITION BY c.agency_id, c.kinderconnect_child_id) AS has_own,
+			bool_or(m.own) OVER (PARTITION BY c.agency_id, c.child_id, c.a_born, c.a_last) AS has_own_in_manage
+		FROM counted c
+		CROSS JOIN LATERAL (SELECT c.fit = c.best AND c.fit = c.best_in_manage AND (c.bests = 1 OR c.bests_in_manage = 1) AS own) m
+	), free AS (
+		-- as good a fit of either, who has nobody of his own
+		SELECT m.*,
+			bool_or(m.fit = m.best AND NOT m.has_own_in_manage) OVER (PARTITION BY m.agency_id, m.kinderconnect_child_id) AS has_free,
+			bool_or(m.fit = m.best_in_manage AND NOT m.has_own) OVER (PARTITION BY m.agency_id, m.child_id, m.a_born, m.a_last) AS has_free_in_manage
+		FROM mutual m
+	), twins AS (
+		SELECT f.*, NOT f.own AND f.first NOT IN ('equal', 'nickname', 'spaced')
+				-- each fits another better
+				AND (f.best > f.fit AND f.best_in_manage > f.fit
+					-- one has his own, and so has the other, or may well have
+					OR f.has_own AND (f.has_own_in_manage OR f.has_free_in_manage)
+					OR f.has_own_in_manage AND f.has_free
+					-- or whose other name it is, is not listed
+					OR f.first IN ('different', 'initial') AND f.best >= 0.70) AS twin
+		FROM free f
 	), told_apart AS (
-		-- Twins: born one day, of one last name, and for each there is a first
-		-- name on the other side that fits better than this one.
-		SELECT s.*, coalesce(s.fit <= 0.60
-				AND max(s.fit) OVER (PARTITION BY s.agency_id, s.kinderconnect_child_id) > s.fit
-				AND max(s.fit) OVER (PARTITION BY s.agency_id, s.child_id) > s.fit, false) AS twin
-		FROM scored s
+		SELECT s.agency_id, s.kinderconnect_child_id, s.child_id, s.location_id, s.digest, s.birth, s.last, s.first, s.middle_agrees, s.suffix_agrees, s.active,
+			s.swapped, s.score, false AS twin, false AS tied
+		FROM scored s WHERE s.fit IS NULL
+		UNION ALL
+		SELECT t.agency_id, t.kinderconnect_child_id, t.child_id, t.location_id, t.digest, t.birth, t.last, t.first, t.middle_agrees, t.suffix_agrees, t.active,
+			t.swapped, t.score, t.twin, t.first <> 'equal' AND t.fit = t.best AND t.fit = t.best_in_manage
+				AND (count(*) FILTER (WHERE NOT t.twin AND t.fit = t.best) OVER (PARTITION BY t.agency_id, t.kinderconnect_child_id) > 1
+					OR count(*) FILTER (WHERE NOT t.twin AND t.fit = t.best_in_manage) OVER (PARTITION BY t.agency_id, t.child_id, t.a_born, t.a_last) > 1)
+		FROM twins t
 	), placed AS (
-		SELECT t.*, row_number() OVER (PARTITION BY t.agency_id, t.kinderconnect_child_id ORDER BY t.score DESC, t.active DESC, t.child_id) AS place
+		SELECT t.*, row_number() OVER (PARTITION BY t.agency_id, t.kinderconnect_child_id ORDER BY t.score DESC, t.active DESC, t.tied, t.child_id) AS place
 		FROM told_apart t
 		WHERE NOT t.twin
 			AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
@@ -440,6 +478,7 @@ BEGIN
 				kinderconnect._in_words('first name', f.first, c.first_name, m.first_name)) END,
 			CASE WHEN NOT f.middle_agrees THEN 'middle name different' END,
 			CASE WHEN NOT f.suffix_agrees THEN 'suffix different' END,
+			CASE WHEN f.tied THEN 'may be a twin''s' END,
 			CASE WHEN NOT f.active THEN 'inactive in Manage' END),
 		m.first_name, m.last_name, m.date_of_birth
 	FROM placed f

@@ -81,6 +81,16 @@ SELECT pg_temp.listed('t3 Ivy', 'Ivy', 'Pollux', '2018-05-03'), pg_temp.in_manag
 SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT kinderconnect_child_id, child_id FROM kinderconnect.child_link WHERE kinderconnect_child_id LIKE 't%' ORDER BY kinderconnect_child_id COLLATE "C";
 SELECT listed, child_id, score, reason FROM pg_temp.offered WHERE listed LIKE 't%';
+-- However alike their first names are, each is offered who fits it, if that can
+-- be told; a twin of whom there is a record, or two, is not the sibling.
+\o /dev/null
+SELECT pg_temp.listed('u' || n || ' ' || f, f, 'Alike', date '2018-05-10' + n) FROM (VALUES (1, '{Michael,Michelle}'::text[]), (2, '{Jaden,Haden}'), (3, '{Emma}'), (4, '{Noah}'),
+	(5, '{Michael,Michelle}'), (6, '{Mia,Mya}'), (7, '{Noah,Ivy}'), (8, '{Mia,Mya}'), (9, '{Michael}')) u(n, l), unnest(l) f;
+SELECT pg_temp.in_manage('u' || n || ' ' || f || o, f, 'Alike', date '2018-05-10' + n) FROM (VALUES (1, '{Micheal,Michele}'::text[]), (2, '{Jayden,Hayden}'), (3, '{Emma,Emma,Olivia}'), (4, '{Noha,Liam}'),
+	(5, '{Micheal,Michele,Michele}'), (6, '{Mea,Moa}'), (7, '{Noha,Rose}'), (8, '{Miah,Mea}'), (9, '{Micheal,Michele}')) u(n, l), unnest(l) WITH ORDINALITY f(f, o);
+\o
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
+SELECT listed, child_id, score, reason FROM pg_temp.offered WHERE listed LIKE 'u%' AND reason LIKE 'birth date equal%';
 
 -- At most five, the likeliest first.
 \o /dev/null

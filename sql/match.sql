@@ -14,6 +14,7 @@ CREATE TABLE kinderconnect.child_link (
 	ended_at               timestamptz,
 	ended_by               text,
 	end_reason             text,
+	unlisted               boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (organization_id, agency_id, kinderconnect_child_id, linked_at),
 	FOREIGN KEY (organization_id, agency_id, kinderconnect_child_id) REFERENCES kinderconnect.child,
 	CHECK ((ended_at IS NULL) = (ended_by IS NULL))
@@ -32,6 +33,7 @@ COMMENT ON COLUMN kinderconnect.child_link.flag IS 'why a person should look at 
 COMMENT ON COLUMN kinderconnect.child_link.ended_at IS 'when it ended; null: in force';
 COMMENT ON COLUMN kinderconnect.child_link.ended_by IS 'login role';
 COMMENT ON COLUMN kinderconnect.child_link.end_reason IS 'why';
+COMMENT ON COLUMN kinderconnect.child_link.unlisted IS 'whether the child was listed in no month of the horizon when candidates were last looked for: the child of Manage is offered to others';
 
 CREATE UNIQUE INDEX child_link_in_force ON kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id) WHERE ended_at IS NULL;
 CREATE INDEX child_link_new ON kinderconnect.child_link (organization_id) WHERE ended_at IS NULL AND differing IS NULL;
@@ -782,8 +784,26 @@ BEGIN
 		WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.child_id) = (link_child.organization_id, link_child.agency_id, link_child.child_id)
 			AND k.kinderconnect_child_id <> link_child.kinderconnect_child_id;
 		IF FOUND THEN
-			RAISE EXCEPTION 'child "%" of Manage is linked to child "%" of agency "%"', link_child.child_id, other, link_child.agency_id
-				USING ERRCODE = 'unique_violation', HINT = 'End that link first: SELECT kinderconnect.unlink_child(organization_id, agency_id, kinderconnect_child_id, reason).';
+			IF EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(link_child.organization_id, NULL, NULL) m ON m = l.month
+					WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (link_child.organization_id, link_child.agency_id, other)) THEN
+				RAISE EXCEPTION 'child "%" of Manage is linked to child "%" of agency "%"', link_child.child_id, other, link_child.agency_id
+					USING ERRCODE = 'unique_violation',
+						HINT = 'If the agency gave the child a new id, link_child() takes the link over as soon as the other is no longer listed, and what was accepted under it is not sent again. If that link is wrong, end it: SELECT kinderconnect.unlink_child(organization_id, agency_id, kinderconnect_child_id, reason).';
+			END IF;
+			-- merged ids, of which a match sees those alone whose names and birth date are equal
+			PERFORM FROM kinderconnect.child c WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+				= (link_child.organization_id, link_child.agency_id, other) FOR NO KEY UPDATE;
+			WITH merged AS (
+				UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user,
+					end_reason = 'merged into ' || link_child.kinderconnect_child_id
+				WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id, k.child_id)
+					= (link_child.organization_id, link_child.agency_id, other, link_child.child_id)
+				RETURNING k.kinderconnect_child_id
+			)
+			UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+			FROM merged m
+			WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+				= (link_child.organization_id, link_child.agency_id, m.kinderconnect_child_id);
 		END IF;
 		WITH replaced AS (
 			UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user, end_reason = 'replaced'
@@ -806,7 +826,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.link_child(text, text, text, text, text) IS
-'a person''s decision that a KinderConnect child is this child of Manage; replaces a link in force';
+'a person''s decision that a KinderConnect child is this child of Manage; replaces a link in force, and takes over that of an id of the agency which is no longer listed: days accepted under it are held as merged_child';
 
 CREATE FUNCTION kinderconnect.unlink_child(organization_id text, agency_id text, kinderconnect_child_id text, reason text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

@@ -458,11 +458,12 @@ BEGIN
 					OR count(*) FILTER (WHERE NOT t.twin AND t.fit = t.best_in_manage) OVER (PARTITION BY t.agency_id, t.child_id, t.a_born, t.a_last) > 1)
 		FROM twins t
 	), placed AS (
-		SELECT t.*, row_number() OVER (PARTITION BY t.agency_id, t.kinderconnect_child_id ORDER BY t.score DESC, t.active DESC, t.tied, t.child_id) AS place
+		SELECT t.*, k.kinderconnect_child_id AS formerly, row_number() OVER (PARTITION BY t.agency_id, t.kinderconnect_child_id ORDER BY t.score DESC, t.active DESC, t.tied, t.child_id) AS place
 		FROM told_apart t
-		WHERE NOT t.twin
-			AND NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NULL
-				AND (k.organization_id, k.agency_id, k.child_id) = (organization, t.agency_id, t.child_id))
+		LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+			AND (k.organization_id, k.agency_id, k.child_id) = (organization, t.agency_id, t.child_id)
+		-- an id that is no longer listed may be this one by now
+		WHERE NOT t.twin AND k.unlisted IS NOT FALSE
 			AND NOT EXISTS (SELECT FROM kinderconnect.parted_pair r WHERE (r.organization_id, r.agency_id, r.kinderconnect_child_id, r.child_id)
 				= (organization, t.agency_id, t.kinderconnect_child_id, t.child_id))
 	)
@@ -479,6 +480,7 @@ BEGIN
 			CASE WHEN NOT f.middle_agrees THEN 'middle name different' END,
 			CASE WHEN NOT f.suffix_agrees THEN 'suffix different' END,
 			CASE WHEN f.tied THEN 'may be a twin''s' END,
+			CASE WHEN f.formerly IS NOT NULL THEN format('linked to child %s, which is no longer listed', f.formerly) END,
 			CASE WHEN NOT f.active THEN 'inactive in Manage' END),
 		m.first_name, m.last_name, m.date_of_birth
 	FROM placed f
@@ -521,9 +523,31 @@ CREATE FUNCTION kinderconnect._score(organization text) RETURNS void
 	SET jit = off
 AS $$
 DECLARE
-	last    kinderconnect.score_state;
-	present kinderconnect.score_state;
+	last     kinderconnect.score_state;
+	present  kinderconnect.score_state;
+	agencies text[];
+	children text[];
 BEGIN
+	-- Links whose id is no longer listed, or is again: the child of Manage may be
+	-- somebody else's, or may not any more. Where all are linked, nobody asks.
+	IF EXISTS (SELECT FROM kinderconnect.child c WHERE c.organization_id = organization AND c.unlinked_because IS NOT NULL) THEN
+		SELECT array_agg(k.agency_id), array_agg(k.kinderconnect_child_id) INTO agencies, children
+		FROM kinderconnect.child_link k
+		LEFT JOIN (SELECT DISTINCT l.agency_id, l.kinderconnect_child_id FROM kinderconnect.listed_authorization l
+			JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
+			WHERE l.organization_id = organization) l ON (l.agency_id, l.kinderconnect_child_id) = (k.agency_id, k.kinderconnect_child_id)
+		WHERE k.organization_id = organization AND k.ended_at IS NULL AND k.unlisted = (l.agency_id IS NOT NULL);
+		WITH turned AS (
+			UPDATE kinderconnect.child_link k SET unlisted = NOT k.unlisted
+			FROM unnest(agencies, children) t(agency_id, kinderconnect_child_id)
+			WHERE k.organization_id = organization AND k.ended_at IS NULL AND (k.agency_id, k.kinderconnect_child_id) = (t.agency_id, t.kinderconnect_child_id)
+			RETURNING k.child_id
+		)
+		UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
+		FROM turned t
+		WHERE (m.organization_id, m.child_id) = (organization, t.child_id);
+	END IF;
+
 	SELECT * INTO last FROM kinderconnect.score_state s WHERE s.organization_id = organization;
 	SELECT organization, now(), e.extversion,
 		(SELECT coalesce(sum(hashtextextended(ROW(n.name, n.nickname)::text, 0)), 0) FROM kinderconnect.nickname n)
@@ -544,7 +568,8 @@ BEGIN
 	-- whose child of Manage is another's by now
 	UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
 	FROM kinderconnect.match_candidate n
-	JOIN kinderconnect.child_link k ON k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.child_id) = (n.organization_id, n.agency_id, n.child_id)
+	JOIN kinderconnect.child_link k ON k.ended_at IS NULL AND NOT k.unlisted
+		AND (k.organization_id, k.agency_id, k.child_id) = (n.organization_id, n.agency_id, n.child_id)
 	WHERE s.organization_id = organization AND s.scored_at <> '-infinity'
 		AND (n.organization_id, n.agency_id, n.kinderconnect_child_id) = (s.organization_id, s.agency_id, s.kinderconnect_child_id);
 	-- new ones

@@ -25,7 +25,8 @@ INSERT INTO kinderconnect.provider (organization_id, agency_id, provider_id, con
 CREATE FUNCTION pg_temp.listed(case_no integer, id text, first_name text, last_name text, middle_name text DEFAULT NULL, suffix text DEFAULT NULL, agency text DEFAULT 'A') RETURNS void LANGUAGE sql AS $$
 	INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, first_name, middle_name, last_name, suffix, date_of_birth, subsidized)
 	VALUES ('o', agency, id, first_name, middle_name, last_name, suffix, date '2020-01-01' + case_no, true);
-	INSERT INTO kinderconnect.listed_authorization VALUES ('o', agency, CASE agency WHEN 'A' THEN 'P1' ELSE 'P2' END, '2026-01-01', id, '')
+	-- the first day of this month is within any horizon
+	INSERT INTO kinderconnect.listed_authorization VALUES ('o', agency, CASE agency WHEN 'A' THEN 'P1' ELSE 'P2' END, date_trunc('month', (now() AT TIME ZONE 'America/New_York')::date), id, '')
 $$;
 CREATE FUNCTION pg_temp.in_manage(case_no integer, id text, location text, first_name text, last_name text, middle_name text DEFAULT NULL, suffix text DEFAULT NULL, active boolean DEFAULT true) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO regress_match.child VALUES ('o', location, id, first_name, middle_name, last_name, suffix, date '2020-01-01' + case_no, active)

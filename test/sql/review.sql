@@ -163,6 +163,32 @@ UPDATE kinderconnect.child SET unlinked_because = 'not_matched_yet' WHERE kinder
 SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT kinderconnect_child_id, status, child_id, candidates FROM kinderconnect.child_match_status WHERE kinderconnect_child_id LIKE 'a1%' ORDER BY 1;
 ROLLBACK TO merged;
+-- where its name is another too, nothing is taken over by itself: the child of
+-- Manage is offered, and a person does it, days and all. While both are
+-- listed it is not.
+SAVEPOINT renamed;
+UPDATE kinderconnect.known_child SET changed_at = changed_at - interval '1 day' WHERE changed_at <> 'infinity';
+UPDATE kinderconnect.score_state SET scored_at = scored_at - interval '1 hour';
+SELECT pg_temp.listed('a3 renamed', 'Mary', 'Married', '2020-02-03');
+CREATE VIEW pg_temp.renamed AS SELECT s.kinderconnect_child_id, s.status, s.child_id AS linked, n.child_id AS offered, n.reason
+	FROM kinderconnect.child_match_status s LEFT JOIN kinderconnect.match_candidate n ON n.kinderconnect_child_id = s.kinderconnect_child_id AND n.child_id = 'a3'
+	WHERE s.kinderconnect_child_id LIKE 'a3%' ORDER BY 1;
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
+SELECT * FROM pg_temp.renamed;
+SELECT kinderconnect.link_child('o', 'A', 'a3 renamed', 'a3');
+DELETE FROM kinderconnect.listed_authorization WHERE kinderconnect_child_id = 'a3';
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
+SELECT * FROM pg_temp.renamed;
+-- the old one is listed again, and then it is not
+INSERT INTO kinderconnect.listed_authorization VALUES ('o', 'A', 'P1', date_trunc('month', (now() AT TIME ZONE 'America/New_York')::date), 'a3', '');
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
+SELECT * FROM pg_temp.renamed;
+DELETE FROM kinderconnect.listed_authorization WHERE kinderconnect_child_id = 'a3';
+SELECT kinderconnect.link_child('o', 'A', 'a3 renamed', 'a3', 'asked the agency');
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
+SELECT * FROM pg_temp.renamed;
+SELECT kinderconnect_child_id, child_id, method, ended_by = session_user AS "ended by me", end_reason FROM kinderconnect.child_link WHERE child_id = 'a3' ORDER BY ended_at;
+ROLLBACK TO renamed;
 -- while both are listed, nothing is taken over
 SELECT pg_temp.listed('a2 again', 'Robert', 'Kong III', '2020-02-02');
 SELECT kinderconnect._match('o'), kinderconnect._score('o');

@@ -26,7 +26,8 @@ $night->sql(qq{
 is($night->night->{state}, '', 'a night');
 $night->agrees('all is there');
 
-# The n-th child of an organization gets another id; carry => what it holds too
+# The n-th child of an organization gets another id; carry => what it holds too,
+# name => and another first name
 sub merge
 {
 	my ($organization, $n, %option) = @_;
@@ -35,7 +36,7 @@ sub merge
 	my $id = $option{into} // "9$child->{childId}";
 
 	$night->admin('patch', { groupId => $group->{groupId}, removeChildren => [ { agencyId => 'MO-1', childId => $child->{childId} } ],
-			children => [ { %$child, childId => $id } ] });
+			children => [ { %$child, childId => $id, firstName => $option{name} // $child->{firstName} } ] });
 	$night->admin('merge', { groupId => $group->{groupId}, agencyId => 'MO-1', childId => $child->{childId}, intoChildId => $id }) if $option{carry};
 	$night->sql("UPDATE manage.student SET child = '$id' WHERE (organization, child) = ('$organization', '$child->{childId}');
 		UPDATE manage.entitled SET child = '$id' WHERE (organization, child) = ('$organization', '$child->{childId}')");
@@ -96,6 +97,19 @@ $night->sql(qq{SELECT kinderconnect.api_submit('alpha', 'MO-1', 'P1', 'person', 
 is($night->night->{state}, '', 'a night after a merge that carried nothing over');
 is(days('alpha', $id), 'held merged_child, held merged_child', 'another content, or none, leaves the day to a person');
 is(posted('alpha', $id), 1, 'and sends nothing');
+
+# its name is another too: a person says that it is the child, and no more
+$id = merge('alpha', 6, carry => 1, name => 'Zebulon');
+is($night->night->{state}, '', 'a night after a merge that renames');
+is($night->sql("SELECT unlinked_because FROM kinderconnect.child WHERE organization_id = 'alpha' AND kinderconnect_child_id = '$id'"), 'not_in_manage', 'links nobody');
+like($night->sql("SELECT reason FROM kinderconnect.match_candidate WHERE organization_id = 'alpha' AND kinderconnect_child_id = '$id' AND child_id = 'S6'"),
+	qr/, linked to child 1006, which is no longer listed$/, 'who is offered the child of the former id');
+$night->sql("SELECT kinderconnect.link_child('alpha', 'MO-1', '$id', 'S6', 'asked the agency')");
+is($night->night->{state}, '', 'a night after it was linked');
+is(days('alpha', $id), 'held merged_child, held merged_child', 'what was accepted under the former id is held');
+is($night->night->{state}, '', 'the next night');
+is(days('alpha', $id), 'accepted, accepted', 'takes it over');
+is(posted('alpha', $id), 0, 'nothing was sent for it');
 
 # where it cannot be asked
 $id = merge('beta', 1, carry => 1);

@@ -89,7 +89,7 @@ COMMENT ON FUNCTION kinderconnect._middle_agrees(text, text) IS 'whether two mid
 -- service, or on the hour: these few are judged every night.
 CREATE FUNCTION kinderconnect._is_due(changed_at timestamptz, unlinked_because text, since timestamptz) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN changed_at >= since OR unlinked_because COLLATE "C" IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone');
+	RETURN changed_at >= since OR unlinked_because COLLATE "C" IN ('not_matched_yet', 'several_at_service', 'already_linked', 'merged', 'rival_gone');
 COMMENT ON FUNCTION kinderconnect._is_due(timestamptz, text, timestamptz) IS
 'whether a child that the service lists is judged by a match, the one before having been then; null: it is linked, and has not changed';
 
@@ -184,10 +184,21 @@ BEGIN
 		WHERE read AND m.organization_id = organization
 		UNION ALL
 		SELECT n.child_id, n.location_id, n.date_of_birth, n.active, n.first_key, n.middle_key, n.last_key, n.suffix_key FROM now n
+	), taken_back AS MATERIALIZED (
+		-- merges: the former id is listed again, and the one that took its place is not
+		SELECT k.agency_id, k.kinderconnect_child_id, k.linked_at
+		FROM kinderconnect.child_link k
+		WHERE k.organization_id = organization AND k.ended_at IS NOT NULL AND k.end_reason LIKE 'merged into %'
+			AND (few IS NULL OR k.kinderconnect_child_id = ANY (few))
+			AND EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
+				WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (organization, k.agency_id, k.kinderconnect_child_id))
+			AND NOT EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
+				WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (organization, k.agency_id, substr(k.end_reason, length('merged into _'))))
 	), ended AS (
 		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.end_reason LIKE 'merged into %' AS merged
 		FROM kinderconnect.child_link k
 		WHERE k.organization_id = organization AND k.ended_at IS NOT NULL AND (few IS NULL OR k.kinderconnect_child_id = ANY (few))
+			AND NOT EXISTS (SELECT FROM taken_back b WHERE (b.agency_id, b.kinderconnect_child_id, b.linked_at) = (k.agency_id, k.kinderconnect_child_id, k.linked_at))
 		UNION
 		SELECT r.agency_id, r.kinderconnect_child_id, r.child_id, false
 		FROM kinderconnect.parted_pair r

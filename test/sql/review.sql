@@ -155,12 +155,16 @@ DELETE FROM kinderconnect.listed_authorization WHERE kinderconnect_child_id = 'a
 SELECT pg_temp.listed('a1 merged', 'Robert', 'King', '2020-02-01', suffix => 'Jr');
 SELECT kinderconnect._match('o'), kinderconnect._score('o');
 SELECT kinderconnect_child_id, child_id, method, end_reason FROM kinderconnect.child_link WHERE child_id = 'a1' ORDER BY ended_at;
--- and if the old one comes back instead of it, a person decides
+-- and if the old one comes back instead of it, takes it back
 SAVEPOINT merged;
 DELETE FROM kinderconnect.listed_authorization WHERE kinderconnect_child_id = 'a1 merged';
 INSERT INTO kinderconnect.listed_authorization VALUES ('o', 'A', 'P1', date_trunc('month', (now() AT TIME ZONE 'America/New_York')::date), 'a1', '');
-UPDATE kinderconnect.child SET unlinked_because = 'not_matched_yet' WHERE kinderconnect_child_id = 'a1';
+UPDATE kinderconnect.child SET changed_at = changed_at - interval '1 day';
+UPDATE kinderconnect.known_child SET changed_at = changed_at - interval '1 day' WHERE changed_at <> 'infinity';
+UPDATE kinderconnect.child_link SET linked_at = linked_at - interval '1 day' WHERE ended_at IS NOT NULL;
+SELECT kinderconnect_child_id, child_id, unlinked_because FROM kinderconnect._links('o') WHERE kinderconnect_child_id LIKE 'a1%' ORDER BY 1;
 SELECT kinderconnect._match('o'), kinderconnect._score('o');
+SELECT kinderconnect_child_id, child_id, method, end_reason FROM kinderconnect.child_link WHERE child_id = 'a1' ORDER BY ended_at;
 SELECT kinderconnect_child_id, status, child_id, candidates FROM kinderconnect.child_match_status WHERE kinderconnect_child_id LIKE 'a1%' ORDER BY 1;
 ROLLBACK TO merged;
 -- where its name is another too, nothing is taken over by itself: the child of

@@ -119,6 +119,20 @@ like($night->sql("SELECT min(detail) FROM kinderconnect.child_day WHERE organiza
 	qr/^as 1001: .*, accepted \d{4}-/, 'with the facts');
 is(posted('beta', $id), 0, 'and nothing is sent');
 
+# the merge is taken back, before anything was sent under the new id
+my $former = $id = merge('beta', 2);
+is($night->night->{state}, '', 'a night after a merge');
+is(days('beta', $id), 'held merged_child, held merged_child', 'that it may take back');
+my $posted = posted('beta', $id = merge('beta', 2, into => $id =~ s/^9//r));
+is($night->night->{state}, '', 'a night after it was');
+is(days('beta', $id), 'accepted, accepted', 'the days are those of the id that is listed again');
+is(posted('beta', $id), $posted, 'and none is sent again');
+is($night->sql("SELECT unlinked_because FROM kinderconnect.child WHERE organization_id = 'beta' AND kinderconnect_child_id = '$former'"), 'merged', 'the other is the former one now');
+$former = merge('beta', 2);
+is($night->night->{state}, '', 'a night after it was merged once more');
+is(days('beta', $former), 'held merged_child, held merged_child', 'and nothing is sent');
+is(posted('beta', $former), 0, 'under either');
+
 # An answer lost just before, and at each commit of the two nights a death
 $id = merge('alpha', 3, carry => 1);
 $night->night;

@@ -53,7 +53,7 @@ SELECT organization_id, 'A', 'k' || i,
 	CASE WHEN spoilt AND how BETWEEN 0.65 AND 0.90 THEN born + 10 WHEN spoilt AND how > 0.90 THEN born + 400 ELSE born END, true
 FROM bench.child;
 INSERT INTO kinderconnect.listed_authorization (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)
-SELECT organization_id, 'A', location_id, '2020-01-01', 'k' || i, '' FROM bench.child;
+SELECT organization_id, 'A', location_id, date_trunc('month', (now() AT TIME ZONE 'America/New_York')::date), 'k' || i, '' FROM bench.child;
 VACUUM ANALYZE;
 
 CREATE TABLE bench.time (n bigint GENERATED ALWAYS AS IDENTITY, what text, seconds numeric, cpu numeric);

@@ -40,7 +40,7 @@ SELECT DISTINCT 'bench', agency, 'P1', true, '1' FROM bench.person WHERE NOT ori
 INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, first_name, last_name, date_of_birth, subsidized)
 SELECT 'bench', agency, record, first_name, last_name, born, true FROM bench.person WHERE NOT original;
 INSERT INTO kinderconnect.listed_authorization (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)
-SELECT 'bench', agency, 'P1', '2020-01-01', record, '' FROM bench.person WHERE NOT original;
+SELECT 'bench', agency, 'P1', date_trunc('month', (now() AT TIME ZONE 'America/New_York')::date), record, '' FROM bench.person WHERE NOT original;
 ANALYZE;
 
 SELECT clock_timestamp() AS began \gset

@@ -458,7 +458,7 @@ BEGIN
 					OR count(*) FILTER (WHERE NOT t.twin AND t.fit = t.best_in_manage) OVER (PARTITION BY t.agency_id, t.child_id, t.a_born, t.a_last) > 1)
 		FROM twins t
 	), placed AS (
-		SELECT t.*, k.kinderconnect_child_id AS formerly, row_number() OVER (PARTITION BY t.agency_id, t.kinderconnect_child_id ORDER BY t.score DESC, t.active DESC, t.tied, t.child_id) AS place
+		SELECT t.*, k.kinderconnect_child_id AS formerly, row_number() OVER (PARTITION BY t.agency_id, t.kinderconnect_child_id ORDER BY t.score DESC, t.active DESC, k.child_id IS NOT NULL, t.tied, t.child_id) AS place
 		FROM told_apart t
 		LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
 			AND (k.organization_id, k.agency_id, k.child_id) = (organization, t.agency_id, t.child_id)
@@ -525,6 +525,7 @@ AS $$
 DECLARE
 	last     kinderconnect.score_state;
 	present  kinderconnect.score_state;
+	months   date[] := ARRAY(SELECT kinderconnect._months(organization, NULL, NULL));
 	agencies text[];
 	children text[];
 BEGIN
@@ -532,11 +533,11 @@ BEGIN
 	-- somebody else's, or may not any more. Where all are linked, nobody asks.
 	IF EXISTS (SELECT FROM kinderconnect.child c WHERE c.organization_id = organization AND c.unlinked_because IS NOT NULL) THEN
 		SELECT array_agg(k.agency_id), array_agg(k.kinderconnect_child_id) INTO agencies, children
-		FROM kinderconnect.child_link k
-		LEFT JOIN (SELECT DISTINCT l.agency_id, l.kinderconnect_child_id FROM kinderconnect.listed_authorization l
-			JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
-			WHERE l.organization_id = organization) l ON (l.agency_id, l.kinderconnect_child_id) = (k.agency_id, k.kinderconnect_child_id)
-		WHERE k.organization_id = organization AND k.ended_at IS NULL AND k.unlisted = (l.agency_id IS NOT NULL);
+		FROM (SELECT DISTINCT k.agency_id, k.kinderconnect_child_id
+			FROM kinderconnect.child_link k
+			LEFT JOIN kinderconnect.listed_authorization l ON (l.organization_id, l.agency_id, l.kinderconnect_child_id)
+				= (organization, k.agency_id, k.kinderconnect_child_id) AND l.month = ANY (months)
+			WHERE k.organization_id = organization AND k.ended_at IS NULL AND k.unlisted = (l.agency_id IS NOT NULL)) k;
 		WITH turned AS (
 			UPDATE kinderconnect.child_link k SET unlisted = NOT k.unlisted
 			FROM unnest(agencies, children) t(agency_id, kinderconnect_child_id)

@@ -191,9 +191,9 @@ SELECT d.organization_id, d.agency_id, d.provider_id, d.location_id, d.kindercon
 FROM kinderconnect.child_day d
 JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
 LEFT JOIN kinderconnect.agency g ON g.agency_id = d.agency_id
-WHERE d.reason = 'nothing_recorded' AND d.authorized;
+WHERE (d.reason = 'nothing_recorded' OR d.state = 'voided') AND d.authorized;
 COMMENT ON VIEW kinderconnect.unclaimed_day IS
-'money nobody asked for: authorized, finished days of matched children for which Manage has neither attendance nor absence nor closure. Days of unmatched children are in unmatched_summary';
+'money nobody asked for: authorized, finished days of matched children for which Manage has neither attendance nor absence nor closure, or has it no longer. Days of unmatched children are in unmatched_summary';
 COMMENT ON COLUMN kinderconnect.unclaimed_day.organization_id IS 'the organization';
 COMMENT ON COLUMN kinderconnect.unclaimed_day.agency_id IS 'the agency';
 COMMENT ON COLUMN kinderconnect.unclaimed_day.provider_id IS 'the provider ID';
@@ -218,7 +218,7 @@ SELECT d.organization_id, d.agency_id, d.provider_id, date_trunc('month', d.serv
 		'overlapping_sessions', 'over_midnight', 'clock_change', 'too_many_sessions')) AS attended,
 	count(*) FILTER (WHERE d.kind = 'absence' OR d.reason = 'absence_reason') AS absent,
 	count(*) FILTER (WHERE d.kind = 'closure') AS closed,
-	count(*) FILTER (WHERE d.reason = 'nothing_recorded' AND d.authorized) AS unclaimed,
+	count(*) FILTER (WHERE (d.reason = 'nothing_recorded' OR d.state = 'voided') AND d.authorized) AS unclaimed,
 	count(*) FILTER (WHERE d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown', 'rejected', 'voided')) AS sent,
 	count(*) FILTER (WHERE d.state = 'accepted') AS accepted,
 	count(*) FILTER (WHERE d.state = 'ready') AS ready,

@@ -100,7 +100,7 @@ INSERT INTO kinderconnect.reason VALUES
 	('provider_unmatched', 'no single location of Manage was found for the provider', 'Call add_provider() with the location; operators see the candidates in provider_review.'),
 	('no_time_zone', 'Manage has not got the location, or has no known time zone for it, and its agencies have none, or several', 'Give the location its IANA zone in Manage.'),
 	('unmatched', 'the child has no link to a child of Manage; detail says why', 'Correct the name or birth date where it is wrong, or call link_child().'),
-	('link_disagrees', 'name or birth date of the linked children no longer agree', 'Correct the side that is wrong, or call unlink_child() or link_child().'),
+	('link_disagrees', 'name or birth date of the linked children no longer agree, or Manage stores the id of another child who fits', 'Correct the side that is wrong, or call unlink_child() or link_child().'),
 	('child_gone', 'Manage no longer has the linked child', 'If Manage merged two records, call link_child() with the one that stayed.'),
 	('merged_child', 'the service accepted the day under the child''s former id', 'Nothing, if the agency carried the day over; else void_day() of the former id.'),
 	('not_authorized', 'attendance on a day that no authorization covers', 'Ask the agency to extend the authorization; the day is sent when it arrives.'),

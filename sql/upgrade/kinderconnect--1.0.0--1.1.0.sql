@@ -221,6 +221,7 @@ COMMENT ON TYPE kinderconnect.reply_child IS
 
 UPDATE kinderconnect.reason r SET meaning = n.meaning
 FROM (VALUES
+	('link_disagrees', 'name or birth date of the linked children no longer agree, or Manage stores the id of another child who fits'),
 	('no_time_zone', 'Manage has not got the location, or has no known time zone for it, and its agencies have none, or several'),
 	('two_providers', 'two provider IDs authorize the child on this day: of one location, or with an absence or a closure at both; or the service holds the day under another ID of the location'),
 	('source_shrank', 'most accepted days of the provider or the organization, or all attendance, have suddenly vanished from Manage, or become absences; or the provider is another location now than when the day was accepted')) n(reason, meaning)
@@ -241,6 +242,12 @@ ALTER TABLE kinderconnect.known_child DROP CONSTRAINT known_child_organization_i
 ALTER TABLE kinderconnect.listed_authorization DROP CONSTRAINT listed_authorization_organization_id_fkey;
 
 UPDATE kinderconnect.health_check SET meaning = 'of ledger and batch with their indexes' WHERE check_name = 'ledger_size';
+
+-- A child of Manage whose link is to an id that is not listed any more is offered to others.
+
+ALTER TABLE kinderconnect.child_link ADD COLUMN unlisted boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN kinderconnect.child_link.unlisted IS 'whether the child was listed in no month of the horizon when candidates were last looked for: the child of Manage is offered to others';
+COMMENT ON COLUMN kinderconnect.child_link.flag IS 'why a person should look at it. Its days are held for link_disagrees, birth date or both names no longer agree, or Manage stores the id of another child who agrees no worse, and child_gone, Manage no longer has the child; they go on for name_changed, a name differs that did not when the link was made. Null: it stands';
 
 -- One index of both.
 
@@ -307,6 +314,17 @@ ALTER TABLE kinderconnect.dialect_field
 	ALTER column_name TYPE text COLLATE "C";
 ALTER TABLE kinderconnect.dialect_operation
 	ALTER dialect TYPE text COLLATE "C", ALTER operation TYPE text COLLATE "C";
+-- What stood in the library.
+ALTER TABLE kinderconnect.dialect_operation
+	ADD COLUMN bad_password_code text,
+	ADD COLUMN bad_provider_code text,
+	ADD CONSTRAINT dialect_operation_bad_codes_are_words CHECK (bad_password_code <> '' AND bad_provider_code <> '' AND bad_password_code <> bad_provider_code);
+UPDATE kinderconnect.dialect_operation SET bad_password_code = 'BAD_GROUP_PASSWORD', bad_provider_code = 'PROVIDER_NOT_IN_GROUP'
+WHERE error_code_path IS NOT NULL;
+COMMENT ON COLUMN kinderconnect.dialect_operation.bad_password_code IS
+'what stands at error_code_path where the group password is wrong: nothing more is sent for the organization in that run; null: no code says so';
+COMMENT ON COLUMN kinderconnect.dialect_operation.bad_provider_code IS
+'what stands at error_code_path where the provider ID is not one of the group; null: no code says so';
 ALTER TABLE kinderconnect.endpoint
 	ALTER endpoint TYPE text COLLATE "C", ALTER dialect TYPE text COLLATE "C";
 ALTER TABLE kinderconnect.health_check
@@ -619,6 +637,17 @@ BEGIN
 		UNION ALL
 		SELECT s.operation, 'what the service says of an error is lost', 'warning', 'Set error_message_path.'
 		FROM spoken s WHERE s.error_message_path IS NULL
+
+		UNION ALL
+		SELECT s.operation, 'it has codes for a wrong group password or provider ID, and no code is read from a reply', 'warning', 'Set error_code_path.'
+		FROM spoken s
+		WHERE s.error_code_path IS NULL AND num_nonnulls(s.bad_password_code, s.bad_provider_code) > 0
+
+		UNION ALL
+		SELECT s.operation, 'no code of the service tells a wrong group password: a run goes on asking with it', 'info',
+			'Nothing, if the service has none; else set bad_password_code, and bad_provider_code likewise.'
+		FROM spoken s
+		WHERE s.error_code_path IS NOT NULL AND s.bad_password_code IS NULL
 
 		UNION ALL
 		SELECT 'submit reply',
@@ -2120,7 +2149,7 @@ COMMENT ON FUNCTION kinderconnect._stored_ids(text) IS 'the ids of the service t
 -- service, or on the hour: these few are judged every night.
 CREATE FUNCTION kinderconnect._is_due(changed_at timestamptz, unlinked_because text, since timestamptz) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN changed_at >= since OR unlinked_because COLLATE "C" IN ('not_matched_yet', 'several_at_service', 'already_linked', 'rival_gone');
+	RETURN changed_at >= since OR unlinked_because COLLATE "C" IN ('not_matched_yet', 'several_at_service', 'already_linked', 'merged', 'rival_gone');
 COMMENT ON FUNCTION kinderconnect._is_due(timestamptz, text, timestamptz) IS
 'whether a child that the service lists is judged by a match, the one before having been then; null: it is linked, and has not changed';
 
@@ -2129,9 +2158,10 @@ COMMENT ON FUNCTION kinderconnect._is_due(timestamptz, text, timestamptz) IS
 -- Who may be the same child of Manage as one that is due is looked at along with
 -- it, and keeps the verdict, for that rests on Manage alone.
 --
--- A stored id is taken when two of first name, last name and birth date agree.
--- Else the names and the birth date must be equal, folded; middle name and
--- suffix speak only where both sides have one. The site's active children come
+-- A stored id is taken when two of first name, last name and birth date agree,
+-- and in no other child all three do: the ids of twins may be exchanged. Else
+-- the names and the birth date must be equal, folded; middle name and suffix
+-- speak only where both sides have one. The site's active children come
 -- first (rank 0), then the site's inactive and the organization's active ones
 -- together, for a child who moved has both, then the rest. A pair that a
 -- person has parted stays parted.
@@ -2214,10 +2244,21 @@ BEGIN
 		WHERE read AND m.organization_id = organization
 		UNION ALL
 		SELECT n.child_id, n.location_id, n.date_of_birth, n.active, n.first_key, n.middle_key, n.last_key, n.suffix_key FROM now n
+	), taken_back AS MATERIALIZED (
+		-- merges: the former id is listed again, and the one that took its place is not
+		SELECT k.agency_id, k.kinderconnect_child_id, k.linked_at
+		FROM kinderconnect.child_link k
+		WHERE k.organization_id = organization AND k.ended_at IS NOT NULL AND k.end_reason LIKE 'merged into %'
+			AND (few IS NULL OR k.kinderconnect_child_id = ANY (few))
+			AND EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
+				WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (organization, k.agency_id, k.kinderconnect_child_id))
+			AND NOT EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(organization, NULL, NULL) m ON m = l.month
+				WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (organization, k.agency_id, substr(k.end_reason, length('merged into _'))))
 	), ended AS (
 		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, k.end_reason LIKE 'merged into %' AS merged
 		FROM kinderconnect.child_link k
 		WHERE k.organization_id = organization AND k.ended_at IS NOT NULL AND (few IS NULL OR k.kinderconnect_child_id = ANY (few))
+			AND NOT EXISTS (SELECT FROM taken_back b WHERE (b.agency_id, b.kinderconnect_child_id, b.linked_at) = (k.agency_id, k.kinderconnect_child_id, k.linked_at))
 		UNION
 		SELECT r.agency_id, r.kinderconnect_child_id, r.child_id, false
 		FROM kinderconnect.parted_pair r
@@ -2312,7 +2353,11 @@ BEGIN
 			END AS because
 		FROM wanted w
 		LEFT JOIN (SELECT s.agency_id, s.kinderconnect_child_id, count(*) AS n, min(s.child_id) AS child_id, coalesce(bool_and(s.agrees), false) AS agrees
-			FROM stored s GROUP BY s.agency_id, s.kinderconnect_child_id) st
+			FROM (SELECT s.agency_id, s.kinderconnect_child_id, s.child_id, s.agrees AND coalesce(bool_or(f.child_id = s.child_id), true) AS agrees
+				FROM stored s
+				LEFT JOIN fitting f ON (f.agency_id, f.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id)
+				GROUP BY s.agency_id, s.kinderconnect_child_id, s.child_id, s.agrees) s
+			GROUP BY s.agency_id, s.kinderconnect_child_id) st
 			ON (st.agency_id, st.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
 		LEFT JOIN fit c ON (c.agency_id, c.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
 		LEFT JOIN apart a ON (a.agency_id, a.kinderconnect_child_id) = (w.agency_id, w.kinderconnect_child_id)
@@ -2451,7 +2496,9 @@ BEGIN
 	FROM link k
 	JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, k.agency_id, k.kinderconnect_child_id)
 	LEFT JOIN manage m ON m.child_id = k.child_id
-	CROSS JOIN LATERAL (SELECT CASE WHEN k.child_id IS NOT NULL THEN kinderconnect._flag(k.method, k.differing,
+	LEFT JOIN kinderconnect._contradicted(organization, false) x ON (x.agency_id, x.kinderconnect_child_id) = (k.agency_id, k.kinderconnect_child_id)
+	CROSS JOIN LATERAL (SELECT CASE WHEN x.agency_id IS NOT NULL AND m.child_id IS NOT NULL THEN 'link_disagrees'
+		WHEN k.child_id IS NOT NULL THEN kinderconnect._flag(k.method, k.differing,
 		kinderconnect._differing(c, m.date_of_birth, m.first_key, m.middle_key, m.last_key, m.suffix_key),
 		c.date_of_birth = m.date_of_birth IS NOT NULL, m.child_id IS NULL) END AS flag) f
 	ORDER BY k.agency_id, k.kinderconnect_child_id, f.flag DESC NULLS FIRST;
@@ -2474,6 +2521,320 @@ END;
 COMMENT ON FUNCTION kinderconnect._few_changed(text, timestamptz, text[]) IS
 'whether so few children changed, changed naming those of Manage, that each is better looked up by itself';
 
+-- The score: birth date 0.40, last name 0.33, first name 0.27, each times what
+-- its finding is worth.
+CREATE OR REPLACE FUNCTION kinderconnect._candidates(organization text)
+	RETURNS TABLE (agency_id text, kinderconnect_child_id text, child_id text, location_id text, "position" integer, score numeric, reason text,
+		first_name text, last_name text, date_of_birth date)
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	IF kinderconnect._few_to_score(organization) THEN
+		PERFORM set_config('enable_nestloop', 'on', true);
+	END IF;
+	RETURN QUERY
+	WITH same_name AS MATERIALIZED (
+		SELECT n.one, n.other FROM kinderconnect.same_name n
+	), pair AS (
+		SELECT p.agency_id, p.kinderconnect_child_id, p.child_id, m.location_id, m.digest, m.active,
+			left(c.first_key, 60) AS a_first, left(c.last_key, 60) AS a_last, left(m.first_key, 60) AS b_first, left(m.last_key, 60) AS b_last,
+			to_char(c.date_of_birth, 'YYYYMMDD') AS a_born, to_char(m.date_of_birth, 'YYYYMMDD') AS b_born,
+			-- Van Dyke, and Vandyke: in a key the words are sorted
+			c.last_key <> m.last_key AND strpos(c.last_key || m.last_key, ' ') > 0
+				AND replace(kinderconnect._words(c.last_name), ' ', '') = replace(kinderconnect._words(m.last_name), ' ', '') AS last_spaced,
+			-- Mary Ann, and Maryann
+			c.first_key <> m.first_key AND (c.middle_key IS NOT NULL OR m.middle_key IS NOT NULL)
+				AND replace(concat(c.first_key, c.middle_key), ' ', '') = replace(concat(m.first_key, m.middle_key), ' ', '') AS first_spaced,
+			n.one IS NOT NULL AS nickname,
+			kinderconnect._middle_agrees(c.middle_key, m.middle_key) AS middle_agrees,
+			c.suffix_key = m.suffix_key AS suffix_agrees
+		FROM kinderconnect._pairs(organization, NULL) p
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, p.agency_id, p.kinderconnect_child_id)
+		JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id) = (organization, p.child_id)
+		LEFT JOIN same_name n ON (n.one, n.other) = (c.first_key, m.first_key)
+		-- or each use of a column would compute it anew
+		OFFSET 0
+	), compared AS (
+		SELECT p.*, kinderconnect._compare_dates(p.a_born, p.b_born) AS birth,
+			CASE WHEN p.last_spaced THEN 'spaced' ELSE kinderconnect._compare_names(p.a_last, p.b_last) END AS last,
+			CASE WHEN p.nickname THEN 'nickname' WHEN p.first_spaced THEN 'spaced' ELSE kinderconnect._compare_names(p.a_first, p.b_first) END AS first
+		FROM pair p
+		OFFSET 0
+	), crossed AS (
+		-- where the names do not fit, they may stand one in the other's field
+		SELECT d.*, kinderconnect._worth(d.birth) * 0.40 AS birth_points,
+			kinderconnect._worth(d.last) * 0.33 + kinderconnect._worth(d.first) * 0.27 AS name_points,
+			CASE WHEN kinderconnect._worth(d.last) + kinderconnect._worth(d.first) < 1 THEN kinderconnect._compare_names(d.a_first, d.b_last) END AS first_as_last,
+			CASE WHEN kinderconnect._worth(d.last) + kinderconnect._worth(d.first) < 1 THEN kinderconnect._compare_names(d.a_last, d.b_first) END AS last_as_first
+		FROM compared d
+		OFFSET 0
+	), scored AS MATERIALIZED (
+		SELECT DISTINCT ON (x.agency_id, x.kinderconnect_child_id, x.child_id)
+			x.agency_id, x.kinderconnect_child_id, x.child_id, x.location_id, x.digest, x.birth, x.last, x.first, x.middle_agrees, x.suffix_agrees, x.active,
+			CASE WHEN s.swapped > x.name_points THEN CASE WHEN s.both THEN 'both' ELSE 'one' END END AS swapped,
+			x.birth_points + greatest(x.name_points, s.swapped)
+				-- no fields of their own, but they may speak against
+				- CASE WHEN NOT x.suffix_agrees THEN 0.05 ELSE 0 END - CASE WHEN NOT x.middle_agrees THEN 0.03 ELSE 0 END AS score,
+			-- for telling twins
+			CASE WHEN x.birth = 'equal' AND x.last = 'equal' THEN kinderconnect._worth(x.first) END AS fit, x.a_born, x.a_last
+		FROM crossed x
+		CROSS JOIN LATERAL (SELECT
+			0.85 * (kinderconnect._worth(x.first_as_last) * 0.33 + kinderconnect._worth(x.last_as_first) * 0.27) AS swapped,
+			least(kinderconnect._worth(x.first_as_last), kinderconnect._worth(x.last_as_first)) >= 0.5 AS both) s
+		WHERE x.birth_points + greatest(x.name_points, s.swapped) >= 0.30
+		ORDER BY x.agency_id, x.kinderconnect_child_id, x.child_id, score DESC, x.active DESC, x.location_id, x.digest
+	), best AS (
+		-- Twins: born one day, of one last name. How well first names fit tells
+		-- who is who, so that each has one.
+		SELECT f.*,
+			max(f.fit) OVER (PARTITION BY f.agency_id, f.kinderconnect_child_id) AS best,
+			max(f.fit) OVER (PARTITION BY f.agency_id, f.child_id, f.a_born, f.a_last) AS best_in_manage
+		FROM scored f WHERE f.fit IS NOT NULL
+	), counted AS (
+		SELECT b.*,
+			count(*) FILTER (WHERE b.fit = b.best) OVER (PARTITION BY b.agency_id, b.kinderconnect_child_id) AS bests,
+			count(*) FILTER (WHERE b.fit = b.best_in_manage) OVER (PARTITION BY b.agency_id, b.child_id, b.a_born, b.a_last) AS bests_in_manage
+		FROM best b
+	), mutual AS (
+		-- each the other's best, and one of them has no other
+		SELECT c.*, m.own,
+			bool_or(m.own) OVER (PARTITION BY c.agency_id, c.kinderconnect_child_id) AS has_own,
+			bool_or(m.own) OVER (PARTITION BY c.agency_id, c.child_id, c.a_born, c.a_last) AS has_own_in_manage
+		FROM counted c
+		CROSS JOIN LATERAL (SELECT c.fit = c.best AND c.fit = c.best_in_manage AND (c.bests = 1 OR c.bests_in_manage = 1) AS own) m
+	), free AS (
+		-- as good a fit of either, who has nobody of his own
+		SELECT m.*,
+			bool_or(m.fit = m.best AND NOT m.has_own_in_manage) OVER (PARTITION BY m.agency_id, m.kinderconnect_child_id) AS has_free,
+			bool_or(m.fit = m.best_in_manage AND NOT m.has_own) OVER (PARTITION BY m.agency_id, m.child_id, m.a_born, m.a_last) AS has_free_in_manage
+		FROM mutual m
+	), twins AS (
+		SELECT f.*, NOT f.own AND f.first NOT IN ('equal', 'nickname', 'spaced')
+				-- each fits another better
+				AND (f.best > f.fit AND f.best_in_manage > f.fit
+					-- one has his own, and so has the other, or may well have
+					OR f.has_own AND (f.has_own_in_manage OR f.has_free_in_manage)
+					OR f.has_own_in_manage AND f.has_free
+					-- or whose other name it is, is not listed
+					OR f.first IN ('different', 'initial') AND f.best >= 0.70) AS twin
+		FROM free f
+	), told_apart AS (
+		SELECT s.agency_id, s.kinderconnect_child_id, s.child_id, s.location_id, s.digest, s.birth, s.last, s.first, s.middle_agrees, s.suffix_agrees, s.active,
+			s.swapped, s.score, false AS twin, false AS tied
+		FROM scored s WHERE s.fit IS NULL
+		UNION ALL
+		SELECT t.agency_id, t.kinderconnect_child_id, t.child_id, t.location_id, t.digest, t.birth, t.last, t.first, t.middle_agrees, t.suffix_agrees, t.active,
+			t.swapped, t.score, t.twin, t.first <> 'equal' AND t.fit = t.best AND t.fit = t.best_in_manage
+				AND (count(*) FILTER (WHERE NOT t.twin AND t.fit = t.best) OVER (PARTITION BY t.agency_id, t.kinderconnect_child_id) > 1
+					OR count(*) FILTER (WHERE NOT t.twin AND t.fit = t.best_in_manage) OVER (PARTITION BY t.agency_id, t.child_id, t.a_born, t.a_last) > 1)
+		FROM twins t
+	), placed AS (
+		SELECT t.*, k.kinderconnect_child_id AS formerly, row_number() OVER (PARTITION BY t.agency_id, t.kinderconnect_child_id ORDER BY t.score DESC, t.active DESC, k.child_id IS NOT NULL, t.tied, t.child_id) AS place
+		FROM told_apart t
+		LEFT JOIN kinderconnect.child_link k ON k.ended_at IS NULL
+			AND (k.organization_id, k.agency_id, k.child_id) = (organization, t.agency_id, t.child_id)
+		-- an id that is no longer listed may be this one by now
+		WHERE NOT t.twin AND k.unlisted IS NOT FALSE
+			AND NOT EXISTS (SELECT FROM kinderconnect.parted_pair r WHERE (r.organization_id, r.agency_id, r.kinderconnect_child_id, r.child_id)
+				= (organization, t.agency_id, t.kinderconnect_child_id, t.child_id))
+	)
+	SELECT f.agency_id, f.kinderconnect_child_id, f.child_id, f.location_id, f.place::integer, round(greatest(f.score, 0)::numeric, 3),
+		concat_ws(', ', kinderconnect._in_words('birth date', f.birth, to_char(c.date_of_birth, 'YYYY-MM-DD'), to_char(m.date_of_birth, 'YYYY-MM-DD')),
+			CASE WHEN f.swapped IS NOT NULL THEN format('%s: %s %s / %s %s',
+				CASE f.swapped WHEN 'both' THEN 'first and last name swapped' ELSE 'one name in the other''s field' END,
+				c.first_name, c.last_name, m.first_name, m.last_name)
+			ELSE concat_ws(', ',
+				CASE WHEN f.last = 'equal' AND split_part(kinderconnect._words(c.last_name), ' ', 1) <> split_part(kinderconnect._words(m.last_name), ' ', 1)
+						THEN 'surnames swapped'
+					ELSE kinderconnect._in_words('last name', f.last, c.last_name, m.last_name) END,
+				kinderconnect._in_words('first name', f.first, c.first_name, m.first_name)) END,
+			CASE WHEN NOT f.middle_agrees THEN 'middle name different' END,
+			CASE WHEN NOT f.suffix_agrees THEN 'suffix different' END,
+			CASE WHEN f.tied THEN 'may be a twin''s' END,
+			CASE WHEN f.formerly IS NOT NULL THEN format('linked to child %s, which is no longer listed', f.formerly) END,
+			CASE WHEN NOT f.active THEN 'inactive in Manage' END),
+		m.first_name, m.last_name, m.date_of_birth
+	FROM placed f
+	JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, f.agency_id, f.kinderconnect_child_id)
+	JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id, m.location_id, m.digest) = (organization, f.child_id, f.location_id, f.digest)
+	WHERE f.place <= 5;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._candidates(text) IS 'the candidates of the children that are due for scoring; changes nothing';
+
+CREATE OR REPLACE FUNCTION kinderconnect._score(organization text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+DECLARE
+	last     kinderconnect.score_state;
+	present  kinderconnect.score_state;
+	months   date[] := ARRAY(SELECT kinderconnect._months(organization, NULL, NULL));
+	agencies text[];
+	children text[];
+BEGIN
+	-- Links whose id is no longer listed, or is again: the child of Manage may be
+	-- somebody else's, or may not any more. Where all are linked, nobody asks.
+	IF EXISTS (SELECT FROM kinderconnect.child c WHERE c.organization_id = organization AND c.unlinked_because IS NOT NULL) THEN
+		SELECT array_agg(k.agency_id), array_agg(k.kinderconnect_child_id) INTO agencies, children
+		FROM (SELECT DISTINCT k.agency_id, k.kinderconnect_child_id
+			FROM kinderconnect.child_link k
+			LEFT JOIN kinderconnect.listed_authorization l ON (l.organization_id, l.agency_id, l.kinderconnect_child_id)
+				= (organization, k.agency_id, k.kinderconnect_child_id) AND l.month = ANY (months)
+			WHERE k.organization_id = organization AND k.ended_at IS NULL AND k.unlisted = (l.agency_id IS NOT NULL)) k;
+		WITH turned AS (
+			UPDATE kinderconnect.child_link k SET unlisted = NOT k.unlisted
+			FROM unnest(agencies, children) t(agency_id, kinderconnect_child_id)
+			WHERE k.organization_id = organization AND k.ended_at IS NULL AND (k.agency_id, k.kinderconnect_child_id) = (t.agency_id, t.kinderconnect_child_id)
+			RETURNING k.child_id
+		)
+		UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
+		FROM turned t
+		WHERE (m.organization_id, m.child_id) = (organization, t.child_id);
+	END IF;
+
+	SELECT * INTO last FROM kinderconnect.score_state s WHERE s.organization_id = organization;
+	SELECT organization, now(), e.extversion,
+		(SELECT coalesce(sum(hashtextextended(ROW(n.name, n.nickname)::text, 0)), 0) FROM kinderconnect.nickname n)
+	INTO STRICT present
+	FROM pg_extension e WHERE e.extname = 'kinderconnect';
+
+	IF (last.version, last.names) IS DISTINCT FROM (present.version, present.names) THEN
+		DELETE FROM kinderconnect.scored_child s WHERE s.organization_id = organization;
+		DELETE FROM kinderconnect.match_candidate n WHERE n.organization_id = organization;
+	ELSIF EXISTS (SELECT FROM kinderconnect.known_child k WHERE k.organization_id = organization AND k.changed_at >= last.scored_at) THEN
+		UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
+		FROM (SELECT DISTINCT p.agency_id, p.kinderconnect_child_id FROM kinderconnect._pairs(organization, last.scored_at) p) p
+		WHERE s.organization_id = organization AND s.scored_at <> '-infinity'
+			AND (s.agency_id, s.kinderconnect_child_id) = (p.agency_id, p.kinderconnect_child_id);
+		UPDATE kinderconnect.known_child k SET changed_at = now() WHERE k.organization_id = organization AND k.changed_at = 'infinity';
+	END IF;
+
+	-- whose child of Manage is another's by now
+	UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
+	FROM kinderconnect.match_candidate n
+	JOIN kinderconnect.child_link k ON k.ended_at IS NULL AND NOT k.unlisted
+		AND (k.organization_id, k.agency_id, k.child_id) = (n.organization_id, n.agency_id, n.child_id)
+	WHERE s.organization_id = organization AND s.scored_at <> '-infinity'
+		AND (n.organization_id, n.agency_id, n.kinderconnect_child_id) = (s.organization_id, s.agency_id, s.kinderconnect_child_id);
+	-- new ones
+	INSERT INTO kinderconnect.scored_child (organization_id, agency_id, kinderconnect_child_id, scored_at)
+	SELECT organization, c.agency_id, c.kinderconnect_child_id, '-infinity'
+	FROM kinderconnect.child c
+	WHERE c.organization_id = organization AND c.unlinked_because IS NOT NULL
+	ON CONFLICT (organization_id, agency_id, kinderconnect_child_id) DO NOTHING;
+	-- the families that those had who are due or linked by now, and those that they have
+	UPDATE kinderconnect.scored_child s SET scored_at = '-infinity'
+	FROM (SELECT d.date_of_birth, d.last_key FROM kinderconnect.scored_child d
+			JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+			WHERE d.organization_id = organization AND (d.scored_at = '-infinity' OR c.unlinked_because IS NULL)
+		UNION
+		SELECT c.date_of_birth, c.last_key FROM kinderconnect.scored_child d
+			JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
+			WHERE d.organization_id = organization AND d.scored_at = '-infinity') f
+	WHERE s.organization_id = organization AND s.scored_at <> '-infinity' AND (s.date_of_birth, s.last_key) = (f.date_of_birth, f.last_key);
+	-- a link settles it
+	WITH settled AS (
+		DELETE FROM kinderconnect.scored_child s USING kinderconnect.child c
+		WHERE s.organization_id = organization AND c.unlinked_because IS NULL
+			AND (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (s.organization_id, s.agency_id, s.kinderconnect_child_id)
+		RETURNING s.agency_id, s.kinderconnect_child_id
+	)
+	DELETE FROM kinderconnect.match_candidate n USING settled s
+	WHERE n.organization_id = organization AND (n.agency_id, n.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id);
+
+	IF EXISTS (SELECT FROM kinderconnect.scored_child s WHERE s.organization_id = organization AND s.scored_at = '-infinity') THEN
+		DELETE FROM kinderconnect.match_candidate n USING kinderconnect.scored_child s
+		WHERE n.organization_id = organization AND s.scored_at = '-infinity'
+			AND (s.organization_id, s.agency_id, s.kinderconnect_child_id) = (n.organization_id, n.agency_id, n.kinderconnect_child_id);
+		INSERT INTO kinderconnect.match_candidate
+			(organization_id, agency_id, kinderconnect_child_id, child_id, position, score, reason, first_name, last_name, date_of_birth, location_id)
+		SELECT organization, n.agency_id, n.kinderconnect_child_id, n.child_id, n.position, n.score, n.reason,
+			n.first_name, n.last_name, n.date_of_birth, nullif(n.location_id, '')
+		FROM kinderconnect._candidates(organization) n;
+		UPDATE kinderconnect.scored_child s SET scored_at = now(), date_of_birth = c.date_of_birth, last_key = c.last_key
+		FROM kinderconnect.child c
+		WHERE s.organization_id = organization AND s.scored_at = '-infinity'
+			AND (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (s.organization_id, s.agency_id, s.kinderconnect_child_id);
+	END IF;
+
+	INSERT INTO kinderconnect.score_state AS s (organization_id, scored_at, version, names)
+	VALUES (organization, present.scored_at, present.version, present.names)
+	ON CONFLICT (organization_id) DO UPDATE
+	SET scored_at = excluded.scored_at, version = excluded.version, names = excluded.names;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._score(text) IS
+'finds the candidates of an organization''s unlinked children, where anything changed since it last did; after _match()';
+
+-- What speaks against a link that a match made: Manage stores the id of another
+-- child, who agrees in two of first name, last name and birth date, and no
+-- worse than the linked one; or it was made by a stored id although a name
+-- differed, and in another child all three agree.
+CREATE FUNCTION kinderconnect._contradicted(organization text, read boolean DEFAULT true)
+	RETURNS TABLE (agency_id text, kinderconnect_child_id text)
+	LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
+	SET enable_nestloop = off
+	SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH stored AS MATERIALIZED (
+		SELECT * FROM kinderconnect._stored_ids(organization)
+	), now AS MATERIALIZED (
+		SELECT * FROM kinderconnect._manage_now(organization) WHERE NOT read
+	), manage AS NOT MATERIALIZED (
+		SELECT m.child_id, m.date_of_birth, m.first_key, m.last_key FROM kinderconnect.known_child m
+		WHERE read AND m.organization_id = organization
+		UNION ALL
+		SELECT n.child_id, n.date_of_birth, n.first_key, n.last_key FROM now n
+	), rival AS MATERIALIZED (
+		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, s.child_id AS other, true AS stored
+		FROM kinderconnect.child_link k
+		JOIN stored s ON (s.agency_id, s.kinderconnect_child_id) = (k.agency_id, k.kinderconnect_child_id) AND s.child_id <> k.child_id
+		WHERE k.organization_id = organization AND k.ended_at IS NULL AND k.method <> 'person'
+			AND NOT EXISTS (SELECT FROM stored o WHERE (o.agency_id, o.kinderconnect_child_id, o.child_id) = (k.agency_id, k.kinderconnect_child_id, k.child_id))
+		UNION
+		SELECT k.agency_id, k.kinderconnect_child_id, k.child_id, m.child_id, false
+		FROM kinderconnect.child_link k
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, k.agency_id, k.kinderconnect_child_id)
+		JOIN manage m ON (m.date_of_birth, m.last_key, m.first_key) = (c.date_of_birth, c.last_key, c.first_key) AND m.child_id <> k.child_id
+		WHERE k.organization_id = organization AND k.ended_at IS NULL AND k.method = 'stored_id' AND k.differing && '{first_name,last_name}'
+			AND c.first_key <> '' AND c.last_key <> ''
+	), agreeing AS (
+		SELECT r.agency_id, r.kinderconnect_child_id, r.stored, coalesce(max(a.n) FILTER (WHERE m.child_id = r.child_id), 0) AS linked,
+			coalesce(max(a.n) FILTER (WHERE m.child_id = r.other), 0) AS other
+		FROM rival r
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, r.agency_id, r.kinderconnect_child_id)
+		CROSS JOIN LATERAL (VALUES (r.child_id), (r.other)) e(child_id)
+		JOIN manage m ON m.child_id = e.child_id
+		CROSS JOIN LATERAL (SELECT (nullif(c.first_key, '') = m.first_key IS TRUE)::integer + (nullif(c.last_key, '') = m.last_key IS TRUE)::integer
+			+ (c.date_of_birth = m.date_of_birth IS TRUE)::integer AS n) a
+		-- a person, or a match, has looked at it
+		WHERE NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.ended_at IS NOT NULL
+				AND (k.organization_id, k.agency_id, k.kinderconnect_child_id, k.child_id) = (organization, r.agency_id, r.kinderconnect_child_id, r.other))
+			AND NOT EXISTS (SELECT FROM kinderconnect.parted_pair p
+				WHERE (p.organization_id, p.agency_id, p.kinderconnect_child_id, p.child_id) = (organization, r.agency_id, r.kinderconnect_child_id, r.other))
+		GROUP BY r.agency_id, r.kinderconnect_child_id, r.child_id, r.other, r.stored
+	)
+	SELECT DISTINCT a.agency_id, a.kinderconnect_child_id
+	FROM agreeing a
+	WHERE CASE WHEN a.stored THEN a.other >= greatest(a.linked, 2) ELSE a.linked < 3 END;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._contradicted(text, boolean) IS
+'the links made by a match of which a stored id, or the names and birth date of another child of Manage, clearly say otherwise. With read, known_child is what Manage says; else Manage itself is asked';
+
 -- changed: the children of Manage that are not as they were.
 CREATE OR REPLACE FUNCTION kinderconnect._flag_links(organization text, since timestamptz, changed text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -2488,12 +2849,21 @@ DECLARE
 	-- planner knows nothing of takes all of it for each of its links.
 	few    text[];
 	theirs text[];
+	-- agencies and ids of the links that what Manage says of others contradicts
+	agencies text[];
+	contrary text[];
 BEGIN
+	-- none of those that this match made
+	IF since < 'infinity' THEN
+		SELECT array_agg(x.agency_id), array_agg(x.kinderconnect_child_id) INTO agencies, contrary
+		FROM kinderconnect._contradicted(organization) x;
+	END IF;
 	IF kinderconnect._few_changed(organization, since, changed) THEN
 		SELECT array_agg(k.kinderconnect_child_id), array_agg(k.child_id) INTO few, theirs
 		FROM kinderconnect.child_link k
 		WHERE k.organization_id = organization AND k.ended_at IS NULL
-			AND (k.differing IS NULL OR k.child_id = ANY (changed)
+			AND (k.differing IS NULL OR k.child_id = ANY (changed) OR k.flag = 'link_disagrees' AND since < 'infinity'
+				OR (k.agency_id, k.kinderconnect_child_id) IN (SELECT * FROM unnest(agencies, contrary))
 				OR (k.agency_id, k.kinderconnect_child_id) IN
 					(SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child n WHERE n.organization_id = organization AND n.changed_at >= since));
 		IF few IS NULL THEN
@@ -2507,8 +2877,10 @@ BEGIN
 		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (k.organization_id, k.agency_id, k.kinderconnect_child_id)
 			AND (few IS NULL OR c.kinderconnect_child_id = ANY (few))
 		LEFT JOIN kinderconnect.known_child m ON (m.organization_id, m.child_id) = (organization, k.child_id) AND (few IS NULL OR m.child_id = ANY (theirs))
+		LEFT JOIN unnest(agencies, contrary) x(agency_id, kinderconnect_child_id) ON (x.agency_id, x.kinderconnect_child_id) = (k.agency_id, k.kinderconnect_child_id)
 		CROSS JOIN LATERAL (SELECT kinderconnect._differing(c, m.date_of_birth, m.first_key, m.middle_key, m.last_key, m.suffix_key) AS differing) d
-		CROSS JOIN LATERAL (SELECT kinderconnect._flag(k.method, k.differing, d.differing, c.date_of_birth = m.date_of_birth IS NOT NULL, m.child_id IS NULL) AS flag) f
+		CROSS JOIN LATERAL (SELECT CASE WHEN x.agency_id IS NOT NULL AND m.child_id IS NOT NULL THEN 'link_disagrees' ELSE
+			kinderconnect._flag(k.method, k.differing, d.differing, c.date_of_birth = m.date_of_birth IS NOT NULL, m.child_id IS NULL) END AS flag) f
 		WHERE k.organization_id = organization AND k.ended_at IS NULL AND (few IS NULL OR k.kinderconnect_child_id = ANY (few))
 			AND (k.agency_id, k.kinderconnect_child_id) IN (
 				SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child n WHERE n.organization_id = organization AND n.changed_at >= since
@@ -2517,7 +2889,10 @@ BEGIN
 				WHERE n.organization_id = organization AND n.ended_at IS NULL AND n.differing IS NULL
 				UNION ALL
 				SELECT n.agency_id, n.kinderconnect_child_id FROM kinderconnect.child_link n
-				WHERE n.organization_id = organization AND n.ended_at IS NULL AND n.child_id = ANY (changed))
+				WHERE n.organization_id = organization AND n.ended_at IS NULL
+					AND (n.child_id = ANY (changed) OR n.flag = 'link_disagrees' AND since < 'infinity')
+				UNION ALL
+				SELECT * FROM unnest(agencies, contrary))
 		ORDER BY k.agency_id, k.kinderconnect_child_id, f.flag DESC NULLS FIRST, cardinality(d.differing), d.differing) s
 	WHERE k.organization_id = organization AND k.ended_at IS NULL AND (few IS NULL OR k.kinderconnect_child_id = ANY (few))
 		AND (k.agency_id, k.kinderconnect_child_id) = (s.agency_id, s.kinderconnect_child_id)
@@ -2719,8 +3094,26 @@ BEGIN
 		WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.child_id) = (link_child.organization_id, link_child.agency_id, link_child.child_id)
 			AND k.kinderconnect_child_id <> link_child.kinderconnect_child_id;
 		IF FOUND THEN
-			RAISE EXCEPTION 'child "%" of Manage is linked to child "%" of agency "%"', link_child.child_id, other, link_child.agency_id
-				USING ERRCODE = 'unique_violation', HINT = 'End that link first: SELECT kinderconnect.unlink_child(organization_id, agency_id, kinderconnect_child_id, reason).';
+			IF EXISTS (SELECT FROM kinderconnect.listed_authorization l JOIN kinderconnect._months(link_child.organization_id, NULL, NULL) m ON m = l.month
+					WHERE (l.organization_id, l.agency_id, l.kinderconnect_child_id) = (link_child.organization_id, link_child.agency_id, other)) THEN
+				RAISE EXCEPTION 'child "%" of Manage is linked to child "%" of agency "%"', link_child.child_id, other, link_child.agency_id
+					USING ERRCODE = 'unique_violation',
+						HINT = 'If the agency gave the child a new id, link_child() takes the link over as soon as the other is no longer listed, and what was accepted under it is not sent again. If that link is wrong, end it: SELECT kinderconnect.unlink_child(organization_id, agency_id, kinderconnect_child_id, reason).';
+			END IF;
+			-- merged ids, of which a match sees those alone whose names and birth date are equal
+			PERFORM FROM kinderconnect.child c WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+				= (link_child.organization_id, link_child.agency_id, other) FOR NO KEY UPDATE;
+			WITH merged AS (
+				UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user,
+					end_reason = 'merged into ' || link_child.kinderconnect_child_id
+				WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id, k.child_id)
+					= (link_child.organization_id, link_child.agency_id, other, link_child.child_id)
+				RETURNING k.kinderconnect_child_id
+			)
+			UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
+			FROM merged m
+			WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
+				= (link_child.organization_id, link_child.agency_id, m.kinderconnect_child_id);
 		END IF;
 		WITH replaced AS (
 			UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user, end_reason = 'replaced'
@@ -2743,7 +3136,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.link_child(text, text, text, text, text) IS
-'a person''s decision that a KinderConnect child is this child of Manage; replaces a link in force';
+'a person''s decision that a KinderConnect child is this child of Manage; replaces a link in force, and takes over that of an id of the agency which is no longer listed: days accepted under it are held as merged_child';
 
 CREATE OR REPLACE FUNCTION kinderconnect.unlink_child(organization_id text, agency_id text, kinderconnect_child_id text, reason text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -3930,31 +4323,35 @@ DECLARE
 	bad      text;
 	item     record;
 BEGIN
-	EXECUTE format('SELECT count(*), count(*) FILTER (WHERE num_nulls(%s) > 0) FROM pg_temp.kinderconnect_sample s', key_list) INTO sampled, found;
+	EXECUTE format('SELECT count(*), count(*) FILTER (WHERE k.is_bad), array_to_string((array_agg(DISTINCT k.key COLLATE "C") FILTER (WHERE k.is_bad))[1:3], '', '')
+		FROM pg_temp.kinderconnect_sample s
+		CROSS JOIN LATERAL (SELECT num_nulls(%s) > 0, array_to_string(ARRAY[%s], ''/'', ''null'')) k (is_bad, key)',
+		key_list, (SELECT string_agg(format('s.%I::text', k), ', ' ORDER BY n) FROM unnest(keys) WITH ORDINALITY u(k, n)))
+		INTO sampled, found, bad;
 	IF found > 0 THEN
 		RAISE EXCEPTION 'query for Manage''s "%" has rows without a key', _check_sample.relation
 			USING ERRCODE = 'not_null_violation',
-				DETAIL = format('In %s of the first %s rows one of %s is null.', found, sampled, array_to_string(keys, ', ')),
+				DETAIL = format('In %s of the first %s rows one of %s is null. By %s: %s.', found, sampled, array_to_string(keys, ', '), array_to_string(keys, '/'), bad),
 				HINT = 'Leave such rows out with WHERE, or give the column a value.';
 	END IF;
 	IF _check_sample.relation = 'location' THEN
-		EXECUTE 'SELECT string_agg(format(''"%s"'', z.time_zone), '', '' ORDER BY z.time_zone COLLATE "C")
-			FROM (SELECT DISTINCT s.time_zone FROM pg_temp.kinderconnect_sample s) z
-			WHERE z.time_zone IS NOT NULL AND kinderconnect._zone(z.time_zone) IS NULL' INTO bad;
-		IF bad IS NOT NULL THEN
+		EXECUTE 'SELECT sum(z.n), array_to_string((array_agg(format(''"%s"'', z.time_zone) ORDER BY z.time_zone COLLATE "C"))[1:3], '', '')
+			FROM (SELECT s.time_zone, count(*) AS n FROM pg_temp.kinderconnect_sample s GROUP BY 1) z
+			WHERE z.time_zone IS NOT NULL AND kinderconnect._zone(z.time_zone) IS NULL' INTO found, bad;
+		IF found > 0 THEN
 			RAISE EXCEPTION 'query for Manage''s "location" has unknown time zones'
 				USING ERRCODE = 'invalid_parameter_value',
-					DETAIL = 'Unknown: ' || bad || '.',
+					DETAIL = format('Unknown in %s of the first %s rows: %s.', found, sampled, bad),
 					HINT = 'Zones are IANA names, such as America/Chicago.';
 		END IF;
 	ELSIF _check_sample.relation = 'attendance' THEN
-		EXECUTE 'SELECT string_agg(format(''"%s"'', k.kind), '', '' ORDER BY k.kind COLLATE "C")
-			FROM (SELECT DISTINCT s.kind FROM pg_temp.kinderconnect_sample s) k
-			WHERE k.kind NOT IN (''session'', ''absence'', ''closure'')' INTO bad;
-		IF bad IS NOT NULL THEN
+		EXECUTE 'SELECT sum(k.n), array_to_string((array_agg(format(''"%s"'', k.kind) ORDER BY k.kind COLLATE "C"))[1:3], '', '')
+			FROM (SELECT s.kind, count(*) AS n FROM pg_temp.kinderconnect_sample s GROUP BY 1) k
+			WHERE k.kind NOT IN (''session'', ''absence'', ''closure'')' INTO found, bad;
+		IF found > 0 THEN
 			RAISE EXCEPTION 'query for Manage''s "attendance" has unknown kinds'
 				USING ERRCODE = 'invalid_parameter_value',
-					DETAIL = 'Unknown: ' || bad || '.',
+					DETAIL = format('Unknown in %s of the first %s rows: %s.', found, sampled, bad),
 					HINT = 'A kind is session, absence or closure: translate Manage''s own words with CASE.';
 		END IF;
 	END IF;
@@ -7151,9 +7548,9 @@ SELECT d.organization_id, d.agency_id, d.provider_id, d.location_id, d.kindercon
 FROM kinderconnect.child_day d
 JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (d.organization_id, d.agency_id, d.kinderconnect_child_id)
 LEFT JOIN kinderconnect.agency g ON g.agency_id = d.agency_id
-WHERE d.reason = 'nothing_recorded' AND d.authorized;
+WHERE (d.reason = 'nothing_recorded' OR d.state = 'voided') AND d.authorized;
 COMMENT ON VIEW kinderconnect.unclaimed_day IS
-'money nobody asked for: authorized, finished days of matched children for which Manage has neither attendance nor absence nor closure. Days of unmatched children are in unmatched_summary';
+'money nobody asked for: authorized, finished days of matched children for which Manage has neither attendance nor absence nor closure, or has it no longer. Days of unmatched children are in unmatched_summary';
 COMMENT ON COLUMN kinderconnect.unclaimed_day.organization_id IS 'the organization';
 COMMENT ON COLUMN kinderconnect.unclaimed_day.agency_id IS 'the agency';
 COMMENT ON COLUMN kinderconnect.unclaimed_day.provider_id IS 'the provider ID';
@@ -7178,7 +7575,7 @@ SELECT d.organization_id, d.agency_id, d.provider_id, date_trunc('month', d.serv
 		'overlapping_sessions', 'over_midnight', 'clock_change', 'too_many_sessions')) AS attended,
 	count(*) FILTER (WHERE d.kind = 'absence' OR d.reason = 'absence_reason') AS absent,
 	count(*) FILTER (WHERE d.kind = 'closure') AS closed,
-	count(*) FILTER (WHERE d.reason = 'nothing_recorded' AND d.authorized) AS unclaimed,
+	count(*) FILTER (WHERE (d.reason = 'nothing_recorded' OR d.state = 'voided') AND d.authorized) AS unclaimed,
 	count(*) FILTER (WHERE d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown', 'rejected', 'voided')) AS sent,
 	count(*) FILTER (WHERE d.state = 'accepted') AS accepted,
 	count(*) FILTER (WHERE d.state = 'ready') AS ready,
@@ -7770,6 +8167,7 @@ REVOKE ALL ON FUNCTION
 	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
 	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text),
 	kinderconnect._old_calls(text), kinderconnect._is_still_its(kinderconnect.ledger), kinderconnect._send_anew(text, date),
+	kinderconnect._contradicted(text, boolean),
 	kinderconnect._require_no_transaction(text), kinderconnect._missing_secrets_file(), kinderconnect._cron_doubled(), kinderconnect._require_check(text),
 	kinderconnect._require_in_horizon(date, date),
 	kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean, boolean),
@@ -7812,7 +8210,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._are_few(text, bigint), kinderconnect._note_gone(text, text[], date[], text[], text[]), kinderconnect._few_changed(text, timestamptz, text[]), kinderconnect._few_to_score(text),
 	kinderconnect._rules(text, date), kinderconnect._can_void(text), kinderconnect._wire_limits(text), kinderconnect._moves(text), kinderconnect._may_be_stay(timestamptz, timestamptz), kinderconnect._is_second_reading(timestamptz, timestamp, text), kinderconnect._manage_fails(text),
 	kinderconnect._settle_each(text[], text[], text[], text[], text[]), kinderconnect._merged_days(text),
-	kinderconnect._providers_to_compare(bigint, text), kinderconnect._is_still_its(kinderconnect.ledger), kinderconnect._most_records(text, text, text),
+	kinderconnect._providers_to_compare(bigint, text), kinderconnect._contradicted(text, boolean), kinderconnect._is_still_its(kinderconnect.ledger), kinderconnect._most_records(text, text, text),
 	kinderconnect._lost_so_far(bigint, text, text, text), kinderconnect._lost_records(text, text, text), kinderconnect._culprits(text, text, text),
 	kinderconnect._days_to_try(bigint, text, text, text, date, date), kinderconnect._next_batches(bigint, text[], text[], text[], date, date),
 	kinderconnect._listed_tonight(bigint, text, text, text), kinderconnect._plan_resolved(bigint, text, text, text),

@@ -21,13 +21,16 @@ BEGIN
 	WITH site AS (
 		SELECT z.location_id, z.zone, (now() AT TIME ZONE coalesce(z.zone, 'Pacific/Honolulu'))::date AS today,
 			EXISTS (SELECT FROM kinderconnect.provider_standing s
-				WHERE s.organization_id = organization AND s.location_id = z.location_id AND s.barred IS NULL) AS takes_part
+				WHERE s.organization_id = organization AND s.location_id = z.location_id AND s.barred IS NULL) AS takes_part,
+			ARRAY(SELECT s.agency_id FROM kinderconnect.provider_standing s
+				WHERE s.organization_id = organization AND s.location_id = z.location_id) AS agencies
 		FROM kinderconnect._location_zones(organization) z
 	), eligible AS (
-		SELECT DISTINCT k.child_id
+		SELECT k.child_id, array_agg(k.agency_id) AS agencies
 		FROM kinderconnect.child_link k
 		JOIN kinderconnect.authorization a ON (a.organization_id, a.agency_id, a.kinderconnect_child_id) = (organization, k.agency_id, k.kinderconnect_child_id)
 		WHERE k.organization_id = organization AND k.ended_at IS NULL AND (a.end_date >= since) IS NOT FALSE AND (a.closed_as = 'changed') IS NOT TRUE
+		GROUP BY k.child_id
 	), place AS (
 		SELECT l.location_id COLLATE "C" AS location_id, bool_or(l.organization_id = in_manage) AS ours FROM kinderconnect.manage_location l GROUP BY 1
 	), kid AS (
@@ -50,7 +53,7 @@ BEGIN
 				WHEN (e.kind IN ('session', 'absence', 'closure')) IS NOT TRUE THEN 'unknown_kind'
 				WHEN e.kind = 'session' AND num_nonnulls(e.check_in, e.check_out) = 0 THEN 'no_times'
 				WHEN e.kind <> 'session' AND e.service_date IS NULL THEN 'no_date'
-				WHEN s.location_id IS NULL AND g.child_id IS NOT NULL THEN 'no_provider'
+				WHEN (s.agencies && g.agencies) IS NOT TRUE AND g.child_id IS NOT NULL THEN 'no_provider'
 				WHEN s.location_id IS NOT NULL AND s.zone IS NULL THEN 'no_time_zone'
 				WHEN e.kind = 'session' AND w.day > s.today THEN 'future_session'
 				WHEN e.kind <> 'session' AND w.day > s.today THEN 'not_yet'

@@ -134,7 +134,7 @@ INSERT INTO kinderconnect.reason VALUES
 	('other_organization', 'rows of Manage: the child or the location is another organization''s', 'Correct organization_id in the query bound as "attendance".'),
 	('no_times', 'rows of Manage: a session with neither check-in nor check-out', 'Enter the times in Manage, or delete the session.'),
 	('no_date', 'rows of Manage: an absence or a closure without service_date', 'Enter the date in Manage.'),
-	('no_provider', 'rows of Manage: of an authorized child, at a location without a provider ID', 'If the agency lists the location, call add_provider(); else correct the location in Manage.'),
+	('no_provider', 'rows of Manage: of an authorized child, at a location without a provider ID of its agency', 'If the agency lists the location, call add_provider(); else correct the location in Manage.'),
 	('future_session', 'rows of Manage: a session that is dated after today', 'Correct its times in Manage; else it waits until its day is over.'),
 	('not_yet', 'rows of Manage: an absence or a closure after today', 'Nothing: it is planned when its day is over.'),
 	('not_authorized_any_more', 'the authorization was taken back, and nothing was recorded or sent for the day', 'Nothing.'),

@@ -8,7 +8,7 @@ CREATE SCHEMA regress_attendance
 	CREATE TABLE location (organization text, location text, zone text)
 	CREATE TABLE child (organization text, child text)
 	CREATE TABLE entry (organization text DEFAULT 'o', location text DEFAULT 'L1', child text, id text, kind text, check_in timestamptz, check_out timestamptz, day date, edited timestamptz);
-INSERT INTO regress_attendance.location VALUES ('o', 'L1', 'America/Phoenix'), ('o', 'L2', 'America/Phoenix'), ('o', 'private', 'America/Phoenix'), ('o', 'no zone', NULL), ('p', 'of p', 'America/Phoenix');
+INSERT INTO regress_attendance.location VALUES ('o', 'L1', 'America/Phoenix'), ('o', 'L2', 'America/Phoenix'), ('o', 'private', 'America/Phoenix'), ('o', 'of B', 'America/Phoenix'), ('o', 'no zone', NULL), ('p', 'of p', 'America/Phoenix');
 INSERT INTO regress_attendance.child VALUES ('o', 'ann'), ('o', 'private'), ('p', 'of p'), ('o', 'formerly');
 SELECT kinderconnect.bind_manage('organization', $$ SELECT DISTINCT organization AS organization_id, organization AS name FROM regress_attendance.location $$);
 SELECT kinderconnect.bind_manage('location', $$ SELECT organization AS organization_id, location AS location_id, location AS name, NULL AS zip, zone AS time_zone FROM regress_attendance.location $$);
@@ -16,7 +16,7 @@ SELECT kinderconnect.bind_manage('child', $$ SELECT organization AS organization
 SELECT kinderconnect.bind_manage('attendance', $$ SELECT organization AS organization_id, location AS location_id, child AS child_id, id AS attendance_id, kind, check_in, check_out, day AS service_date, NULL AS reason, edited AS modified_at FROM regress_attendance.entry $$);
 INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('e', 'kinderbridge', 'https://example.com');
 INSERT INTO kinderconnect.organization (organization_id, endpoint, group_id, group_password, first_enabled) SELECT o, 'e', o, o, '2020-01-01' FROM unnest('{o,p}'::text[]) o;
-INSERT INTO kinderconnect.provider (organization_id, agency_id, provider_id, configured, configured_location_id) VALUES ('o', 'A', 'P1', true, 'L1'), ('o', 'A', 'P2', true, 'no zone'), ('o', 'A', 'P3', true, 'L2');
+INSERT INTO kinderconnect.provider (organization_id, agency_id, provider_id, configured, configured_location_id) VALUES ('o', 'A', 'P1', true, 'L1'), ('o', 'A', 'P2', true, 'no zone'), ('o', 'A', 'P3', true, 'L2'), ('o', 'B', 'P1', true, 'of B');
 UPDATE kinderconnect.provider SET enabled = false WHERE provider_id = 'P3';
 INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, first_name, last_name, date_of_birth, subsidized)
 SELECT 'o', 'A', c, c, 'Lee', '2020-02-02', true FROM unnest('{ann,formerly}'::text[]) c;
@@ -46,7 +46,7 @@ INSERT INTO regress_attendance.entry (id, location, child, kind, check_in, day) 
 	('f1', 'L1', 'ann', 'Nap', pg_temp.at(2), NULL), ('f2', 'L1', 'ann', NULL, NULL, NULL), ('f3', 'L1', 'private', 'Nap', NULL, NULL),
 	('g1', 'L1', 'ann', 'session', pg_temp.at(-1), NULL), ('g2', 'L1', 'private', 'session', pg_temp.at(-400), NULL),
 	('h1', 'L1', 'ann', 'absence', NULL, :'today'::date + 1), ('h2', 'L1', NULL, 'closure', NULL, :'today'::date + 30),
-	('i1', 'private', 'ann', 'session', pg_temp.at(2), NULL), ('i2', 'private', 'formerly', 'session', pg_temp.at(2), NULL),
+	('i1', 'private', 'ann', 'session', pg_temp.at(2), NULL), ('i3', 'of B', 'ann', 'session', pg_temp.at(2), NULL), ('i2', 'private', 'formerly', 'session', pg_temp.at(2), NULL),
 	('j1', 'no zone', 'ann', 'session', pg_temp.at(2), NULL), ('j2', 'no zone', 'private', 'session', pg_temp.at(2), NULL),
 	('k1', 'of p', 'ann', 'session', pg_temp.at(2), NULL), ('k2', 'L1', 'of p', 'session', pg_temp.at(2), NULL), ('k3', 'private', 'of p', 'session', pg_temp.at(2), NULL);
 SELECT problem, location_id, entries, concerning, :'today' - oldest AS oldest, :'today' - newest AS newest, examples

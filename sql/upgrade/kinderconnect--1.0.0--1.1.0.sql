@@ -3868,23 +3868,22 @@ BEGIN
 	), weighed AS (
 		-- a call of content() for each day takes longer than all of this
 		SELECT s.*, CASE s.kind WHEN 'session' THEN s.said WHEN 'absence' THEN concat_ws(' ', 'absence', s.absence_reason) ELSE s.kind END AS content,
-			s.said_kind IS NULL AND s.unsayable IS NULL AND s.accepted_content IS NOT NULL AND s.stranger IS NULL AND s.was NOT IN ('sending', 'unknown') AS to_void
+			-- true: all of it is; false: its sessions are, and Manage made absences of them
+			CASE WHEN s.accepted_content IS NOT NULL AND s.unsayable IS NULL AND s.stranger IS NULL AND s.was NOT IN ('sending', 'unknown') THEN
+				CASE WHEN s.said_kind IS NULL THEN true WHEN s.accepted_kind = 'session' AND s.said_kind <> 'session' THEN false END
+			END AS gone
 		FROM said_of s
-	), losing AS (
-		-- sessions may be gone of which Manage makes absences
-		SELECT w.*, w.to_void OR (w.accepted_kind = 'session' AND w.kind <> 'session' AND w.stranger IS NULL AND w.was NOT IN ('sending', 'unknown')) IS TRUE AS to_lose
-		FROM weighed w
 	), counted AS (
 		-- over all days of the provider: a night limited to one must see it too;
 		-- and over all providers, for many small ones may lose all they have,
 		-- and even one day must not go because Manage is empty
 		SELECT w.*,
-			count(*) FILTER (WHERE w.to_lose) OVER p AS losses,
+			count(w.gone) OVER p AS losses,
 			count(*) FILTER (WHERE w.accepted_content IS NOT NULL) OVER p AS held_there,
-			count(*) FILTER (WHERE w.to_lose AND NOT w.void_anyway) OVER () AS all_losses,
+			count(w.gone) FILTER (WHERE NOT w.void_anyway) OVER () AS all_losses,
 			count(*) FILTER (WHERE w.accepted_content IS NOT NULL AND NOT w.void_anyway) OVER () AS all_held_there,
 			NOT EXISTS (SELECT FROM punch) AS nothing_left
-		FROM losing w
+		FROM weighed w
 		WINDOW p AS (PARTITION BY w.agency_id, w.provider_id)
 	), judged AS (
 		-- '!' marks a state with a reason; the first that holds
@@ -3904,9 +3903,9 @@ BEGIN
 				WHEN c.kind = 'closure' AND c.rules ->> 'closures' = 'omit' AND c.accepted_content IS NULL THEN '!closure_not_taken'
 				WHEN c.kind = 'absence' AND c.rules ->> 'absences' = 'omit' AND c.accepted_content IS NULL THEN '!absence_not_taken'
 				WHEN c.window_ends <= at THEN '!window_closed'
-				WHEN c.to_void AND NOT can_void THEN '!cannot_void'
+				WHEN c.gone AND NOT can_void THEN '!cannot_void'
 				WHEN c.accepted_content IS NOT NULL AND NOT c.void_anyway AND NOT (c.was = 'ready' AND c.was_content IS NOT DISTINCT FROM c.content)
-					AND (c.to_lose AND (c.losses >= shrink_floor AND c.losses * 100 > c.held_there * (100 - shrink_ratio)
+					AND (c.gone IS NOT NULL AND (c.losses >= shrink_floor AND c.losses * 100 > c.held_there * (100 - shrink_ratio)
 							OR c.all_losses >= shrink_floor AND c.all_losses * 100 > c.all_held_there * (100 - shrink_ratio)
 							OR c.nothing_left)
 						-- what it was accepted of may still stand there
@@ -3936,7 +3935,7 @@ BEGIN
 					WHEN j.verdict = '!two_providers' AND j.elsewhere IS NOT NULL THEN j.elsewhere
 					WHEN j.verdict IN ('!two_providers', '!other_provider') THEN 'provider ' || j.others
 					WHEN j.verdict = '!merged_child' THEN j.merged
-					WHEN j.verdict = '!source_shrank' THEN concat_ws(', ', CASE WHEN j.to_lose THEN format('%s of %s accepted days', j.losses, j.held_there) END,
+					WHEN j.verdict = '!source_shrank' THEN concat_ws(', ', CASE WHEN j.gone IS NOT NULL THEN format('%s of %s accepted days', j.losses, j.held_there) END,
 						(SELECT 'accepted of location ' || l.location_id FROM kinderconnect.ledger l
 						WHERE (l.organization_id, l.record_id) = (organization, j.accepted_record_id) AND l.location_id <> j.location_id))
 				END,

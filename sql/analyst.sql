@@ -237,7 +237,7 @@ COMMENT ON COLUMN kinderconnect.provider_month.provider_id IS 'the provider ID';
 COMMENT ON COLUMN kinderconnect.provider_month.month IS 'first day of the month';
 COMMENT ON COLUMN kinderconnect.provider_month.days IS 'child-days, all: authorized, and attendance without an authorization';
 COMMENT ON COLUMN kinderconnect.provider_month.authorized IS 'an authorization covers the day';
-COMMENT ON COLUMN kinderconnect.provider_month.attended IS 'Manage has sessions, complete or not';
+COMMENT ON COLUMN kinderconnect.provider_month.attended IS 'Manage has sessions, which can be sent or are held for what is wrong with them; one of conflict or unknown_kind counts for nothing';
 COMMENT ON COLUMN kinderconnect.provider_month.absent IS 'Manage has an absence';
 COMMENT ON COLUMN kinderconnect.provider_month.closed IS 'Manage has a closure';
 COMMENT ON COLUMN kinderconnect.provider_month.unclaimed IS 'authorized, and Manage has nothing: unclaimed_day lists them. They are held';

@@ -802,7 +802,7 @@ BEGIN
 			PERFORM kinderconnect._step(run, 'plan');
 			COMMIT AND CHAIN;
 			FOR item IN SELECT w AS organization FROM kinderconnect._locked(run) w
-				WHERE pass OPERATOR(pg_catalog.<=) 2 OR w OPERATOR(pg_catalog.=) ANY (asked)
+				WHERE pass OPERATOR(pg_catalog.<=) 2 OR pg_catalog.array_position(asked, w) IS NOT NULL
 			LOOP
 				EXIT steps WHEN NOT kinderconnect._goes_on(run);
 				PERFORM kinderconnect._guarded(run, item.organization, 'plan', agency_id, provider_id, from_date, to_date);

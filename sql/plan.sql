@@ -448,17 +448,15 @@ BEGIN
 		WHERE m.moves
 	), sent AS (
 		SELECT n.agency_id, n.other_id AS provider_id, d.kinderconnect_child_id, d.service_date AS day, d.provider_id AS sent_by,
-			d.accepted_content, d.sent_content, true AS is_it
+			d.accepted_content, d.sent_content
 		FROM kinderconnect.child_day d
 		JOIN neighbour n ON (n.agency_id, n.provider_id) = (d.agency_id, d.provider_id)
 		WHERE d.organization_id = organization AND d.service_date >= since
 			AND (d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))
 		UNION
 		-- a provider ID may be another location's by now, or none's, and the
-		-- child go by another id: the record says whose attendance it was.
-		-- Where Manage has the site by another id, the same times say so
-		SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day, d.provider_id,
-			d.accepted_content, d.sent_content, l.location_id = s.location_id
+		-- child go by another id: the record says whose attendance it was
+		SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day, d.provider_id, d.accepted_content, d.sent_content
 		FROM mover m
 		JOIN link k ON (k.agency_id, k.kinderconnect_child_id) = (m.agency_id, m.kinderconnect_child_id)
 		CROSS JOIN LATERAL (SELECT d.* FROM kinderconnect.child_day d
@@ -470,15 +468,14 @@ BEGIN
 			OFFSET 0) l
 		JOIN covered v ON (v.agency_id, v.kinderconnect_child_id, v.day) = (m.agency_id, m.kinderconnect_child_id, d.service_date)
 			AND v.provider_id <> m.provider_id
-		JOIN site s ON (s.agency_id, s.provider_id) = (v.agency_id, v.provider_id)
+		JOIN site s ON (s.agency_id, s.provider_id, s.location_id) = (v.agency_id, v.provider_id, l.location_id)
 		WHERE EXISTS (SELECT FROM mover)
 	), elsewhere AS (
 		-- sent under another provider ID, whatever became of that one: there is
 		-- one attendance, and it is there already
 		SELECT t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day,
 			string_agg(format('provider %s %s', t.sent_by, coalesce('holds ' || t.accepted_content, 'may hold ' || t.sent_content)), '; '
-				ORDER BY t.sent_by) AS facts,
-			bool_or(t.is_it) AS is_it, array_agg(coalesce(t.accepted_content, t.sent_content)) AS contents
+				ORDER BY t.sent_by) AS facts
 		FROM sent t
 		GROUP BY t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day
 	), stray AS MATERIALIZED (
@@ -571,7 +568,7 @@ BEGIN
 			m.code AS reason_code,
 			EXISTS (SELECT FROM kinderconnect.absence_reason l WHERE l.agency_id = d.agency_id) AS reasons_listed,
 			CASE WHEN e.accepted_content IS NULL THEN x.facts END AS merged,
-			CASE WHEN e.accepted_content IS NULL AND (h.is_it OR n.said = ANY (h.contents)) THEN h.facts END AS elsewhere,
+			CASE WHEN e.accepted_content IS NULL THEN h.facts END AS elsewhere,
 			w.rivals > 0 AS rival_here, w.came_elsewhere > 0 AS came_elsewhere, w.noted_elsewhere > 0 AS noted_elsewhere,
 			w.known_elsewhere > 0 AS known_elsewhere, w.others, greatest(n.modified_at, a.modified_at) AS modified_at,
 			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AND a.unknown IS NULL AS silent, a.unknown,

@@ -34,7 +34,7 @@ my $deaf = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die "
 my $at = 'https://127.0.0.1:' . $deaf->sockport;
 $night->sql(qq{
 	INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url, token_url, client_id, client_secret) VALUES ('deaf', 'kinderbridge', '$at', '$at/token', 'x', 'service');
-	SELECT kinderconnect.enable_integration('g-1', 'G-1', endpoint => 'deaf');
+	SELECT kinderconnect.enable_integration('g-1', 'G-1', endpoint => 'deaf', holds_accepted => true);
 	UPDATE manage.visit SET departed = departed + interval '1 minute'});
 $end = $night->night('', 'SET kinderconnect.connect_timeout = 100; SET kinderconnect.max_attempts = 1;');
 is($end->{state}, 'KC402', 'one that cannot be reached: an error at the end') or diag $end->{stderr};

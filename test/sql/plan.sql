@@ -764,6 +764,12 @@ SELECT pg_temp.provider('P3', 'L1'), pg_temp.authorize('c', provider => 'P3');
 SELECT pg_temp.night('accepted') AS "nothing sent";
 SELECT provider, state, reason, detail FROM pg_temp.planned() WHERE child = 'c';
 ROLLBACK TO issued;
+-- what was sent of another child of Manage under the id is not this one's
+UPDATE kinderconnect.provider SET configured_location_id = 'L2' WHERE provider_id = 'P1';
+UPDATE kinderconnect.ledger SET child_id = 'other' WHERE kinderconnect_child_id = 'c';
+SELECT pg_temp.provider('P3', 'L1'), pg_temp.authorize('c', provider => 'P3');
+SELECT pg_temp.night('accepted');
+ROLLBACK TO issued;
 -- what Manage says of another site goes there at once
 UPDATE regress_plan.visit SET location_id = 'L2' WHERE child_id = 'c';
 SELECT pg_temp.provider('P3', 'L2'), pg_temp.authorize('c', provider => 'P3');

@@ -789,6 +789,23 @@ SELECT pg_temp.provider('P3', 'L3'), pg_temp.authorize('c', provider => 'P3'), p
 SELECT pg_temp.night('accepted');
 ROLLBACK TO nights;
 
+-- A record goes once more while its child is linked to whose attendance it is, or
+-- was until another id took its place; and what takes a day back always.
+\o /dev/null
+SELECT pg_temp.one('c', '8:00', '9:00');
+SELECT pg_temp.night('sending');
+\o
+SELECT kinderconnect._is_still_its(l) AS linked FROM kinderconnect.ledger l;
+UPDATE kinderconnect.child_link SET child_id = 'another';
+SELECT kinderconnect._is_still_its(l) AS "linked to another" FROM kinderconnect.ledger l;
+UPDATE kinderconnect.child_link SET child_id = 'c', linked_at = now() - interval '1 day', ended_at = now(), ended_by = 'match', end_reason = 'merged into new';
+SELECT kinderconnect._is_still_its(l) AS merged FROM kinderconnect.ledger l;
+UPDATE kinderconnect.child_link SET end_reason = 'another child';
+SELECT kinderconnect._is_still_its(l) AS unlinked FROM kinderconnect.ledger l;
+UPDATE kinderconnect.ledger SET kind = 'void', session_in = NULL, session_out = NULL, content = 'void';
+SELECT kinderconnect._is_still_its(l) AS "a void" FROM kinderconnect.ledger l;
+ROLLBACK TO nights;
+
 -- An authorization that moved to another ID of the location: what has vanished is
 -- no rival of what stands.
 \o /dev/null

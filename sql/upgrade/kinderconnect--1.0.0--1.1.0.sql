@@ -3824,7 +3824,8 @@ BEGIN
 			CASE
 				WHEN f.unknown IS NOT NULL THEN 'unknown_kind'
 				WHEN f.sessions IS NULL AND (f.came_elsewhere OR f.absences = 0 AND f.closures = 0) THEN NULL
-				WHEN f.sessions > 0 AND f.absences + f.closures > 0 OR f.absences > 0 AND f.closures > 0 OR f.reasons > 1 THEN 'conflict'
+				WHEN f.sessions > 0 AND f.absences + f.closures > 0 OR f.absences > 0 AND f.closures > 0
+					OR f.reasons > 1 AND f.rules ->> 'absence_reasons' IS NULL THEN 'conflict'
 				WHEN f.out_before_in THEN 'out_before_in'
 				WHEN f.too_long THEN 'too_long'
 				WHEN f.too_short THEN 'too_short'

@@ -789,6 +789,16 @@ SELECT pg_temp.provider('P3', 'L3'), pg_temp.authorize('c', provider => 'P3'), p
 SELECT pg_temp.night('accepted');
 ROLLBACK TO nights;
 
+-- Two reasons of one absence are no conflict for a service that asks for none.
+\o /dev/null
+SELECT pg_temp.one('absent'), pg_temp.note('absent', 3, 'absence', 'Sick'), pg_temp.note('absent', 3, 'absence', 'Holiday');
+\o
+SELECT pg_temp.night('accepted') AS "nothing sent";
+SELECT child, state, reason, detail FROM pg_temp.state;
+DELETE FROM kinderconnect.dialect_field WHERE operation = 'submit' AND column_name = 'absence_reason';
+SELECT pg_temp.night('accepted');
+ROLLBACK TO nights;
+
 -- A record goes once more while its child is linked to whose attendance it is, or
 -- was until another id took its place; and what takes a day back always.
 \o /dev/null

@@ -240,7 +240,7 @@ COMMENT ON COLUMN kinderconnect.provider_month.authorized IS 'an authorization c
 COMMENT ON COLUMN kinderconnect.provider_month.attended IS 'Manage has sessions, which can be sent or are held for what is wrong with them; one of conflict or unknown_kind counts for nothing';
 COMMENT ON COLUMN kinderconnect.provider_month.absent IS 'Manage has an absence';
 COMMENT ON COLUMN kinderconnect.provider_month.closed IS 'Manage has a closure';
-COMMENT ON COLUMN kinderconnect.provider_month.unclaimed IS 'authorized, and Manage has nothing: unclaimed_day lists them. They are held';
+COMMENT ON COLUMN kinderconnect.provider_month.unclaimed IS 'authorized, and Manage has nothing: unclaimed_day lists them. They are held, or voided';
 COMMENT ON COLUMN kinderconnect.provider_month.sent IS 'ever sent: accepted or rejected, taken back, or without an answer yet';
 COMMENT ON COLUMN kinderconnect.provider_month.accepted IS 'the service holds what Manage says';
 COMMENT ON COLUMN kinderconnect.provider_month.ready IS 'to be sent by the next run';

@@ -137,13 +137,18 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._require_plain(text, text) IS 'an error if the value of this parameter has white space at an end, or control characters';
 
--- What is under way at the old one does not matter to the new one. With the
--- rights of the owner: an administrator writes no child-day otherwise.
+-- What the old one holds, or may hold, does not matter to the new one; but an
+-- answer on its way would say of it what is not so. With the rights of the
+-- owner: an administrator writes no child-day otherwise.
 CREATE FUNCTION kinderconnect._send_anew(organization text, since date) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	IF EXISTS (SELECT FROM kinderconnect.ledger l WHERE l.organization_id = organization AND l.state = 'sending') THEN
+		RAISE EXCEPTION 'days of organization "%" are being sent', organization
+			USING ERRCODE = 'KC401', HINT = format('Wait until the run is over; CALL kinderconnect.nightly(%L) ends what one that died has left.', organization);
+	END IF;
 	UPDATE kinderconnect.ledger l SET state = 'not_taken', answered_at = clock_timestamp()
 	WHERE l.organization_id = organization AND l.state = 'unknown';
 	UPDATE kinderconnect.child_day d

@@ -992,13 +992,18 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect.reset_threshold(text) IS 'takes back set_threshold(); false where there was none';
 
--- What is under way at the old one does not matter to the new one. With the
--- rights of the owner: an administrator writes no child-day otherwise.
+-- What the old one holds, or may hold, does not matter to the new one; but an
+-- answer on its way would say of it what is not so. With the rights of the
+-- owner: an administrator writes no child-day otherwise.
 CREATE FUNCTION kinderconnect._send_anew(organization text, since date) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	IF EXISTS (SELECT FROM kinderconnect.ledger l WHERE l.organization_id = organization AND l.state = 'sending') THEN
+		RAISE EXCEPTION 'days of organization "%" are being sent', organization
+			USING ERRCODE = 'KC401', HINT = format('Wait until the run is over; CALL kinderconnect.nightly(%L) ends what one that died has left.', organization);
+	END IF;
 	UPDATE kinderconnect.ledger l SET state = 'not_taken', answered_at = clock_timestamp()
 	WHERE l.organization_id = organization AND l.state = 'unknown';
 	UPDATE kinderconnect.child_day d
@@ -7598,7 +7603,7 @@ COMMENT ON COLUMN kinderconnect.provider_month.authorized IS 'an authorization c
 COMMENT ON COLUMN kinderconnect.provider_month.attended IS 'Manage has sessions, which can be sent or are held for what is wrong with them; one of conflict or unknown_kind counts for nothing';
 COMMENT ON COLUMN kinderconnect.provider_month.absent IS 'Manage has an absence';
 COMMENT ON COLUMN kinderconnect.provider_month.closed IS 'Manage has a closure';
-COMMENT ON COLUMN kinderconnect.provider_month.unclaimed IS 'authorized, and Manage has nothing: unclaimed_day lists them. They are held';
+COMMENT ON COLUMN kinderconnect.provider_month.unclaimed IS 'authorized, and Manage has nothing: unclaimed_day lists them. They are held, or voided';
 COMMENT ON COLUMN kinderconnect.provider_month.sent IS 'ever sent: accepted or rejected, taken back, or without an answer yet';
 COMMENT ON COLUMN kinderconnect.provider_month.accepted IS 'the service holds what Manage says';
 COMMENT ON COLUMN kinderconnect.provider_month.ready IS 'to be sent by the next run';

@@ -35,7 +35,21 @@ is($night->try_sql("BEGIN; SET LOCAL ROLE kinderconnect_admin; " . sprintf($anot
 is($night->sql($days), $was, 'leaves all as it was');
 $night->sql(q{UPDATE kinderconnect.organization SET group_id = 'G-1', group_password = 'group_alpha'});
 
-is($night->try_sql("BEGIN; SET LOCAL ROLE kinderconnect_admin; " . sprintf($another, ', holds_accepted => false') . '; COMMIT')->{stderr}, '', 'one that holds nothing');
+# what is under way would be accepted by the first, and never sent to the second
+my $anew = 'BEGIN; SET LOCAL ROLE kinderconnect_admin; ' . sprintf($another, ', holds_accepted => false') . '; COMMIT';
+$night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute' WHERE student = 'S3'});
+$night->admin('faults', { faults => [ { kind => 'hang', operation => 'submit', times => 1 }, { kind => 'status', status => 500, operation => 'readback' } ] });
+my $job = $night->start_sql('CALL kinderconnect.nightly()');
+$night->wait_simulator(operation => 'submit', hanging => 1);
+like($night->try_sql($anew)->{stderr}, qr/ERROR:  days of organization "alpha" are being sent\nHINT:  Wait until the run is over; CALL kinderconnect\.nightly\('alpha'\) ends/, 'not while days are being sent');
+is($night->sql('SELECT group_id FROM kinderconnect.organization'), 'G-1', 'nothing has changed');
+$night->admin('release', {});
+$job->finish;
+$night->admin('faults', { faults => [] });
+is($night->sql(q{SELECT string_agg(state, ' ' ORDER BY state) FROM (SELECT DISTINCT state FROM kinderconnect.ledger) l WHERE state IN ('sending', 'unknown')}), 'unknown', 'an answer is lost still');
+$there = stored('G-1');
+
+is($night->try_sql($anew)->{stderr}, '', 'one that holds nothing');
 is($night->sql(q{SELECT count(*) FROM kinderconnect.child_day WHERE num_nonnulls(accepted_content, record_id) > 0}), 0, 'holds nothing');
 is($night->sql(q{SELECT count(*) FROM kinderconnect.ledger WHERE state = 'unknown'}), 0, 'and nothing of it is under way');
 is($night->night->{state}, '', 'a night of the second group');

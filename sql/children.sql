@@ -315,11 +315,29 @@ $$;
 COMMENT ON FUNCTION kinderconnect._further_periods(kinderconnect.call_outcome[]) IS
 'of the authorizations in lists of children, those that are a further period under an id that another one has, and what each is known as: the id, # and a number';
 
+-- A child or an authorization that two months hold otherwise is as the later one
+-- says: which was taken in before, or is not asked for by this run.
+CREATE FUNCTION kinderconnect._is_listed_later(run bigint, organization text, agency text, provider text, month date, child text, authorization_id text) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM kinderconnect.run r
+		CROSS JOIN kinderconnect.listed_authorization l
+		JOIN kinderconnect.list_state t ON (t.organization_id, t.operation, t.customer_id, t.agency_id, t.provider_id, t.month)
+			= (l.organization_id, 'children', '', l.agency_id, l.provider_id, l.month)
+		WHERE r.run_id = run
+			AND (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id) = (organization, agency, provider, child)
+			AND (_is_listed_later.authorization_id IS NULL OR l.authorization_id = _is_listed_later.authorization_id)
+			AND l.month > _is_listed_later.month AND (t.taken_at >= r.started_at OR l.month > (r.scope ->> 'to_date')::date));
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._is_listed_later(bigint, text, text, text, date, text, text) IS
+'whether a later month''s list of the provider, which counts in this run, holds the child, with this authorization or, where that is null, any';
+
 -- Lists that have arrived together are taken in together: 30 children are soon
 -- written, and to begin a statement takes as long. They are of one month for
--- each provider, so that what the others of a provider list stands. A child or
--- an authorization that two months hold otherwise is as the later one says,
--- which was taken in before, or is not asked for by this run.
+-- each provider, so that what the others of a provider list stands.
 --
 -- All of it is small beside the tables, which were empty when the first night
 -- made the plans that its session keeps: rows of a table are sought one by one,
@@ -335,14 +353,12 @@ CREATE FUNCTION kinderconnect._take_children(run bigint, outcomes kinderconnect.
 	SET enable_mergejoin = off
 AS $$
 DECLARE
-	taken_at    timestamptz := clock_timestamp();
-	began       timestamptz := (SELECT r.started_at FROM kinderconnect.run r WHERE r.run_id = run);
-	asked_until date := (SELECT (r.scope ->> 'to_date')::date FROM kinderconnect.run r WHERE r.run_id = run);
-	tickets     bigint[];
-	children    text[];
-	ids         text[];
-	begins      date[];
-	names       text[];
+	taken_at timestamptz := clock_timestamp();
+	tickets  bigint[];
+	children text[];
+	ids      text[];
+	begins   date[];
+	names    text[];
 BEGIN
 	outcomes := ARRAY(SELECT o FROM unnest(outcomes) o WHERE kinderconnect._take_list(run, o));
 
@@ -398,13 +414,7 @@ BEGIN
 	), overruled AS MATERIALIZED (
 		SELECT c.ticket, c.ordinal, c.part, c.other_days
 		FROM changed c
-		WHERE EXISTS (SELECT FROM kinderconnect.listed_authorization l
-			JOIN kinderconnect.list_state t ON (t.organization_id, t.operation, t.customer_id, t.agency_id, t.provider_id, t.month)
-				= (l.organization_id, 'children', '', l.agency_id, l.provider_id, l.month)
-			WHERE (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id, l.authorization_id)
-					= (c.organization_id, c.agency_id, c.provider_id, c.kinderconnect_child_id, c.authorization_id)
-				AND l.month > c.month AND (t.taken_at >= began OR l.month > asked_until)
-			OFFSET 0)
+		WHERE kinderconnect._is_listed_later(run, c.organization_id, c.agency_id, c.provider_id, c.month, c.kinderconnect_child_id, c.authorization_id)
 	), trouble AS MATERIALIZED (
 		SELECT r.ticket, r.organization_id, r.agency_id, r.provider_id, r.month, r.ordinal, r.part, r.kinderconnect_child_id, t.trouble
 		FROM reply r
@@ -507,13 +517,8 @@ BEGIN
 		CROSS JOIN LATERAL (SELECT CASE
 			WHEN c.organization_id IS NOT NULL AND (c.first_name, c.middle_name, c.last_name, c.suffix, c.date_of_birth) IS DISTINCT FROM
 				(r.first_name, r.middle_name, r.last_name, r.suffix, r.date_of_birth)
-			THEN EXISTS (SELECT FROM kinderconnect.listed_authorization l
-				JOIN kinderconnect.list_state t ON (t.organization_id, t.operation, t.customer_id, t.agency_id, t.provider_id, t.month)
-					= (l.organization_id, 'children', '', l.agency_id, l.provider_id, l.month)
-				WHERE (l.organization_id, l.agency_id, l.provider_id, l.kinderconnect_child_id)
-						= (r.organization_id, r.agency_id, r.provider_id, r.kinderconnect_child_id)
-					AND l.month > r.month AND (t.taken_at >= began OR l.month > asked_until)
-				OFFSET 0) END AS is_overruled OFFSET 0) o
+			THEN kinderconnect._is_listed_later(run, r.organization_id, r.agency_id, r.provider_id, r.month, r.kinderconnect_child_id, NULL)
+			END AS is_overruled OFFSET 0) o
 		CROSS JOIN LATERAL (SELECT
 			CASE WHEN o.is_overruled OR 'first_name' = ANY (r.unread) THEN c.first_name ELSE r.first_name END AS first_name,
 			CASE WHEN o.is_overruled OR 'middle_name' = ANY (r.unread) THEN c.middle_name ELSE r.middle_name END AS middle_name,

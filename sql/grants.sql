@@ -89,7 +89,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._fail_provider(bigint, text, text, text, boolean, text, text, text),
 	kinderconnect._another_night(), kinderconnect._take_list(bigint, kinderconnect.call_outcome), kinderconnect._take_customers(bigint, kinderconnect.call_outcome),
 	kinderconnect._take_agencies(bigint, kinderconnect.call_outcome), kinderconnect._take_locations(bigint, kinderconnect.call_outcome),
-	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]), kinderconnect._children_reply(bigint), kinderconnect._further_periods(kinderconnect.call_outcome[]),
+	kinderconnect._take_children(bigint, kinderconnect.call_outcome[]), kinderconnect._children_reply(bigint), kinderconnect._further_periods(kinderconnect.call_outcome[]), kinderconnect._is_listed_later(bigint, text, text, text, date, text, text),
 	kinderconnect._location_candidates(text), kinderconnect._match_providers(text), kinderconnect._months(text, date, date),
 	kinderconnect._close_vanished(bigint, text, date, date), kinderconnect._stored_ids(text), kinderconnect._is_due(timestamptz, text, timestamptz), kinderconnect._new_links(text, boolean, timestamptz),
 	kinderconnect._links(text), kinderconnect._middle_agrees(text, text),

@@ -48,6 +48,7 @@ SQL = \
 	sql/known.sql \
 	sql/review.sql \
 	sql/match.sql \
+	sql/decide.sql \
 	sql/rule.sql \
 	sql/state_rules.sql \
 	sql/zone.sql \

@@ -517,11 +517,12 @@ sub start
 	return $self;
 }
 
-# Of its backend, once it works
+# Of its backend, once it has begun. Between two of its statements it is idle,
+# so that its state would not say so twice
 sub pid
 {
 	my ($self) = @_;
-	my $backend = "FROM pg_stat_activity WHERE application_name = '$self->{name}' AND state <> 'idle'";
+	my $backend = "FROM pg_stat_activity WHERE application_name = '$self->{name}' AND backend_type = 'client backend' AND query_start IS NOT NULL";
 
 	$self->{night}->await("SELECT count(*) = 1 $backend");
 	return $self->{night}->sql("SELECT pid $backend");

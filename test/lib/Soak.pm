@@ -288,7 +288,7 @@ sub killed_night
 	my $pid;
 	until ($pid)
 	{
-		$pid = $night->sql("SELECT pid FROM pg_stat_activity WHERE application_name = '$job->{name}' AND backend_type = 'client backend' AND state <> 'idle'");
+		$pid = $night->sql("SELECT pid FROM pg_stat_activity WHERE application_name = '$job->{name}' AND backend_type = 'client backend' AND query_start IS NOT NULL");
 		last unless $self->works($job);
 	}
 	while ($self->works($job))

@@ -205,17 +205,17 @@ like(call($target =~ s/^http:/https:/r), qr/KC102: could not agree on a TLS conn
 # HTTP/2. What was asked for is written down after it has been answered
 sub protocols { return slurp_file($log) =~ m{"POST /v1/customers (HTTP/[\d.]+)"}g; }
 
-my $before = () = protocols();
+my $written = () = protocols();
 is(call(at('http2'), http2 => 'true'), '', 'HTTP/2');
 is(call(at('good'), http2 => 'true'), '', 'HTTP/1.1 where HTTP/2 is allowed and not spoken');
 is(call(at('http2')), '', 'HTTP/1.1 where only we do not speak HTTP/2');
 my @protocols;
 foreach my $try (1 .. 1000)
 {
-	last if (@protocols = protocols()) == $before + 3;
+	last if (@protocols = protocols()) == $written + 3;
 	select undef, undef, undef, 0.01;
 }
-is("@protocols[$before .. $#protocols]", 'HTTP/2.0 HTTP/1.1 HTTP/1.1', 'each is what was spoken');
+is("@protocols[$written .. $#protocols]", 'HTTP/2.0 HTTP/1.1 HTTP/1.1', 'each is what was spoken');
 
 # a client certificate
 like(call(at('wants')), qr/KC204: .*400|KC20[14]: /, 'a service that wants a certificate gets none');
@@ -303,7 +303,6 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 	like(call(at('strange')), $untrusted, 'nor is an authority of the environment believed');
 	ok(!defined $proxy->accept, 'nobody has come to the proxy');
 }
-
 
 # The memory of a backend that has called, while it lives on
 call(at('good'));

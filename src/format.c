@@ -154,18 +154,19 @@ kc_format_pattern(const KcFormat *format)
 }
 
 /* Reads one number at *text and steps over it */
-static bool
+static inline bool
 read_number(const char **text, const KcItem *item, int *number)
 {
 	const char *p = *text;
 	int			digits = 0;
+	int			value = 0;
 
-	*number = 0;
 	while (digits < item->digits && *p >= '0' && *p <= '9')
 	{
-		*number = *number * 10 + (*p++ - '0');
+		value = value * 10 + (*p++ - '0');
 		digits++;
 	}
+	*number = value;
 	if (digits == 0 || (item->fill && digits < item->digits) ||
 		(!item->fill && digits > 1 && **text == '0'))
 		return false;

@@ -17,11 +17,11 @@
 typedef struct KcFound
 {
 	KcJsonKind	kind;
+	uint32		len;
 	const char *text;			/* of a scalar; not ended by a zero */
-	size_t		len;
+	struct KcFound *items;
 	int			nitems;
 	int			room;
-	struct KcFound *items;
 } KcFound;
 
 /* A whole record; what it points to lives as long as the record is read */

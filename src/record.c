@@ -29,6 +29,8 @@
 extern bool KC_QUICK;
 #endif
 
+#define KC_ROOM (16 * 1024)		/* bytes, a multiple of what is aligned */
+
 /* An object or array that is open */
 typedef struct KcOpen
 {
@@ -49,7 +51,21 @@ struct KcRecordReader
 	const KcNode *at;			/* where the next value belongs, or NULL */
 	KcFoundRecord record;
 	int			nested_room;
+	char	   *room;			/* of the record: what of it has room here */
+	size_t		room_used;
 };
+
+/* Until the record is read: in a context of its own where it does not fit */
+static inline void *
+make_room(KcRecordReader *reader, size_t size)
+{
+	void	   *result = reader->room + reader->room_used;
+
+	if (size > KC_ROOM - reader->room_used)
+		return palloc(size);
+	reader->room_used += MAXALIGN(size);
+	return result;
+}
 
 /*
  * A record, parsed: values are left where the plan's tree has fields
@@ -132,20 +148,15 @@ check_value_shape(KcRecordReader *reader, const KcNode *node, KcJsonKind kind)
 	}
 }
 
-static void
-take_value(KcRecordReader *reader, KcJsonKind kind, const char *text, size_t len)
+/* A value inside the record */
+static inline void
+take_inner_value(KcRecordReader *reader, KcJsonKind kind, const char *text, size_t len)
 {
 	const KcNode *node = reader->at;
 	ListCell   *lc;
 
 	if (node == NULL)
 		return;
-	if (reader->level == 0)
-	{
-		if (kind != KC_JSON_OBJECT)
-			kc_add_problem(&reader->record.problem, "the record is not an object");
-		return;
-	}
 	if (kind != KC_JSON_NULL && (node->element != NULL || node->children != NIL))
 		check_value_shape(reader, node, kind);
 	foreach(lc, node->fields)
@@ -159,6 +170,15 @@ take_value(KcRecordReader *reader, KcJsonKind kind, const char *text, size_t len
 			found->len = len;
 		}
 	}
+}
+
+static void
+take_value(KcRecordReader *reader, KcJsonKind kind, const char *text, size_t len)
+{
+	if (reader->level > 0)
+		take_inner_value(reader, kind, text, len);
+	else if (kind != KC_JSON_OBJECT)
+		kc_add_problem(&reader->record.problem, "the record is not an object");
 }
 
 static void
@@ -240,6 +260,8 @@ take_key(KcRecordReader *reader, const char *key, size_t len)
 static bool
 add_nested(KcRecordReader *reader, const KcNode *array)
 {
+	KcFound    *element;
+
 	if (reader->record.nested_misshapen)
 		return false;
 	if (reader->record.nnested == KC_MAX_NESTED)
@@ -253,33 +275,37 @@ add_nested(KcRecordReader *reader, const KcNode *array)
 	}
 	if (reader->record.nnested == reader->nested_room)
 	{
+		KcFound   **nested;
+
 		reader->nested_room = Max(8, reader->nested_room * 2);
-		if (reader->record.nested == NULL)
-			reader->record.nested = palloc(sizeof(KcFound *) * reader->nested_room);
-		else
-			reader->record.nested = repalloc(reader->record.nested,
-									   sizeof(KcFound *) * reader->nested_room);
+		nested = make_room(reader, sizeof(KcFound *) * reader->nested_room);
+		if (reader->record.nnested > 0)
+			memcpy(nested, reader->record.nested, sizeof(KcFound *) * reader->record.nnested);
+		reader->record.nested = nested;
 	}
-	reader->record.nested[reader->record.nnested++] =
-		palloc0(sizeof(KcFound) * Max(reader->plan->nnested_slots, 1));
+	element = make_room(reader, sizeof(KcFound) * reader->plan->nnested_slots);
+	memset(element, 0, sizeof(KcFound) * reader->plan->nnested_slots);
+	reader->record.nested[reader->record.nnested++] = element;
 	return true;
 }
 
-static void
-add_item(KcFound *found)
+static inline void
+add_item(KcRecordReader *reader, KcFound *found)
 {
 	if (found->nitems == found->room)
 	{
+		KcFound    *items;
+
 		found->room = Max(8, found->room * 2);
-		if (found->items == NULL)
-			found->items = palloc(sizeof(KcFound) * found->room);
-		else
-			found->items = repalloc(found->items, sizeof(KcFound) * found->room);
+		items = make_room(reader, sizeof(KcFound) * found->room);
+		if (found->nitems > 0)
+			memcpy(items, found->items, sizeof(KcFound) * found->nitems);
+		found->items = items;
 	}
 	memset(&found->items[found->nitems++], 0, sizeof(KcFound));
 }
 
-static void
+static inline void
 take_element(KcRecordReader *reader)
 {
 	const KcNode *node = reader->open[reader->level - 1].node;
@@ -301,7 +327,7 @@ take_element(KcRecordReader *reader)
 			KcFound    *found = found_at(reader, lfirst(lc));
 
 			if (found != NULL)
-				add_item(found);
+				add_item(reader, found);
 		}
 	}
 }
@@ -407,7 +433,8 @@ skip_plain(const char *p, const char *end)
 static inline const char *
 skip_space(const char *p, const char *end)
 {
-	while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+	while (p < end && (unsigned char) *p <= ' ' &&
+		   (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
 		p++;
 	return p;
 }
@@ -532,8 +559,29 @@ read_scalar(KcRecordReader *reader, const char *p, const char *end)
 		p = end - p >= len && memcmp(p, word, len) == 0 ? p + len : NULL;
 	}
 	if (p != NULL)
-		take_value(reader, kind, text, len);
+		take_inner_value(reader, kind, text, len);
 	return p;
+}
+
+/* As memcmp() == 0, without a call: keys are short, and mostly as expected */
+static inline bool
+is_same(const char *a, const char *b, size_t len)
+{
+	uint64		x;
+	uint64		y;
+
+	if (len < sizeof(x))
+		return memcmp(a, b, len) == 0;
+	for (size_t i = 0; i + sizeof(x) < len; i += sizeof(x))
+	{
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		if (x != y)
+			return false;
+	}
+	memcpy(&x, a + len - sizeof(x), sizeof(x));
+	memcpy(&y, b + len - sizeof(y), sizeof(y));
+	return x == y;
 }
 
 /* The next key, where it is the one that comes next in the dialect */
@@ -547,7 +595,7 @@ read_next_key(KcRecordReader *reader, const char *p, const char *end)
 		return NULL;
 	child = list_nth(open->node->children, open->next_key);
 	if (child->quoted == NULL || end - p < child->quoted_len ||
-		memcmp(p, child->quoted, child->quoted_len) != 0)
+		!is_same(p, child->quoted, child->quoted_len))
 		return NULL;
 	enter(reader, open, open->next_key);
 	return p + child->quoted_len;
@@ -645,6 +693,7 @@ begin_record(KcRecordReader *reader)
 	reader->record.nested = NULL;
 	reader->record.nnested = reader->nested_room = 0;
 	reader->record.nested_misshapen = false;
+	reader->room_used = 0;
 	resetStringInfo(&reader->record.problem);
 }
 
@@ -690,6 +739,7 @@ kc_record_reader_create(const KcPlan *plan, Tuplestorestate *store, const KcMask
 	reader->plan = plan;
 	reader->rows = kc_row_maker_create(plan, store, mask, context);
 	reader->record.found = palloc(sizeof(KcFound) * Max(plan->nslots, 1));
+	reader->room = palloc(KC_ROOM);
 	initStringInfo(&reader->record.problem);
 	reader->record_context = AllocSetContextCreate(context, "kinderconnect record",
 												   ALLOCSET_DEFAULT_SIZES);

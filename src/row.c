@@ -13,18 +13,30 @@
 #include "row.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #define KC_TEXTS 4096			/* bytes */
 #define KC_MAX_ID 64			/* characters */
 #define KC_MAX_MOMENT 64		/* bytes; no date or time is longer */
+#define KC_LIST_KEY 64			/* bytes */
+
+/* The list that a column had last: most children come on the same days */
+typedef struct KcLastList
+{
+	const KcField *field;		/* NULL = none */
+	char		key[KC_LIST_KEY];	/* its strings, each after its length */
+	int			key_len;
+	Datum		value;
+} KcLastList;
 
 struct KcRowMaker
 {
 	const KcPlan *plan;
 	Tuplestorestate *store;
 	const KcMask *mask;			/* or NULL */
+	MemoryContext context;
 	MemoryContext row_context;	/* one record may make very many rows */
 	int32		ordinal;		/* over all pages */
 	int64		problems;		/* rows with a problem, of the record */
@@ -32,6 +44,7 @@ struct KcRowMaker
 	Datum	   *values;			/* of a row, by attribute */
 	bool	   *nulls;
 	bool	   *required;		/* by attribute: a field of it is */
+	KcLastList **last_lists;	/* by attribute; NULL but for arrays */
 	StringInfoData problem;		/* of a row */
 	bool		wrong;			/* so is the column that is being taken */
 	Datum	   *unread;			/* of a row: names of columns that are */
@@ -69,7 +82,7 @@ typedef enum KcTaken
 	KC_WRONG					/* and a problem says so */
 } KcTaken;
 
-static bool
+static inline bool
 is_there(const KcFound *found)
 {
 	return found != NULL && found->kind != KC_JSON_ABSENT && found->kind != KC_JSON_NULL &&
@@ -228,19 +241,12 @@ take_moment(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum
 	return KC_WRONG;
 }
 
+/* What is there */
 static KcTaken
-take_scalar(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *value)
+take_found(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *value)
 {
-	const KcCode *code;
+	const KcCode *code = our_value(field, found);
 
-	if (found == NULL)
-		return KC_NOTHING;
-	if (found->kind == KC_JSON_MISSHAPEN)
-		maker->wrong = true;
-	if (!is_there(found))
-		return KC_NOTHING;
-
-	code = our_value(field, found);
 	if (code != NULL)
 	{
 		*value = field->column->type == KC_TYPE_BOOLEAN ?
@@ -272,6 +278,14 @@ take_scalar(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum
 	}
 }
 
+static inline KcTaken
+take_scalar(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *value)
+{
+	if (found != NULL && found->kind == KC_JSON_MISSHAPEN)
+		maker->wrong = true;
+	return is_there(found) ? take_found(maker, field, found, value) : KC_NOTHING;
+}
+
 static Datum
 make_array(const KcColumn *column, Datum *values, bool *nulls, int count)
 {
@@ -284,10 +298,47 @@ make_array(const KcColumn *column, Datum *values, bool *nulls, int count)
 											  column->byval, column->align));
 }
 
+/* Answers the length of what tells a list from all others; 0 where nothing short does */
+static int
+make_list_key(const KcFound *found, char *key)
+{
+	int			len = 0;
+
+	for (int i = 0; i < found->nitems; i++)
+	{
+		const KcFound *item = &found->items[i];
+
+		if (item->kind != KC_JSON_STRING || item->len >= KC_LIST_KEY - len)
+			return 0;
+		key[len++] = (char) item->len;
+		for (int j = 0; j < item->len; j++)
+			key[len++] = item->text[j];
+	}
+	return len;
+}
+
+static void
+remember_list(KcLastList *last, const KcField *field, const char *key, int key_len, Datum value,
+			  MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	if (last->field != NULL)
+		pfree(DatumGetPointer(last->value));
+	last->value = datumCopy(value, false, -1);
+	last->field = field;
+	memcpy(last->key, key, key_len);
+	last->key_len = key_len;
+	MemoryContextSwitchTo(old);
+}
+
 /* A column that is one array on the wire; of bad items one problem is told */
 static KcTaken
 take_list(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *value)
 {
+	KcLastList *last = maker->last_lists[field->column->index];
+	char		key[KC_LIST_KEY];
+	int			key_len;
 	Datum	   *values;
 	bool	   *nulls;
 	bool		wrong = false;
@@ -299,6 +350,13 @@ take_list(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *
 		maker->wrong = true;
 	if (found->kind != KC_JSON_ARRAY)
 		return KC_NOTHING;
+
+	key_len = make_list_key(found, key);
+	if (key_len > 0 && field == last->field && key_len == last->key_len && memcmp(key, last->key, key_len) == 0)
+	{
+		*value = last->value;
+		return KC_TAKEN;
+	}
 
 	values = palloc0(sizeof(Datum) * Max(found->nitems, 1));
 	nulls = palloc(sizeof(bool) * Max(found->nitems, 1));
@@ -317,6 +375,8 @@ take_list(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *
 	}
 	maker->wrong |= wrong;
 	*value = make_array(field->column, values, nulls, found->nitems);
+	if (key_len > 0 && !wrong)
+		remember_list(last, field, key, key_len, *value, maker->context);
 	return KC_TAKEN;
 }
 
@@ -457,9 +517,11 @@ put_row(KcRowMaker *maker, const KcFound *nested, bool whole)
 		values[i] = (Datum) 0;
 		maker->wrong = false;
 		nulls[i] = take_column(maker, fields, nested, &values[i]) != KC_TAKEN;
-		if (whole && maker->required[i])
+		if (maker->required[i] && whole && (nulls[i] || list_length(fields) > 1))
 			check_required(maker, fields, nested);
-		if (plan->unread_index >= 0 && is_unread(maker, fields, nested, whole))
+		if (plan->unread_index >= 0 &&
+			(maker->wrong || !whole || maker->record->nested_misshapen) &&
+			is_unread(maker, fields, nested, whole))
 			maker->unread[maker->nunread++] = CStringGetTextDatum(NameStr(TupleDescAttr(desc, i)->attname));
 	}
 
@@ -495,16 +557,24 @@ kc_row_maker_create(const KcPlan *plan, Tuplestorestate *store, const KcMask *ma
 	maker->plan = plan;
 	maker->store = store;
 	maker->mask = mask;
+	maker->context = context;
 	maker->values = palloc(sizeof(Datum) * natts);
 	maker->nulls = palloc(sizeof(bool) * natts);
 	maker->required = palloc0(sizeof(bool) * natts);
 	maker->unread = palloc(sizeof(Datum) * natts);
+	maker->last_lists = palloc0(sizeof(KcLastList *) * natts);
 	for (int i = 0; i < natts; i++)
 	{
 		ListCell   *lc;
 
 		foreach(lc, plan->reply_fields[i])
-			maker->required[i] |= ((KcField *) lfirst(lc))->required;
+		{
+			const KcField *field = lfirst(lc);
+
+			maker->required[i] |= field->required;
+			if (field->path != NULL && field->column->is_array && maker->last_lists[i] == NULL)
+				maker->last_lists[i] = palloc0(sizeof(KcLastList));
+		}
 	}
 	maker->texts = palloc(KC_TEXTS);
 	initStringInfo(&maker->problem);

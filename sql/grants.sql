@@ -125,7 +125,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._guarded(bigint, text, text, text, text, date, date), kinderconnect._customers_to_ask(bigint),
 	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
 	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text),
-	kinderconnect._account(bigint), kinderconnect._report(bigint, bigint)
+	kinderconnect._count(bigint, text[]), kinderconnect._account(bigint), kinderconnect._report(bigint, bigint)
 	TO kinderconnect_operator;
 GRANT EXECUTE ON PROCEDURE
 	kinderconnect._make_room(bigint, integer), kinderconnect._send_together(bigint, text[], text[]), kinderconnect._drain(bigint), kinderconnect.nightly(text, text, text, date, date, integer, integer)

@@ -550,17 +550,17 @@ COMMENT ON FUNCTION kinderconnect._take(bigint) IS
 -- What each table says is counted once, for the run's organizations alone. Of
 -- the run's own tables the planner may know nothing, and take it that there is
 -- one provider; a nested loop would count all of it for each that there is.
-CREATE FUNCTION kinderconnect._account(run bigint) RETURNS bigint
+-- By index, whatever the planner believes: of a first night it knows nothing.
+CREATE FUNCTION kinderconnect._count(run bigint, organizations text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_custom_plan
 	SET enable_nestloop = off
+	SET enable_seqscan = off
 	SET jit = off
 AS $$
 DECLARE
-	organizations text[] := ARRAY(SELECT o.organization_id FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked);
-	due           boolean := (SELECT r.scope ? 'due' FROM kinderconnect.run r WHERE r.run_id = run);
-	failures      bigint;
+	due boolean := (SELECT r.scope ? 'due' FROM kinderconnect.run r WHERE r.run_id = run);
 BEGIN
 	INSERT INTO kinderconnect.run_provider AS p
 		(organization_id, run_id, agency_id, provider_id, children, matched, sent, accepted, rejected, voided, unanswered, held, ready)
@@ -582,7 +582,7 @@ BEGIN
 			count(*) FILTER (WHERE l.state = 'accepted' AND l.kind = 'void') AS voided,
 			count(*) FILTER (WHERE l.state = 'rejected') AS rejected,
 			count(*) FILTER (WHERE l.state IN ('sending', 'unknown')) AS unanswered
-		FROM kinderconnect.ledger l WHERE l.run_id = run
+		FROM kinderconnect.ledger l WHERE l.run_id = run AND l.organization_id = ANY (organizations)
 		GROUP BY l.organization_id, l.agency_id, l.provider_id) l
 		ON (l.organization_id, l.agency_id, l.provider_id) = (s.organization_id, s.agency_id, s.provider_id)
 	LEFT JOIN (SELECT d.organization_id, d.agency_id, d.provider_id,
@@ -597,6 +597,22 @@ BEGIN
 	ON CONFLICT (organization_id, run_id, agency_id, provider_id) DO UPDATE
 	SET children = excluded.children, matched = excluded.matched, sent = excluded.sent, accepted = excluded.accepted,
 		rejected = excluded.rejected, voided = excluded.voided, unanswered = excluded.unanswered, held = excluded.held, ready = excluded.ready;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._count(bigint, text[]) IS 'counts what a run did for each provider of some organizations';
+
+CREATE FUNCTION kinderconnect._account(run bigint) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	organizations text[] := ARRAY(SELECT o.organization_id FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked);
+	failures      bigint;
+BEGIN
+	-- some at a time, so that memory does not grow with the night
+	FOR i IN 1 .. cardinality(organizations) BY 50 LOOP
+		PERFORM kinderconnect._count(run, organizations[i : i + 49]);
+	END LOOP;
 
 	SELECT (SELECT count(*) FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.sqlstate IS NOT NULL)
 		+ (SELECT count(*) FROM kinderconnect.run_provider p WHERE p.run_id = run AND p.sqlstate IS NOT NULL)

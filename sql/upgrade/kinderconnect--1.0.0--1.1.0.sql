@@ -6263,17 +6263,17 @@ COMMENT ON FUNCTION kinderconnect._take(bigint) IS
 -- What each table says is counted once, for the run's organizations alone. Of
 -- the run's own tables the planner may know nothing, and take it that there is
 -- one provider; a nested loop would count all of it for each that there is.
-CREATE OR REPLACE FUNCTION kinderconnect._account(run bigint) RETURNS bigint
+-- By index, whatever the planner believes: of a first night it knows nothing.
+CREATE FUNCTION kinderconnect._count(run bigint, organizations text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_custom_plan
 	SET enable_nestloop = off
+	SET enable_seqscan = off
 	SET jit = off
 AS $$
 DECLARE
-	organizations text[] := ARRAY(SELECT o.organization_id FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked);
-	due           boolean := (SELECT r.scope ? 'due' FROM kinderconnect.run r WHERE r.run_id = run);
-	failures      bigint;
+	due boolean := (SELECT r.scope ? 'due' FROM kinderconnect.run r WHERE r.run_id = run);
 BEGIN
 	INSERT INTO kinderconnect.run_provider AS p
 		(organization_id, run_id, agency_id, provider_id, children, matched, sent, accepted, rejected, voided, unanswered, held, ready)
@@ -6295,7 +6295,7 @@ BEGIN
 			count(*) FILTER (WHERE l.state = 'accepted' AND l.kind = 'void') AS voided,
 			count(*) FILTER (WHERE l.state = 'rejected') AS rejected,
 			count(*) FILTER (WHERE l.state IN ('sending', 'unknown')) AS unanswered
-		FROM kinderconnect.ledger l WHERE l.run_id = run
+		FROM kinderconnect.ledger l WHERE l.run_id = run AND l.organization_id = ANY (organizations)
 		GROUP BY l.organization_id, l.agency_id, l.provider_id) l
 		ON (l.organization_id, l.agency_id, l.provider_id) = (s.organization_id, s.agency_id, s.provider_id)
 	LEFT JOIN (SELECT d.organization_id, d.agency_id, d.provider_id,
@@ -6310,6 +6310,22 @@ BEGIN
 	ON CONFLICT (organization_id, run_id, agency_id, provider_id) DO UPDATE
 	SET children = excluded.children, matched = excluded.matched, sent = excluded.sent, accepted = excluded.accepted,
 		rejected = excluded.rejected, voided = excluded.voided, unanswered = excluded.unanswered, held = excluded.held, ready = excluded.ready;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._count(bigint, text[]) IS 'counts what a run did for each provider of some organizations';
+
+CREATE OR REPLACE FUNCTION kinderconnect._account(run bigint) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	organizations text[] := ARRAY(SELECT o.organization_id FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked);
+	failures      bigint;
+BEGIN
+	-- some at a time, so that memory does not grow with the night
+	FOR i IN 1 .. cardinality(organizations) BY 50 LOOP
+		PERFORM kinderconnect._count(run, organizations[i : i + 49]);
+	END LOOP;
 
 	SELECT (SELECT count(*) FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.sqlstate IS NOT NULL)
 		+ (SELECT count(*) FROM kinderconnect.run_provider p WHERE p.run_id = run AND p.sqlstate IS NOT NULL)
@@ -8177,7 +8193,7 @@ REVOKE ALL ON FUNCTION
 	kinderconnect._prepare(bigint, text[], text[], text[], date, date), kinderconnect._customers_to_ask(bigint),
 	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
 	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text),
-	kinderconnect._old_calls(text), kinderconnect._is_still_its(kinderconnect.ledger), kinderconnect._send_anew(text, date),
+	kinderconnect._count(bigint, text[]), kinderconnect._old_calls(text), kinderconnect._is_still_its(kinderconnect.ledger), kinderconnect._send_anew(text, date),
 	kinderconnect._contradicted(text, boolean),
 	kinderconnect._require_no_transaction(text), kinderconnect._missing_secrets_file(), kinderconnect._cron_doubled(), kinderconnect._require_check(text),
 	kinderconnect._require_in_horizon(date, date),
@@ -8232,7 +8248,8 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._tries_on(bigint, text, text, text, timestamptz), kinderconnect._dispatch(bigint, text[], text[]),
 	kinderconnect._prepare(bigint, text[], text[], text[], date, date), kinderconnect._customers_to_ask(bigint),
 	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
-	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text)
+	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text),
+	kinderconnect._count(bigint, text[])
 	TO kinderconnect_operator;
 GRANT EXECUTE ON PROCEDURE
 	kinderconnect._make_room(bigint, integer), kinderconnect._send_together(bigint, text[], text[]),

@@ -78,4 +78,11 @@ foreach my $line (map { split /\n/ } @plans)
 cmp_ok($most, '<=', 4 * 60, 'no row was looked at for many others') or diag($where);
 $night->agrees('all is there, once');
 
+# What a night did is counted for some organizations at a time
+$night = ready_night('many', seed => made_seed(groups => 101, children => 1), days => 1, conf => "fsync = off\nkinderconnect.horizon_days = 3");
+is($night->night->{state}, '', 'a night of 101 organizations');
+is($night->sql(q{SELECT count(DISTINCT organization_id), count(*), min(children), max(children), min(accepted), max(accepted) FROM kinderconnect.run_provider}),
+	$night->sql(q{SELECT '101|101|1|1', min(n), max(n) FROM (SELECT count(*) AS n FROM kinderconnect.ledger WHERE state = 'accepted' GROUP BY organization_id) l}), 'each is counted');
+isnt($night->sql('SELECT sum(accepted) FROM kinderconnect.run_provider'), 0, '... and was sent');
+
 done_testing;

@@ -22,12 +22,11 @@
 #define KC_MAX_MOMENT 64		/* bytes; no date or time is longer */
 #define KC_LIST_KEY 64			/* bytes */
 
-/* The list that a column had last: most children come on the same days */
+/* The list that a field had last: most children come on the same days */
 typedef struct KcLastList
 {
-	const KcField *field;		/* NULL = none */
 	char		key[KC_LIST_KEY];	/* its strings, each after its length */
-	int			key_len;
+	int			key_len;		/* 0 = none yet */
 	Datum		value;
 } KcLastList;
 
@@ -44,7 +43,7 @@ struct KcRowMaker
 	Datum	   *values;			/* of a row, by attribute */
 	bool	   *nulls;
 	bool	   *required;		/* by attribute: a field of it is */
-	KcLastList **last_lists;	/* by attribute; NULL but for arrays */
+	KcLastList *last_lists;		/* by slot, and after those the nested ones */
 	StringInfoData problem;		/* of a row */
 	bool		wrong;			/* so is the column that is being taken */
 	Datum	   *unread;			/* of a row: names of columns that are */
@@ -318,15 +317,13 @@ make_list_key(const KcFound *found, char *key)
 }
 
 static void
-remember_list(KcLastList *last, const KcField *field, const char *key, int key_len, Datum value,
-			  MemoryContext context)
+remember_list(KcLastList *last, const char *key, int key_len, Datum value, MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 
-	if (last->field != NULL)
+	if (last->key_len > 0)
 		pfree(DatumGetPointer(last->value));
 	last->value = datumCopy(value, false, -1);
-	last->field = field;
 	memcpy(last->key, key, key_len);
 	last->key_len = key_len;
 	MemoryContextSwitchTo(old);
@@ -336,7 +333,7 @@ remember_list(KcLastList *last, const KcField *field, const char *key, int key_l
 static KcTaken
 take_list(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *value)
 {
-	KcLastList *last = maker->last_lists[field->column->index];
+	KcLastList *last = &maker->last_lists[field->slot + (field->nested ? maker->plan->nslots : 0)];
 	char		key[KC_LIST_KEY];
 	int			key_len;
 	Datum	   *values;
@@ -352,7 +349,7 @@ take_list(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *
 		return KC_NOTHING;
 
 	key_len = make_list_key(found, key);
-	if (key_len > 0 && field == last->field && key_len == last->key_len && memcmp(key, last->key, key_len) == 0)
+	if (key_len > 0 && key_len == last->key_len && memcmp(key, last->key, key_len) == 0)
 	{
 		*value = last->value;
 		return KC_TAKEN;
@@ -376,7 +373,7 @@ take_list(KcRowMaker *maker, const KcField *field, const KcFound *found, Datum *
 	maker->wrong |= wrong;
 	*value = make_array(field->column, values, nulls, found->nitems);
 	if (key_len > 0 && !wrong)
-		remember_list(last, field, key, key_len, *value, maker->context);
+		remember_list(last, key, key_len, *value, maker->context);
 	return KC_TAKEN;
 }
 
@@ -562,19 +559,13 @@ kc_row_maker_create(const KcPlan *plan, Tuplestorestate *store, const KcMask *ma
 	maker->nulls = palloc(sizeof(bool) * natts);
 	maker->required = palloc0(sizeof(bool) * natts);
 	maker->unread = palloc(sizeof(Datum) * natts);
-	maker->last_lists = palloc0(sizeof(KcLastList *) * natts);
+	maker->last_lists = palloc0(sizeof(KcLastList) * (plan->nslots + plan->nnested_slots));
 	for (int i = 0; i < natts; i++)
 	{
 		ListCell   *lc;
 
 		foreach(lc, plan->reply_fields[i])
-		{
-			const KcField *field = lfirst(lc);
-
-			maker->required[i] |= field->required;
-			if (field->path != NULL && field->column->is_array && maker->last_lists[i] == NULL)
-				maker->last_lists[i] = palloc0(sizeof(KcLastList));
-		}
+			maker->required[i] |= ((KcField *) lfirst(lc))->required;
 	}
 	maker->texts = palloc(KC_TEXTS);
 	initStringInfo(&maker->problem);

@@ -38,6 +38,17 @@ SELECT jsonb_build_object('groupId', 'G-SUN', 'children', jsonb_agg('{"agencyId"
 \g (format=unaligned tuples_only=on) |test/lib/admin patch -
 SELECT * FROM kinderconnect.api_children('regress_api', 'LA-1', 'P70001', '2024-03-31') WHERE kinderconnect_child_id LIKE '47%';
 
+-- Lists of many children are alike, or almost.
+SELECT jsonb_build_object('groupId', 'G-SUN', 'children', jsonb_agg(jsonb_build_object('agencyId', 'LA-1', 'providers', ARRAY['P70001'], 'childId', 4720 + n,
+	'firstName', 'Child', 'lastName', 'Number ' || n, 'dateOfBirth', '2020-02-28', 'authorizations',
+	jsonb_build_array(jsonb_build_object('providerId', 'P70001', 'authorizationId', n, 'beginDate', '2020-01-06', 'days', days::jsonb)))))
+FROM unnest(ARRAY['["MO", "WE"]', '["MO", "WE"]', '["MO", "TH"]', '["MOW", "E"]', '["MO", "WE", ""]', '["MO", "WE"]', '["MO", "WE", null]', '["MO", 5]', '["MO", "WE"]',
+	'["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday", "each day"]',
+	'["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday", "weekends"]', '["MO", true]', '["MO", "WE"]']) WITH ORDINALITY d(days, n)
+\g (format=unaligned tuples_only=on) |test/lib/admin patch -
+SELECT kinderconnect_child_id, days, problem FROM kinderconnect.api_children('regress_api', 'LA-1', 'P70001', '2024-03-31') WHERE kinderconnect_child_id LIKE '472%' OR kinderconnect_child_id LIKE '473%'
+ORDER BY ordinal;
+
 -- A list of many pages is one list. A page that fails is asked for again, and
 -- nothing is lost or there twice, also where some of its rows were in.
 SELECT jsonb_build_object('groupId', 'G-SUN', 'children', jsonb_agg(jsonb_build_object('agencyId', 'TX-28', 'childId', n, 'firstName', 'Child',

@@ -2864,6 +2864,10 @@ DECLARE
 	agencies text[];
 	contrary text[];
 BEGIN
+	IF NOT EXISTS (SELECT FROM kinderconnect.child_link k WHERE k.organization_id = organization AND k.ended_at IS NULL
+			AND (since < 'infinity' OR k.differing IS NULL)) THEN
+		RETURN;
+	END IF;
 	-- none of those that this match made
 	IF since < 'infinity' THEN
 		SELECT array_agg(x.agency_id), array_agg(x.kinderconnect_child_id) INTO agencies, contrary

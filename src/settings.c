@@ -152,7 +152,7 @@ kc_settings_init(void)
 
 	DefineCustomIntVariable("kinderconnect.max_attempts",
 							"How often one call is tried, the first time included.",
-							NULL,
+							"Of a list that comes in pages, each page.",
 							&kc_max_attempts, 4, 1, 10,
 							PGC_USERSET, 0,
 							NULL, NULL, NULL);

@@ -903,8 +903,7 @@ BEGIN
 		INTO found, examples;
 	IF found > 0 THEN
 		EXECUTE 'SELECT count(*) FROM pg_temp.kinderconnect_sample' INTO sampled;
-		RAISE WARNING 'Manage''s "%": % of % rows %', relation, found, sampled,
-				CASE WHEN found = 1 THEN replace(replace(regexp_replace(what, '^are\M', 'is'), 'have ', 'has '), 'lack ', 'lacks ') ELSE what END
+		RAISE WARNING 'Manage''s "%": % in % of % rows', relation, what, found, sampled
 			USING DETAIL = format('By %s: %s.', array_to_string(keys, '/'), examples), HINT = hint;
 	END IF;
 END;
@@ -4369,7 +4368,7 @@ BEGIN
 	END IF;
 
 	PERFORM kinderconnect._warn_of_rows(_check_sample.relation, keys,
-		format('(%1$s) IN (SELECT %1$s FROM pg_temp.kinderconnect_sample s GROUP BY %1$s HAVING count(*) > 1)', key_list), 'share their key with another',
+		format('(%1$s) IN (SELECT %1$s FROM pg_temp.kinderconnect_sample s GROUP BY %1$s HAVING count(*) > 1)', key_list), 'a repeated key',
 		CASE _check_sample.relation
 			WHEN 'child' THEN 'Such children are never linked by name: several_in_manage.'
 			WHEN 'attendance' THEN 'The same session twice is held as overlapping_sessions.'
@@ -4377,27 +4376,27 @@ BEGIN
 	-- what has a letter is a name, folded too
 	FOR item IN
 		SELECT * FROM (VALUES
-			('location', 'coalesce(s.name, '''') !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.name), '''') = ''''', 'have no name',
+			('location', 'coalesce(s.name, '''') !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.name), '''') = ''''', 'no name',
 				'The location of a provider ID is found by name and ZIP; without a name, add_provider() has to tell it.'),
-			('location', 'nullif(btrim(s.zip), '''') !~ ''^[0-9]{5}(-?[0-9]{4})?$''', 'have a ZIP code that is none',
+			('location', 'nullif(btrim(s.zip), '''') !~ ''^[0-9]{5}(-?[0-9]{4})?$''', 'a ZIP code that is none',
 				'A number has lost its leading zeros: lpad(zip::text, 5, ''0'').'),
 			('child', 'coalesce(s.first_name, '''') !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.first_name), '''') = ''''
 				OR coalesce(s.last_name, '''') !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.last_name), '''') = ''''',
-				'lack a first or a last name', 'They cannot be matched; link_child() can link them.'),
-			('child', 's.date_of_birth IS NULL', 'have no birth date', 'They cannot be matched; link_child() can link them.'),
-			('child', 's.date_of_birth > current_date + 1 OR s.date_of_birth < current_date - 36525', 'have an impossible birth date',
+				'no first or no last name', 'They cannot be matched; link_child() can link them.'),
+			('child', 's.date_of_birth IS NULL', 'no birth date', 'They cannot be matched; link_child() can link them.'),
+			('child', 's.date_of_birth > current_date + 1 OR s.date_of_birth < current_date - 36525', 'an impossible birth date',
 				'They are in the future or a hundred years back; correct them in Manage.'),
-			('attendance', 's.kind <> ''closure'' AND s.child_id IS NULL', 'are a session or an absence of nobody',
+			('attendance', 's.kind <> ''closure'' AND s.child_id IS NULL', 'a session or an absence of nobody',
 				'No night looks at them: only a closure, of the whole location, is without a child.'),
-			('attendance', 's.kind = ''session'' AND s.check_in IS NULL AND s.check_out IS NULL', 'are a session without check-in and check-out',
+			('attendance', 's.kind = ''session'' AND s.check_in IS NULL AND s.check_out IS NULL', 'a session without check-in and check-out',
 				'No night looks at them.'),
-			('attendance', 's.kind <> ''session'' AND s.service_date IS NULL', 'are an absence or a closure without service_date',
+			('attendance', 's.kind <> ''session'' AND s.service_date IS NULL', 'an absence or a closure without service_date',
 				'No night looks at them.'),
-			('attendance', 's.kind = ''session'' AND s.check_out < s.check_in', 'are a session whose check-out is before the check-in',
+			('attendance', 's.kind = ''session'' AND s.check_out < s.check_in', 'a session whose check-out is before the check-in',
 				'Their days are held as out_before_in until Manage is corrected. If it is most of them, the columns may be swapped.'),
-			('attendance', 's.kind = ''session'' AND s.check_out > s.check_in + interval ''24 hours''', 'are a session of more than 24 hours',
+			('attendance', 's.kind = ''session'' AND s.check_out > s.check_in + interval ''24 hours''', 'a session of more than 24 hours',
 				'Their days are held as too_long until Manage is corrected.'),
-			('attendance', 's.kind = ''session'' AND s.check_in > now() + interval ''1 day''', 'are a session in the future',
+			('attendance', 's.kind = ''session'' AND s.check_in > now() + interval ''1 day''', 'a session in the future',
 				'If they are not corrected they wait until their day is over. The times may be of another zone or year.')
 		) AS c (relation, condition, what, hint)
 		WHERE c.relation = _check_sample.relation
@@ -4408,24 +4407,24 @@ BEGIN
 	IF _check_sample.relation IN ('child', 'attendance') AND kinderconnect._is_bound('location') THEN
 		PERFORM kinderconnect._warn_of_rows(_check_sample.relation, keys,
 			's.location_id IS NOT NULL AND NOT EXISTS (SELECT FROM kinderconnect.manage_location m WHERE (m.organization_id, m.location_id) = (s.organization_id COLLATE "C", s.location_id COLLATE "C"))',
-			'are at a location that manage_location does not have',
+			'a location that manage_location does not have',
 			CASE _check_sample.relation WHEN 'child' THEN 'They are matched within the organization only.' ELSE 'No night looks at them.' END);
 	END IF;
 	IF _check_sample.relation = 'attendance' AND kinderconnect._is_bound('child') THEN
 		PERFORM kinderconnect._warn_of_rows(_check_sample.relation, keys,
 			's.child_id IS NOT NULL AND NOT EXISTS (SELECT FROM kinderconnect.manage_child m WHERE (m.organization_id, m.child_id) = (s.organization_id COLLATE "C", s.child_id COLLATE "C"))',
-			'are of a child that manage_child does not have', 'No night looks at them.');
+			'a child that manage_child does not have', 'No night looks at them.');
 	END IF;
 	IF _check_sample.relation = 'child_id' THEN
 		PERFORM kinderconnect._warn_of_rows(_check_sample.relation, keys,
 			'(s.organization_id, s.agency_id, s.kinderconnect_child_id) IN (SELECT d.organization_id, d.agency_id, d.kinderconnect_child_id
 				FROM pg_temp.kinderconnect_sample d GROUP BY 1, 2, 3 HAVING count(DISTINCT d.child_id) > 1)',
-			'give one id of the service to several children', 'Such a child is not linked: several_stored_ids.');
+			'one id of the service for several children', 'Such a child is not linked: several_stored_ids.');
 	ELSIF _check_sample.relation = 'provider_id' THEN
 		PERFORM kinderconnect._warn_of_rows(_check_sample.relation, keys,
 			'(s.organization_id, s.agency_id, s.provider_id) IN (SELECT d.organization_id, d.agency_id, d.provider_id
 				FROM pg_temp.kinderconnect_sample d GROUP BY 1, 2, 3 HAVING count(DISTINCT d.location_id) > 1)',
-			'give one provider ID to several locations', 'Such a provider is held as provider_unmatched until add_provider() tells its location.');
+			'one provider ID for several locations', 'Such a provider is held as provider_unmatched until add_provider() tells its location.');
 	END IF;
 END;
 $$;

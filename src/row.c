@@ -114,12 +114,16 @@ is_all_digits(const char *text, size_t len)
 	return true;
 }
 
+/* C0, DEL and C1, as in fault.c: ids stand in the log */
 static bool
 has_control(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 	{
-		if ((unsigned char) text[i] < 0x20 || text[i] == 0x7f)
+		unsigned char c = text[i];
+
+		if (c < 0x20 || c == 0x7f ||
+			(c == 0xc2 && i + 1 < len && (unsigned char) text[i + 1] < 0xa0))
 			return true;
 	}
 	return false;

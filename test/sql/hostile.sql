@@ -114,6 +114,9 @@ SELECT pg_temp.adds(
 	'{"childId": "\u0007", "firstName": "A", "lastName": "B", "dateOfBirth": "2020-01-01"}',
 	'{"childId": "a\nb", "firstName": "A", "lastName": "B", "dateOfBirth": "2020-01-01"}',
 	'{"childId": "\u007f", "firstName": "A", "lastName": "B", "dateOfBirth": "2020-01-01"}',
+	'{"childId": "a\u009b2Jb", "firstName": "A", "lastName": "B", "dateOfBirth": "2020-01-01"}',
+	'{"childId": "a\u0085b", "firstName": "A", "lastName": "B", "dateOfBirth": "2020-01-01"}',
+	'{"childId": "a\u00a0b", "firstName": "A", "lastName": "B", "dateOfBirth": "2020-01-01"}',
 	'{"childId": "' || repeat('é', 64) || '", "firstName": "A", "lastName": "B", "dateOfBirth": "2020-01-01"}',
 	'{"childId": "' || repeat('é', 65) || '", "firstName": "A", "lastName": "B", "dateOfBirth": "2020-01-01"}') \g |test/lib/admin faults -
 SELECT ordinal, problem, left(kinderconnect_child_id, 8), first_name, last_name, date_of_birth, subsidized

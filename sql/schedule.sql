@@ -26,9 +26,12 @@ BEGIN
 		RETURN false;
 	ELSIF EXISTS (SELECT FROM kinderconnect._due_now() d WHERE kinderconnect._in_shard(d.organization_id, shard, shards)) THEN
 		RETURN true;
-	ELSIF NOT pg_try_advisory_xact_lock(hashtextextended('kinderconnect.next_look', 0)) THEN
-		RETURN false;		-- see _look_again()
 	END IF;
+	BEGIN
+		LOCK TABLE kinderconnect.provider_clock IN SHARE ROW EXCLUSIVE MODE NOWAIT;
+	EXCEPTION WHEN lock_not_available THEN
+		RETURN false;		-- see _look_again()
+	END;
 	SELECT min(CASE WHEN t.due_at IS NULL THEN kinderconnect._scheduled(t.cadence, t.local_time, t.days, t.anchor, t.month_days, t.time_zone, at, true)
 		ELSE t.due_at END)
 	INTO due_at

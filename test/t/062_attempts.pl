@@ -169,6 +169,21 @@ is(as('postgres', 'SELECT kinderconnect.schedule()'), '42501', '... who does not
 is($night->sql('SELECT count(*) FROM kinderconnect.run'), $runs, 'none of them has begun a run');
 is($night->admin('requests')->{received}, $requests, 'or called');
 
+# An advisory lock is for whoever may connect to take: nobody waits for one
+my $holder = $night->start_sql(q{SET SESSION AUTHORIZATION nobody; SELECT pg_advisory_lock(hashtextextended('kinderconnect.next_look', 0)); SELECT pg_sleep(600)});
+my $holding = $holder->pid;
+$night->await("SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = $holding");
+is(as('operator', q{SET lock_timeout = '10s'; CALL kinderconnect.nightly()}), 'fine ', 'a night waits for nobody');
+is(as('operator', q{SELECT setval('kinderconnect.next_look', 0) \g /dev/null
+	CALL kinderconnect.tick(); SELECT last_value > 0 FROM kinderconnect.next_look}), 'fine t', 'nor is a tick kept from looking');
+foreach my $change (q{add_provider('g-1', 'MO-1', 'P1')}, q{set_schedule('g-1')}, q{clear_schedule('g-1')}, q{enable_integration('g-1', 'G-1')})
+{
+	is(as('admin', qq{BEGIN; SET LOCAL lock_timeout = '10s'; SELECT kinderconnect.$change \\g /dev/null
+		SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid(); COMMIT}), 'fine 0', "$change neither, and takes none");
+}
+$night->sql("SELECT pg_terminate_backend($holding)");
+$holder->finish;
+
 # What an operator may call takes no host and no path
 foreach my $id ("../../x", '@127.0.0.1', "x\r\nHost: y", '//127.0.0.1', 'a?b#c', '%0d%0aX-Y: z', "\x{1}", "x' OR 'a' = 'a")
 {

@@ -96,6 +96,9 @@ COMMENT ON FUNCTION kinderconnect._are_few(text, bigint) IS
 
 -- A row that changed is one that is gone and one that has come, and concerns
 -- whoever has the keys of either.
+--
+-- A name of more bytes than the service's may have is none: an index has no
+-- room for its key, and without it nobody of the organization would be read.
 CREATE FUNCTION kinderconnect._read_children(organization text, tell boolean DEFAULT true)
 	RETURNS TABLE (child_id text, date_of_birth date, last_key text, first_key text)
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -109,10 +112,13 @@ BEGIN
 	RETURN QUERY EXECUTE $sql$
 	WITH difference AS MATERIALIZED (
 		SELECT m.*, k.child_id AS gone_child_id, k.location_id AS gone_location_id, k.digest AS gone_digest
-		FROM (SELECT m.child_id COLLATE "C" AS child_id, coalesce(m.location_id, '') COLLATE "C" AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
+		FROM (SELECT m.child_id COLLATE "C" AS child_id, coalesce(m.location_id, '') COLLATE "C" AS location_id, n.first_name, m.middle_name, n.last_name, m.suffix,
 				m.date_of_birth, coalesce(m.active, true) AS active,
-				kinderconnect._digest(m.first_name, m.middle_name, m.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
-			FROM kinderconnect.manage_child m WHERE m.organization_id = $1) m
+				kinderconnect._digest(n.first_name, m.middle_name, n.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
+			FROM kinderconnect.manage_child m
+			CROSS JOIN LATERAL (SELECT CASE WHEN octet_length(m.first_name) <= 1024 THEN m.first_name END AS first_name,
+				CASE WHEN octet_length(m.last_name) <= 1024 THEN m.last_name END AS last_name) n
+			WHERE m.organization_id = $1) m
 		FULL JOIN (SELECT k.child_id, k.location_id, k.digest FROM kinderconnect.known_child k WHERE k.organization_id = $1) k
 			ON (k.child_id, k.location_id, k.digest) = (m.child_id, m.location_id, m.digest)
 		WHERE m.child_id IS NULL OR k.child_id IS NULL
@@ -173,10 +179,13 @@ BEGIN
 		CASE WHEN k.child_id IS NOT NULL THEN k.middle_key ELSE kinderconnect._middle_key(m.first_name, m.middle_name) END,
 		CASE WHEN k.child_id IS NOT NULL THEN k.last_key ELSE kinderconnect._last_key(m.last_name) END,
 		CASE WHEN k.child_id IS NOT NULL THEN k.suffix_key ELSE kinderconnect._suffix_key(m.first_name, m.last_name, m.suffix) END
-	FROM (SELECT m.child_id COLLATE "C" AS child_id, coalesce(m.location_id, '') COLLATE "C" AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
+	FROM (SELECT m.child_id COLLATE "C" AS child_id, coalesce(m.location_id, '') COLLATE "C" AS location_id, n.first_name, m.middle_name, n.last_name, m.suffix,
 			m.date_of_birth, coalesce(m.active, true) AS active,
-			kinderconnect._digest(m.first_name, m.middle_name, m.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
-		FROM kinderconnect.manage_child m WHERE m.organization_id = in_manage) m
+			kinderconnect._digest(n.first_name, m.middle_name, n.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
+		FROM kinderconnect.manage_child m
+		CROSS JOIN LATERAL (SELECT CASE WHEN octet_length(m.first_name) <= 1024 THEN m.first_name END AS first_name,
+			CASE WHEN octet_length(m.last_name) <= 1024 THEN m.last_name END AS last_name) n
+		WHERE m.organization_id = in_manage) m
 	LEFT JOIN kinderconnect.known_child k ON (k.organization_id, k.child_id, k.location_id, k.digest) = (organization, m.child_id, m.location_id, m.digest);
 END;
 $$;

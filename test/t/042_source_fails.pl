@@ -1,5 +1,6 @@
 # A source of Manage that answers, and has nothing, says nothing of any day: not
-# where the answer to it was lost before, and not of a location's clock.
+# where the answer to it was lost before, and not of a location's clock. Nor does
+# a name without end stop the others.
 use strict;
 use warnings;
 
@@ -141,5 +142,21 @@ is($night->sql(q{SELECT state, location_id, count(*) FROM kinderconnect.ledger G
 $night->sql(q{DELETE FROM manage.visit WHERE visit = (SELECT min(visit) FROM manage.visit)});
 is($night->night->{state}, '', 'a night after one was deleted');
 is(voids(), 1, 'takes it back');
+
+# What is too long to be a name is none, and the trouble of that child alone
+$night = ready_night('long_names', seed => made_seed(children => 4), days => 3);
+my @letters = map { join '', map { chr(97 + rand 26) } 1 .. $_ } 1024, 1024, 20000;
+$night->admin('patch', { groupId => 'G-1', children => [ { %{ $night->seed->{groups}[0]{children}[1] }, firstName => $letters[0], lastName => $letters[1] } ] });
+$night->sql("UPDATE manage.student SET first_name = '$letters[0]', last_name = '$letters[1]' WHERE student = 'S2'");
+is($night->night->{state}, '', 'a night with names as long as may be');
+is(days(), 'P1 accepted 12', 'links them, and sends all');
+$night->sql("UPDATE manage.student SET first_name = '$letters[2]' WHERE student = 'S1';
+	UPDATE manage.student SET first_name = '$letters[2]', last_name = '$letters[2]' WHERE student = 'S3';
+	UPDATE manage.visit SET departed = departed + interval '1 minute'");
+is($night->try_sql('SET ROLE kinderconnect_operator; SELECT count(*) FROM kinderconnect.preview()')->{status}, 0, 'a preview of longer ones');
+is($night->night->{state}, '', 'a night');
+is($night->sql(q{SELECT string_agg(concat_ws(' ', child_id, flag), ', ' ORDER BY child_id) FROM kinderconnect.child_link WHERE ended_at IS NULL}),
+	'S1 name_changed, S2, S3 link_disagrees, S4', 'says whose they are');
+is(days(), 'P1 accepted 9, P1 held link_disagrees 3', 'and sends for all others');
 
 done_testing;

@@ -149,7 +149,7 @@ AS $$
 BEGIN
 	IF EXISTS (SELECT FROM kinderconnect.ledger l WHERE l.organization_id = organization AND l.state = 'sending') THEN
 		RAISE EXCEPTION 'days of organization "%" are being sent', organization
-			USING ERRCODE = 'KC401', HINT = format('Wait until the run is over; CALL kinderconnect.nightly(%L) ends what one that died has left.', organization);
+			USING ERRCODE = 'KC401', HINT = format('CALL kinderconnect.nightly(%L) ends what a run that died has left.', organization);
 	END IF;
 	UPDATE kinderconnect.ledger l SET state = 'not_taken', answered_at = clock_timestamp()
 	WHERE l.organization_id = organization AND l.state = 'unknown';
@@ -216,6 +216,17 @@ BEGIN
 	END IF;
 	IF enable_integration.group_password IS NULL THEN
 		PERFORM kinderconnect._require_group_password(enable_integration.organization_id, secret_name, false);
+	END IF;
+
+	-- A run keeps to the service and the group that it began with, and what these
+	-- accept from now on the new ones would never be sent. Until this commits,
+	-- none begins either (KC_LOCK_CLASS of engine.c).
+	IF enable_integration.holds_accepted IS NOT TRUE
+		AND EXISTS (SELECT FROM kinderconnect.organization o WHERE o.organization_id = enable_integration.organization_id
+			AND (o.group_id, o.endpoint) <> (enable_integration.group_id, service))
+		AND NOT pg_try_advisory_xact_lock(1801675630, hashtext(enable_integration.organization_id COLLATE "C")) THEN
+		RAISE EXCEPTION 'a run is busy with organization "%"', enable_integration.organization_id
+			USING ERRCODE = 'KC401', HINT = 'It sends to the group and endpoint that it began with: wait until it is over.';
 	END IF;
 
 	-- What is accepted is not sent again; another group may not have it.

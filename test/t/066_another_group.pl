@@ -35,16 +35,29 @@ is($night->try_sql("BEGIN; SET LOCAL ROLE kinderconnect_admin; " . sprintf($anot
 is($night->sql($days), $was, 'leaves all as it was');
 $night->sql(q{UPDATE kinderconnect.organization SET group_id = 'G-1', group_password = 'group_alpha'});
 
-# what is under way would be accepted by the first, and never sent to the second
+# what a run sends would be accepted by the first, and never sent to the second
 my $anew = 'BEGIN; SET LOCAL ROLE kinderconnect_admin; ' . sprintf($another, ', holds_accepted => false') . '; COMMIT';
+my $readback = { kind => 'status', status => 500, operation => 'readback' };
 $night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute' WHERE student = 'S3'});
-$night->admin('faults', { faults => [ { kind => 'hang', operation => 'submit', times => 1 }, { kind => 'status', status => 500, operation => 'readback' } ] });
+$night->admin('faults', { faults => [ { kind => 'hang', operation => 'children', times => 1 }, { kind => 'hang', operation => 'submit', times => 1 }, $readback ] });
 my $job = $night->start_sql('CALL kinderconnect.nightly()');
-$night->wait_simulator(operation => 'submit', hanging => 1);
-like($night->try_sql($anew)->{stderr}, qr/ERROR:  days of organization "alpha" are being sent\nHINT:  Wait until the run is over; CALL kinderconnect\.nightly\('alpha'\) ends/, 'not while days are being sent');
+foreach my $operation ('children', 'submit')
+{
+	$night->wait_simulator(operation => $operation, hanging => 1);
+	like($night->try_sql($anew)->{stderr}, qr/ERROR:  a run is busy with organization "alpha"\nHINT:  It sends to the group and endpoint that it began with/, "not while a run waits at $operation");
+	is($night->sql('SELECT group_id FROM kinderconnect.organization'), 'G-1', 'nothing has changed');
+	$night->admin('release', {}) if $operation eq 'children';
+}
+is($night->try_sql(q{SELECT kinderconnect.enable_integration('alpha', 'G-1')})->{stderr}, '', 'the same may be named meanwhile');
+my $pid = $job->pid;
+$night->sql("SELECT pg_terminate_backend($pid)");
+$job->finish;
+$night->await(q{SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory'});
+like($night->try_sql($anew)->{stderr}, qr/ERROR:  days of organization "alpha" are being sent\nHINT:  CALL kinderconnect\.nightly\('alpha'\) ends/, 'nor while one that died has left days so');
 is($night->sql('SELECT group_id FROM kinderconnect.organization'), 'G-1', 'nothing has changed');
 $night->admin('release', {});
-$job->finish;
+$night->admin('faults', { faults => [ $readback ] });
+$night->night;
 $night->admin('faults', { faults => [] });
 is($night->sql(q{SELECT string_agg(state, ' ' ORDER BY state) FROM (SELECT DISTINCT state FROM kinderconnect.ledger) l WHERE state IN ('sending', 'unknown')}), 'unknown', 'an answer is lost still');
 $there = stored('G-1');
@@ -55,5 +68,16 @@ is($night->sql(q{SELECT count(*) FROM kinderconnect.ledger WHERE state = 'unknow
 is($night->night->{state}, '', 'a night of the second group');
 is(stored('G-2'), $night->sql(q{SELECT string_agg(child || ' ' || to_char(day, 'YYYY-MM-DD'), ' ' ORDER BY child COLLATE "C", day) FROM manage.truth}), 'sends all that there is');
 is(stored('G-1'), $there, 'and nothing more to the first');
+
+# nothing is accepted yet, and all is on its way
+$night = ready_night('early', seed => made_seed(groups => 2, children => 3), organizations => { alpha => 'G-1' }, days => 4, conf => 'fsync = off');
+$night->write_secrets('group_another' => $night->seed->{groups}[1]{groupPassword});
+$night->admin('faults', { faults => [ { kind => 'hang', operation => 'submit', times => 1 } ] });
+$job = $night->start_sql('CALL kinderconnect.nightly()');
+$night->wait_simulator(operation => 'submit', hanging => 1);
+like($night->try_sql(sprintf($another, ''))->{stderr}, qr/ERROR:  a run is busy with organization "alpha"/, 'another group is not named while the first night runs');
+$night->admin('release', {});
+is($job->finish->{stderr}, '', 'which ends well');
+like($night->try_sql(sprintf($another, ''))->{stderr}, qr/ERROR:  group "G-1" of endpoint "service" has accepted 12 days/, 'and has to be told of what it sent');
 
 done_testing;

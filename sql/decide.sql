@@ -1,6 +1,23 @@
 -- What a person decides of a match: that it is this child, that it is no longer,
 -- that it is not. A night leaves it as it is, and goes by it.
 
+-- What a match has locked it has read anew, or looks at itself, and to wait for
+-- it could be for ever: it may wait for the link.
+CREATE FUNCTION kinderconnect._seek_again(organization text, child text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
+	FROM (SELECT k.organization_id, k.child_id, k.location_id, k.digest FROM kinderconnect.known_child k
+		WHERE (k.organization_id, k.child_id) = (organization, child)
+		FOR NO KEY UPDATE SKIP LOCKED) k
+	WHERE (m.organization_id, m.child_id, m.location_id, m.digest) = (k.organization_id, k.child_id, k.location_id, k.digest);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._seek_again(text, text) IS
+'a child of Manage is looked for again among the children of the service that have no link';
+
 CREATE FUNCTION kinderconnect.link_child(organization_id text, agency_id text, kinderconnect_child_id text, child_id text, reason text DEFAULT NULL)
 	RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -8,7 +25,8 @@ CREATE FUNCTION kinderconnect.link_child(organization_id text, agency_id text, k
 AS $$
 #variable_conflict use_column
 DECLARE
-	other text;
+	other  text;
+	parted text;
 BEGIN
 	PERFORM kinderconnect._require_organization(link_child.organization_id);
 	IF num_nulls(link_child.agency_id, link_child.kinderconnect_child_id, link_child.child_id) > 0 THEN
@@ -59,8 +77,8 @@ BEGIN
 				= (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id)
 			RETURNING k.child_id
 		)
-		UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
-		FROM replaced r WHERE (m.organization_id, m.child_id) = (link_child.organization_id, r.child_id);
+		SELECT r.child_id INTO parted FROM replaced r;
+		PERFORM kinderconnect._seek_again(link_child.organization_id, parted);
 		INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method, linked_at)
 		VALUES (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id, link_child.child_id, 'person', clock_timestamp())
 		ON CONFLICT DO NOTHING;
@@ -107,8 +125,7 @@ BEGIN
 	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
 	WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
 		= (unlink_child.organization_id, unlink_child.agency_id, unlink_child.kinderconnect_child_id);
-	UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
-	WHERE (m.organization_id, m.child_id) = (unlink_child.organization_id, parted);
+	PERFORM kinderconnect._seek_again(unlink_child.organization_id, parted);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.unlink_child(text, text, text, text) IS

@@ -74,7 +74,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect.test_connection(text), kinderconnect.check_dialect(text), kinderconnect._compile_dialect(text, text),
 	kinderconnect.preview(text, text, text, date, date), kinderconnect.reconcile(text, date, date, text, text),
 	kinderconnect.link_child(text, text, text, text, text), kinderconnect.reject_match(text, text, text, text, text),
-	kinderconnect.unlink_child(text, text, text, text),
+	kinderconnect.unlink_child(text, text, text, text), kinderconnect._seek_again(text, text),
 	kinderconnect.retry(text, text, text, text, date, date), kinderconnect.void_day(text, text, text, text, date),
 	kinderconnect.accept_shrink(text, text, text),
 	kinderconnect._job_name(integer), kinderconnect.schedule(text, integer), kinderconnect.unschedule(), kinderconnect._cron_schema(),

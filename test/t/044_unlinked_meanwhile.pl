@@ -89,23 +89,23 @@ foreach my $dialect ('kinderbridge', 'vendor-interface')
 	}
 }
 
-# A night whose match waits for the row of this child, until the persons that are
-# started next, one for each other child, have decided or wait too
+# A session that locks rows of a table until so many wait, or have decided, and a
+# night whose match waits for it
 sub held_match
 {
-	my ($night, $held) = @_;
+	my ($night, $table, $rows, $others) = @_;
 
 	my $holder = $night->start_sql(qq{
 		BEGIN;
-		SELECT FROM kinderconnect.child WHERE kinderconnect_child_id = '$held' FOR UPDATE;
+		SELECT FROM kinderconnect.$table WHERE $rows FOR UPDATE;
 		DO \$\$ BEGIN
-			WHILE (SELECT count(*) FROM kinderconnect.child_decision) + (SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted) < 4 LOOP
+			WHILE (SELECT count(*) FROM kinderconnect.child_decision) + (SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted) <= $others LOOP
 				PERFORM pg_sleep(0.01);
 			END LOOP;
 		END \$\$;
 		COMMIT;
 	});
-	$night->await(q{SELECT count(*) > 0 FROM pg_locks WHERE mode = 'RowShareLock' AND relation = 'kinderconnect.child'::regclass AND pid <> pg_backend_pid()});
+	$night->await("SELECT count(*) > 0 FROM pg_locks WHERE mode = 'RowShareLock' AND relation = 'kinderconnect.$table'::regclass AND pid <> pg_backend_pid()");
 	my $job = $night->start_sql('CALL kinderconnect.nightly()');
 	$night->await(q{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted});
 	return ($holder, $job);
@@ -120,7 +120,7 @@ foreach my $held (@child)
 	$night->sql('CREATE TABLE manage.away AS TABLE manage.student; DELETE FROM manage.student');
 	is($night->night->{state}, '', "$held: a night without children in Manage");
 	$night->sql(q{INSERT INTO manage.student TABLE manage.away; UPDATE kinderconnect.child SET unlinked_because = 'not_matched_yet'});
-	my ($holder, $job) = held_match($night, $held);
+	my ($holder, $job) = held_match($night, 'child', "kinderconnect_child_id = '$held'", 3);
 	my @person = map { $night->start_sql("SELECT kinderconnect.reject_match('g-1', 'MO-1', '$_', 'S' || right('$_', 1))") } grep { $_ ne $held } @child;
 	is($holder->finish->{stderr} . $job->finish->{stderr}, '', "$held: a night in which they are back");
 	like($_->finish->{stderr}, qr/^$|is linked to child/, "$held: a person parts a pair, or is told that it is linked") foreach @person;
@@ -142,7 +142,7 @@ foreach my $held (@child)
 		UPDATE kinderconnect.child SET unlinked_because = 'not_matched_yet'});
 	# as if the service had never listed them before: the match has nothing to tell them
 	$night->sql(q{UPDATE kinderconnect.child SET unlinked_because = NULL, changed_at = now()}) if $held gt '1002';
-	my ($holder, $job) = held_match($night, $held);
+	my ($holder, $job) = held_match($night, 'child', "kinderconnect_child_id = '$held'", 3);
 	# the first is who the held one would be, the others are the next ones
 	my @other = grep { $_ ne $held } @child;
 	my @is = ($held, @other[2, 0]);
@@ -176,6 +176,19 @@ foreach my $held (@child)
 	push @person, $night->start_sql(q{SELECT kinderconnect.link_child('g-1', 'MO-1', '1002', 'S1')});
 	is(join('', map { $_->finish->{stderr} } $holder, @person), '', 'one unlinks a child, another one links it');
 	is($night->sql(q{SELECT child_id, method FROM kinderconnect.child_link WHERE kinderconnect_child_id = '1002' AND ended_at IS NULL}), 'S1|person', 'and so it is');
+}
+
+# Links that persons end while the night flags them, having read another name of
+# their children: neither waits for the other for ever.
+foreach my $held (@child)
+{
+	my $night = ready_night("renamed_$held", seed => made_seed(children => 4), days => 2);
+	is($night->night->{state}, '', "$held: a night that links");
+	$night->sql(q{UPDATE manage.student SET first_name = 'Another'});
+	my ($holder, $job) = held_match($night, 'child_link', "kinderconnect_child_id = '$held'", 3);
+	my @person = map { $night->start_sql("SELECT kinderconnect.unlink_child('g-1', 'MO-1', '$_', 'another child')") } grep { $_ ne $held } @child;
+	is(join('', map { $_->finish->{stderr} } $holder, $job, @person), '', "$held: persons end links while the night flags them");
+	is($night->sql('SELECT kinderconnect_child_id, flag FROM kinderconnect.child_link WHERE ended_at IS NULL'), "$held|name_changed", "$held: and they are ended");
 }
 
 done_testing;

@@ -623,9 +623,14 @@ BEGIN
 		FROM (SELECT array_agg(n.agency_id) AS agencies, array_agg(n.kinderconnect_child_id) AS children
 			FROM kinderconnect.child n WHERE n.organization_id = organization AND n.unlinked_because = 'already_linked') n
 		CROSS JOIN LATERAL kinderconnect._merges(organization, n.agencies, n.children) m
+	), heir AS MATERIALIZED (
+		-- the child whose link it becomes before the other, as link_child() does
+		SELECT m.* FROM merged m
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, m.agency_id, m.into_id)
+		FOR NO KEY UPDATE OF c
 	), ended AS (
 		UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user, end_reason = 'merged into ' || m.into_id
-		FROM merged m
+		FROM heir m
 		WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (organization, m.agency_id, m.kinderconnect_child_id)
 		RETURNING k.agency_id, k.kinderconnect_child_id, k.child_id
 	), free AS (

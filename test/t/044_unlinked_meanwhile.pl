@@ -191,4 +191,19 @@ foreach my $held (@child)
 	is($night->sql('SELECT kinderconnect_child_id, flag FROM kinderconnect.child_link WHERE ended_at IS NULL'), "$held|name_changed", "$held: and they are ended");
 }
 
+# An id that takes the place of another, by a person and by the match at once
+my $seed = made_seed(children => 4);
+my $night = ready_night('merged', seed => $seed, days => 2);
+my $new = { %{ $seed->{groups}[0]{children}[0] }, childId => '9001' };
+$new->{authorizations} = [ { %{ $new->{authorizations}[0] }, authorizationId => 'B' } ];
+is($night->night->{state}, '', 'a night');
+$night->admin('patch', { groupId => 'G-1', children => [ $new ] });
+is($night->night->{state}, '', 'and one in which a child has two ids');
+is($night->sql('SELECT kinderconnect_child_id, unlinked_because FROM kinderconnect.child WHERE unlinked_because IS NOT NULL'), '9001|already_linked', 'of which one is linked');
+$night->admin('patch', { groupId => 'G-1', removeChildren => [ { agencyId => 'MO-1', childId => '1001' } ] });
+my ($holder, $job) = held_match($night, 'known_child', q{child_id = 'S1'}, 1);
+my $person = $night->start_sql(q{SELECT kinderconnect.link_child('g-1', 'MO-1', '9001', 'S1')});
+is(join('', map { $_->finish->{stderr} } $holder, $job, $person), '', 'a person links the other, while the match does');
+is($night->sql(q{SELECT kinderconnect_child_id, method FROM kinderconnect.child_link WHERE child_id = 'S1' AND ended_at IS NULL}), '9001|person', 'and so it is');
+
 done_testing;

@@ -109,7 +109,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._differences(bigint, text, text, text, date, date), kinderconnect._providers_to_compare(bigint, text),
 	kinderconnect._ask_comparison(bigint, text, text, text, date, date),
 	kinderconnect._take_comparison(bigint, kinderconnect.call_outcome),
-	kinderconnect._is_still_its(kinderconnect.ledger), kinderconnect._most_records(text, text, text), kinderconnect._lost_so_far(bigint, text, text, text),
+	kinderconnect._is_still_its(kinderconnect.ledger), kinderconnect._is_let_send(text, text, text), kinderconnect._most_records(text, text, text), kinderconnect._lost_so_far(bigint, text, text, text),
 	kinderconnect._lost_records(text, text, text), kinderconnect._culprits(text, text, text),
 	kinderconnect._days_to_try(bigint, text, text, text, date, date), kinderconnect._next_batches(bigint, text[], text[], text[], date, date),
 	kinderconnect._listed_tonight(bigint, text, text, text), kinderconnect._is_refused_alike(bigint, kinderconnect.call_outcome),

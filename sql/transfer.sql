@@ -1,6 +1,20 @@
 -- Step 5 of the night: days that are ready go, in batches through the outbox, and
 -- what the service answers is taken in.
 
+-- Somebody may have decided otherwise since it was noted who has something to
+-- send: of a night, hours ago.
+CREATE FUNCTION kinderconnect._is_let_send(organization text, agency text, provider text) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM kinderconnect.provider_standing p
+		JOIN kinderconnect.organization o ON o.organization_id = p.organization_id AND o.sends
+		WHERE (p.organization_id, p.agency_id, p.provider_id) = (organization, agency, provider) AND p.barred IS NULL);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._is_let_send(text, text, text) IS 'whether a provider takes part and its organization sends, now';
+
 -- The next batch of each of these providers, marked as sending: a waiting half
 -- of a refused one, else new records of ready days. One at a time for each
 -- provider, and of a child's day nothing new while a record of it is unknown.
@@ -23,7 +37,8 @@ DECLARE
 BEGIN
 	SELECT array_agg(u.organization_id), array_agg(u.agency_id), array_agg(u.provider_id) INTO organizations, agencies, providers
 	FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
-	WHERE NOT EXISTS (SELECT FROM kinderconnect.run_provider p
+	WHERE kinderconnect._is_let_send(u.organization_id, u.agency_id, u.provider_id)
+		AND NOT EXISTS (SELECT FROM kinderconnect.run_provider p
 			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (u.organization_id, run, u.agency_id, u.provider_id) AND p.halted)
 		AND NOT EXISTS (SELECT FROM kinderconnect.run_organization o WHERE (o.organization_id, o.run_id) = (u.organization_id, run) AND o.halted)
 		AND NOT EXISTS (SELECT FROM kinderconnect.batch b

@@ -81,4 +81,21 @@ $night->sql(q{SELECT kinderconnect.enable_integration('g-2', 'G-2'); SELECT kind
 is($night->night->{state}, '', 'switched on again');
 $night->agrees('all is there');
 
+# switched off while the night runs and its first calls are on their way
+$night = ready_night('switched_off', seed => made_seed(providers => 4, children => 1), days => 2, conf => 'kinderconnect.max_in_flight = 1');
+foreach my $off (q{disable_provider('g-1', 'MO-1', 'P4')}, q{disable_integration('g-1')}, q{enable_integration('g-1', 'G-1', sends => false)})
+{
+	$night->sql(q{UPDATE manage.visit SET departed = departed + interval '1 minute'});
+	$night->admin('faults', { faults => [ { kind => 'hang', operation => 'submit', match => { providerId => 'P1' }, times => 1 } ] });
+	my $job = $night->start_sql('CALL kinderconnect.nightly()');
+	$night->wait_simulator(operation => 'submit', hanging => 1);
+	$night->sql("SELECT kinderconnect.$off");
+	$night->admin('release', {});
+	is($job->finish->{stderr}, '', "$off: the night ends well");
+	is($night->sql(q{SELECT count(*) FROM kinderconnect.ledger WHERE run_id = (SELECT max(run_id) FROM kinderconnect.run) AND provider_id = 'P4'}), 0, "$off: nothing of it is sent any more");
+	$night->sql(q{SELECT kinderconnect.enable_integration('g-1', 'G-1'); SELECT kinderconnect.add_provider('g-1', 'MO-1', 'P4')});
+	is($night->night->{state}, '', "$off: the next night, when it is taken back");
+	$night->agrees("$off: all is there, once");
+}
+
 done_testing;

@@ -629,7 +629,9 @@ BEGIN
 				WHEN f.over_midnight AND f.rules ->> 'overnight' IS NULL AND NOT k.stands THEN 'over_midnight'
 				WHEN f.ambiguous THEN 'clock_change'
 				WHEN f.sessions > least((f.rules ->> 'sessions_per_day')::integer, (f.rules ->> 'slots')::integer) AND NOT k.stands THEN 'too_many_sessions'
-				WHEN f.absences > 0 AND f.rules ->> 'absence_reasons' IS NULL AND f.reasons_listed AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL AND NOT k.stands THEN 'absence_reason'
+				-- the service refuses the whole call for what cannot be a code
+				WHEN f.absences > 0 AND f.rules ->> 'absence_reasons' IS NULL AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL AND NOT k.stands
+					AND (f.reasons_listed OR length(f.manage_reason) > 64 OR f.manage_reason ~ '[[:cntrl:]]') THEN 'absence_reason'
 			END AS unsayable
 		FROM facts f
 		-- A child that came to another of its providers was there: that an

@@ -121,7 +121,7 @@ INSERT INTO kinderconnect.reason VALUES
 	('too_many_sessions', 'more sessions than the agency takes on a day, or than its service has places for', 'Report the day to the agency by hand, or join the sessions in Manage.'),
 	('unknown_kind', 'a row of Manage that is neither session, absence nor closure', 'Mend the query bound as "attendance": its CASE has to cover this word.'),
 	('conflict', 'session, absence and closure contradict each other on this day', 'Delete the wrong ones in Manage.'),
-	('absence_reason', 'the agency has a list of absence reasons, and this one is not in it', 'Add the reason to absence_reason, or correct it in Manage.'),
+	('absence_reason', 'the agency has a list of absence reasons, and this one is not in it; or it is no code: longer than 64 characters, or of several lines', 'Add the reason to absence_reason, or correct it in Manage.'),
 	('window_closed', 'the agency no longer takes entries for this day', 'Report it to the agency by its own way of late entries.'),
 	('unfinished_day', 'the day is not over at the location', 'Nothing: this is how it stands, and the night after it decides.'),
 	('horizon_passed', 'still to be sent when it grew older than the horizon, so that Manage is no longer looked at', 'Raise kinderconnect.horizon_days, or report the day to the agency by hand.'),

@@ -11,7 +11,7 @@ my $night;
 
 sub days
 {
-	return $night->sql(q{SELECT string_agg(concat_ws(' ', provider_id, state, reason, n), ', ' ORDER BY provider_id COLLATE "C", state COLLATE "C")
+	return $night->sql(q{SELECT string_agg(concat_ws(' ', provider_id, state, reason, n), ', ' ORDER BY provider_id COLLATE "C", state COLLATE "C", reason)
 		FROM (SELECT provider_id, state, reason, count(*) AS n FROM kinderconnect.child_day
 			WHERE content IS NOT NULL OR sent_content IS NOT NULL GROUP BY 1, 2, 3) d});
 }
@@ -144,19 +144,37 @@ is($night->night->{state}, '', 'a night after one was deleted');
 is(voids(), 1, 'takes it back');
 
 # What is too long to be a name is none, and the trouble of that child alone
-$night = ready_night('long_names', seed => made_seed(children => 4), days => 3);
+$night = ready_night('long_names', seed => made_seed(children => 5), days => 3);
 my @letters = map { join '', map { chr(97 + rand 26) } 1 .. $_ } 1024, 1024, 20000;
 $night->admin('patch', { groupId => 'G-1', children => [ { %{ $night->seed->{groups}[0]{children}[1] }, firstName => $letters[0], lastName => $letters[1] } ] });
 $night->sql("UPDATE manage.student SET first_name = '$letters[0]', last_name = '$letters[1]' WHERE student = 'S2'");
 is($night->night->{state}, '', 'a night with names as long as may be');
-is(days(), 'P1 accepted 12', 'links them, and sends all');
+is(days(), 'P1 accepted 15', 'links them, and sends all');
 $night->sql("UPDATE manage.student SET first_name = '$letters[2]' WHERE student = 'S1';
 	UPDATE manage.student SET first_name = '$letters[2]', last_name = '$letters[2]' WHERE student = 'S3';
 	UPDATE manage.visit SET departed = departed + interval '1 minute'");
 is($night->try_sql('SET ROLE kinderconnect_operator; SELECT count(*) FROM kinderconnect.preview()')->{status}, 0, 'a preview of longer ones');
 is($night->night->{state}, '', 'a night');
 is($night->sql(q{SELECT string_agg(concat_ws(' ', child_id, flag), ', ' ORDER BY child_id) FROM kinderconnect.child_link WHERE ended_at IS NULL}),
-	'S1 name_changed, S2, S3 link_disagrees, S4', 'says whose they are');
-is(days(), 'P1 accepted 9, P1 held link_disagrees 3', 'and sends for all others');
+	'S1 name_changed, S2, S3 link_disagrees, S4, S5', 'says whose they are');
+is(days(), 'P1 accepted 12, P1 held link_disagrees 3', 'and sends for all others');
+
+# ... as a word too long to be a reason, or of several lines, is of that day
+foreach my $reason ('x' x 65, "called in\nfever")
+{
+	$night->sql("UPDATE manage.absence SET reason = '$reason'; UPDATE manage.visit SET departed = departed + interval '1 minute'");
+	is($night->night->{state}, '', 'a night with what is no reason');
+	is(days(), 'P1 accepted 11, P1 held absence_reason 1, P1 held link_disagrees 3', 'holds that day, and sends the others');
+}
+$night->sql(q{INSERT INTO kinderconnect.absence_reason VALUES ('MO-1', 'Called in: fever', 'SICK'), ('MO-1', 'called in fever', 'SICK')});
+is($night->night->{state}, '', 'a night that knows what it means');
+is(days(), 'P1 accepted 12, P1 held link_disagrees 3', 'sends it');
+$night->sql(q{DELETE FROM kinderconnect.absence_reason});
+foreach my $reason ('x' x 64, '')
+{
+	$night->sql("UPDATE manage.absence SET reason = '$reason'; UPDATE manage.visit SET departed = departed + interval '1 minute'");
+	is($night->night->{state}, '', 'a night with a reason as long, and as short, as may be');
+	is(days(), 'P1 accepted 12, P1 held link_disagrees 3', 'sends it');
+}
 
 done_testing;

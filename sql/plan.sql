@@ -272,14 +272,16 @@ BEGIN
 		SELECT n.* FROM kinderconnect._links(organization) n WHERE foresee
 	), known_as AS MATERIALIZED (
 		-- a child's id, and those that it took the place of, at whatever remove
-		SELECT k.agency_id, k.kinderconnect_child_id, k.kinderconnect_child_id AS sent_as FROM link k WHERE k.child_id IS NOT NULL
+		SELECT k.agency_id, k.kinderconnect_child_id, k.kinderconnect_child_id AS sent_as, k.child_id, 'infinity'::timestamptz AS until
+		FROM link k WHERE k.child_id IS NOT NULL
 		UNION
-		SELECT k.agency_id, k.kinderconnect_child_id, o.kinderconnect_child_id
+		SELECT k.agency_id, k.kinderconnect_child_id, o.kinderconnect_child_id, k.child_id, max(o.ended_at)
 		FROM link k
 		JOIN kinderconnect.child_link o ON (o.organization_id, o.agency_id, o.child_id) = (organization, k.agency_id, k.child_id)
 			AND o.end_reason LIKE 'merged into %'
+		GROUP BY k.agency_id, k.kinderconnect_child_id, o.kinderconnect_child_id, k.child_id
 		UNION
-		SELECT k.agency_id, k.kinderconnect_child_id, k.formerly FROM link k WHERE k.formerly IS NOT NULL
+		SELECT k.agency_id, k.kinderconnect_child_id, k.formerly, k.child_id, 'infinity' FROM link k WHERE k.formerly IS NOT NULL
 	), merged AS MATERIALIZED (
 		SELECT k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date AS day,
 			string_agg(DISTINCT format('as %s: %s, %s', d.kinderconnect_child_id, coalesce(d.accepted_content, d.sent_content),
@@ -289,6 +291,9 @@ BEGIN
 			= (organization, k.agency_id, k.sent_as) AND d.service_date >= since AND (d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))
 		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
 		WHERE k.sent_as <> k.kinderconnect_child_id
+			-- that id may have come to be another child of Manage since
+			AND NOT EXISTS (SELECT FROM kinderconnect.ledger l
+				WHERE (l.organization_id, l.record_id) = (organization, coalesce(d.accepted_record_id, d.record_id)) AND l.child_id <> k.child_id AND l.created_at > k.until)
 		GROUP BY k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date
 	), private AS MATERIALIZED (
 		-- the days on which care at a provider is not subsidized: a month that

@@ -169,4 +169,23 @@ for (my $alive = 0, my $n = 1; !$alive; $n++)
 }
 cmp_ok($deaths, '>', 20, 'it died often');
 
+# A link that was wrong went to another id; the former id's child came afterwards,
+# and what it holds is not the other's
+$night = ready_night('not_merged', seed => made_seed(children => 2), days => 2);
+$night->sql(q{CREATE TABLE manage.late AS SELECT organization, site, student, arrived - interval '7 days' AS arrived, departed - interval '7 days' AS departed FROM manage.visit});
+is($night->night->{state}, '', 'a night');
+$night->sql(q{SELECT kinderconnect.unlink_child('g-1', 'MO-1', '1002', 'a mistake'), kinderconnect.link_child('g-1', 'MO-1', '1001', 'S2')});
+$night->admin('patch', { groupId => 'G-1', removeChildren => [ { agencyId => 'MO-1', childId => '1001' } ] });
+is($night->night->{state}, '', 'one in which the id is not listed');
+$night->sql(q{SELECT kinderconnect.link_child('g-1', 'MO-1', '1002', 'S2')});
+is($night->sql(q{SELECT end_reason FROM kinderconnect.child_link WHERE (kinderconnect_child_id, child_id) = ('1001', 'S2')}), 'merged into 1002', 'it is taken over');
+$night->admin('patch', { groupId => 'G-1', children => [ KinderConnect::made_child(1, 1) ] });
+$night->sql(q{SELECT kinderconnect.link_child('g-1', 'MO-1', '1001', 'S1')});
+foreach my $student ('S1', 'S2')
+{
+	$night->sql("INSERT INTO manage.visit (organization, site, student, arrived, departed) SELECT * FROM manage.late WHERE student = '$student'");
+	is($night->night->{state}, '', "a night with more of $student");
+	$night->agrees("all of $student is there");
+}
+
 done_testing;

@@ -759,7 +759,6 @@ CREATE FUNCTION kinderconnect._plan(organization text, agency text, provider tex
 AS $$
 DECLARE
 	planned_at timestamptz := clock_timestamp();
-	start      date := (SELECT o.first_enabled - o.backfill_days FROM kinderconnect.organization o WHERE o.organization_id = organization);
 	run        bigint;
 BEGIN
 	SELECT max(o.run_id) INTO run
@@ -797,13 +796,16 @@ BEGIN
 			-- what a person decided meanwhile stands, until the next plan
 			AND (d.state, d.accepted_content, d.void_wanted) IS NOT DISTINCT FROM (p.was_state, p.was_accepted, p.was_wanted)
 		RETURNING d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date
+	), since AS MATERIALIZED (
+		-- read with the plan: somebody may change it meanwhile
+		SELECT o.first_enabled - o.backfill_days AS start FROM kinderconnect.organization o WHERE o.organization_id = organization
 	), passed AS (
 		-- what tonight's plan does not look at, tonight's transfer must not
 		-- send; a day may be unfinished again at a site that moved west
 		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date, d.state AS was_state, d.reason AS was_reason, d.detail AS was_detail,
 			d.content, d.modified_at, CASE WHEN r.reason = 'before_start' THEN 'not_due' ELSE 'held' END AS state, r.reason
 		FROM kinderconnect.child_day d
-		CROSS JOIN LATERAL (SELECT CASE WHEN d.service_date < start AND d.accepted_content IS NULL THEN 'before_start'
+		CROSS JOIN LATERAL (SELECT CASE WHEN d.service_date < (SELECT y.start FROM since y) AND d.accepted_content IS NULL THEN 'before_start'
 			WHEN d.service_date >= (now() AT TIME ZONE 'Pacific/Honolulu')::date THEN 'unfinished_day' ELSE 'horizon_passed' END AS reason) r
 		WHERE d.organization_id = organization AND d.state = 'ready'
 			AND (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider)
@@ -819,7 +821,7 @@ BEGIN
 		WHERE d.organization_id = organization AND d.state = 'held' AND d.accepted_content IS NULL
 			AND (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider)
 			AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
-			AND d.service_date < start AND d.service_date >= (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer
+			AND d.service_date < (SELECT y.start FROM since y) AND d.service_date >= (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer
 	), stopped AS (
 		UPDATE kinderconnect.child_day d
 		SET state = p.state, reason = p.reason, detail = NULL, changed_at = now()

@@ -54,4 +54,27 @@ is($night->night->{state}, '', 'the next night');
 is(sent(), 12, 'sends each once');
 $night->agrees('all is there, once');
 
+# how far back it sends is changed while the plan waits, which has begun
+$night->sql(q{
+	INSERT INTO manage.visit (organization, site, student, arrived, departed)
+	SELECT organization, site, student, arrived - interval '7 days', departed - interval '7 days' FROM manage.visit;
+	SELECT kinderconnect.enable_integration('g-1', 'G-1', backfill_days => 3);
+	INSERT INTO kinderconnect.list_state (organization_id, operation, agency_id, provider_id, set_aside_at) VALUES ('g-1', 'attendance', 'MO-1', 'P1', now())});
+is($night->sql(q{SELECT count(*) FROM kinderconnect.child_day WHERE state = 'held' AND service_date < current_date - 5}) > 0, 1, 'days are held that it does not look at for now');
+$other = $night->start_sql(q{
+	BEGIN;
+	SELECT FROM kinderconnect.list_state WHERE operation = 'attendance' FOR UPDATE;
+	DO $$ BEGIN
+		WHILE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted) LOOP
+			PERFORM pg_sleep(0.01);
+		END LOOP;
+	END $$;
+	SELECT kinderconnect.enable_integration('g-1', 'G-1', backfill_days => 30);
+	COMMIT;
+});
+$night->await(q{SELECT count(*) > 0 FROM pg_locks WHERE mode = 'RowShareLock' AND relation = 'kinderconnect.list_state'::regclass AND pid <> pg_backend_pid()});
+is($night->night->{stderr}, '', 'a night meanwhile');
+is($other->finish->{stderr}, '', 'it was changed');
+$night->agrees('all is there, once');
+
 done_testing;

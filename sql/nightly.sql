@@ -298,16 +298,27 @@ DECLARE
 	detail text;
 	hint   text;
 BEGIN
-	CASE step
-		WHEN 'recover' THEN PERFORM kinderconnect._recover(organization);
-		WHEN 'providers' THEN PERFORM kinderconnect._match_providers(organization);
-		WHEN 'clocks' THEN PERFORM kinderconnect._set_clocks(organization);
-		WHEN 'vanished' THEN PERFORM kinderconnect._close_vanished(run, organization, from_date, to_date);
-		WHEN 'match' THEN PERFORM kinderconnect._match(organization);
-		WHEN 'candidates' THEN PERFORM kinderconnect._score(organization);
-		WHEN 'repeat' THEN PERFORM kinderconnect._repeat_unknown(run, organization, agency, provider);
-		WHEN 'plan' THEN PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
-	END CASE;
+	FOR attempt IN 1 .. 2 LOOP
+		BEGIN
+			CASE step
+				WHEN 'recover' THEN PERFORM kinderconnect._recover(organization);
+				WHEN 'providers' THEN PERFORM kinderconnect._match_providers(organization);
+				WHEN 'clocks' THEN PERFORM kinderconnect._set_clocks(organization);
+				WHEN 'vanished' THEN PERFORM kinderconnect._close_vanished(run, organization, from_date, to_date);
+				WHEN 'match' THEN PERFORM kinderconnect._match(organization);
+				WHEN 'candidates' THEN PERFORM kinderconnect._score(organization);
+				WHEN 'repeat' THEN PERFORM kinderconnect._repeat_unknown(run, organization, agency, provider);
+				WHEN 'plan' THEN PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
+			END CASE;
+			EXIT;
+		EXCEPTION WHEN deadlock_detected THEN
+			-- a person who decides of many at once may hold what this waits for, and
+			-- wait for it: what he waited for he has now
+			IF attempt = 2 THEN
+				RAISE;
+			END IF;
+		END;
+	END LOOP;
 	-- what it wrote, for what reads it next: here another session's is not all
 	-- that there is
 	IF step IN ('providers', 'clocks', 'match', 'plan') THEN
@@ -325,7 +336,7 @@ EXCEPTION WHEN OTHERS THEN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._guarded(bigint, text, text, text, text, date, date) IS
-'does one step of one organization; an error is noted and halts that organization, but for one of its candidates';
+'does one step of one organization, once more after a deadlock; an error is noted and halts that organization, but for one of its candidates';
 
 CREATE FUNCTION kinderconnect._customers_to_ask(run bigint) RETURNS TABLE (organization_id text, customer_id text, operation text)
 	LANGUAGE sql STABLE PARALLEL SAFE

@@ -191,6 +191,21 @@ foreach my $held (@child)
 	is($night->sql('SELECT kinderconnect_child_id, flag FROM kinderconnect.child_link WHERE ended_at IS NULL'), "$held|name_changed", "$held: and they are ended");
 }
 
+# One who ends two in one transaction and a match that flags them may wait for each
+# other; if it is the match that gives way, it begins again.
+foreach my $two (['1004', '1001'], ['1001', '1004'])
+{
+	my $night = ready_night("two_$two->[0]", seed => made_seed(children => 4), days => 2, conf => 'deadlock_timeout = 10ms');
+	is($night->night->{state}, '', "$two->[0]: a night that links");
+	$night->sql(q{UPDATE manage.student SET first_name = 'Another'});
+	my ($holder, $job) = held_match($night, 'child_link', "kinderconnect_child_id = '1002'", 1);
+	my $person = $night->start_sql("SET deadlock_timeout = '1h';\nBEGIN;\n"
+		. join('', map { "SELECT kinderconnect.unlink_child('g-1', 'MO-1', '$_', 'another child');\n" } @$two) . 'COMMIT;');
+	is(join('', map { $_->finish->{stderr} } $holder, $job, $person), '', "$two->[0]: a night in which two links are ended at once");
+	is($night->sql(q{SELECT string_agg(kinderconnect_child_id || ' ' || flag, ', ' ORDER BY kinderconnect_child_id) FROM kinderconnect.child_link WHERE ended_at IS NULL}),
+		'1002 name_changed, 1003 name_changed', "$two->[0]: as are they");
+}
+
 # An id that takes the place of another, by a person and by the match at once
 my $seed = made_seed(children => 4);
 my $night = ready_night('merged', seed => $seed, days => 2);

@@ -40,6 +40,8 @@ CREATE TABLE kinderconnect.agency_rule (
 		ELSE true END),
 	CONSTRAINT agency_rule_one_at_a_time EXCLUDE USING gist ((coalesce(agency_id, '')) WITH =, (coalesce(state, '')) WITH =, rule WITH =, (builtin::integer) WITH =, valid WITH &&)
 );
+-- it has no primary key, and may be of a publication of all tables
+ALTER TABLE kinderconnect.agency_rule REPLICA IDENTITY FULL;
 COMMENT ON TABLE kinderconnect.agency_rule IS
 'rules of an agency or of a state, the agency''s first; what is not publicly known has no row and holds nothing back';
 COMMENT ON COLUMN kinderconnect.agency_rule.agency_id IS 'the agency, or null for a rule of the state';

@@ -24,6 +24,8 @@ CREATE TABLE kinderconnect.absence_limit (
 	CONSTRAINT absence_limit_says_one CHECK (num_nonnulls(at_most, needs_attended) <= 1),
 	CONSTRAINT absence_limit_one_at_a_time EXCLUDE USING gist ((coalesce(agency_id, '')) WITH =, (coalesce(state, '')) WITH =, limit_name WITH =, (builtin::integer) WITH =, valid WITH &&)
 );
+-- it has no primary key, and may be of a publication of all tables
+ALTER TABLE kinderconnect.absence_limit REPLICA IDENTITY FULL;
 COMMENT ON TABLE kinderconnect.absence_limit IS
 'how many absences or closures an agency or a state pays or bears; the agency''s rows win over the state''s, your own over the shipped, name by name. They warn in absence_use and never hold a day back; what is not publicly known has no row';
 COMMENT ON COLUMN kinderconnect.absence_limit.agency_id IS 'the agency, or null for a limit of the state';
@@ -77,6 +79,7 @@ CREATE TABLE kinderconnect.unit_band (
 	CONSTRAINT unit_band_is_of_one CHECK (num_nonnulls(agency_id, state) = 1),
 	CONSTRAINT unit_band_one_for_a_length EXCLUDE USING gist ((coalesce(agency_id, '')) WITH =, (coalesce(state, '')) WITH =, (builtin::integer) WITH =, valid WITH &&, minutes WITH &&)
 );
+ALTER TABLE kinderconnect.unit_band REPLICA IDENTITY FULL;
 COMMENT ON TABLE kinderconnect.unit_band IS
 'the unit of care that a day of so many minutes makes. The agency''s bands stand in the place of all of the state''s, your own of all the shipped, for the dates they hold. Information for unit_use: the agency computes the units';
 COMMENT ON COLUMN kinderconnect.unit_band.agency_id IS 'the agency, or null for a band of the state';

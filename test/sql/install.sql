@@ -77,6 +77,10 @@ SELECT c.conrelid::regclass, c.confrelid::regclass FROM pg_constraint c JOIN org
 WHERE c.contype = 'f' AND c.confrelid NOT IN (SELECT o.oid FROM organization_table o)
 	AND c.confrelid <> 'kinderconnect.endpoint'::regclass;
 
+-- What a publication of all tables publishes can be updated and deleted.
+SELECT r.relname FROM relation r WHERE r.relkind = 'r' AND NOT (r.relreplident = 'f'
+	OR r.relreplident = 'd' AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = r.oid AND i.indisprimary));
+
 -- pg_dump keeps every table but what is shipped and the arming, and the
 -- sequences with them.
 SELECT r.relname, r.relkind FROM relation r

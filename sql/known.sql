@@ -10,7 +10,8 @@
 -- row it had.
 CREATE FUNCTION kinderconnect._digest(first_name text, middle_name text, last_name text, suffix text, date_of_birth date, active boolean) RETURNS bigint
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN hash_record_extended(ROW(first_name, middle_name, last_name, suffix, date_of_birth, active), 0);
+	RETURN hash_record_extended(ROW(first_name COLLATE "default", middle_name COLLATE "default", last_name COLLATE "default", suffix COLLATE "default",
+		date_of_birth, active), 0);
 COMMENT ON FUNCTION kinderconnect._digest(text, text, text, text, date, boolean) IS 'of what Manage says about a child, to tell whether it still does';
 
 -- No key to its organization, nor has listed_authorization one: both hold what

@@ -71,7 +71,7 @@ CREATE FUNCTION kinderconnect._zone(name text) RETURNS text
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF name !~ '^[A-Za-z_]+(/[A-Za-z_-]+)+$|^Etc/GMT[+-][0-9]{1,2}$|^UTC$' THEN
+	IF name COLLATE "C" !~ '^[A-Za-z_]+(/[A-Za-z_-]+)+$|^Etc/GMT[+-][0-9]{1,2}$|^UTC$' THEN
 		RETURN NULL;
 	END IF;
 	PERFORM now() AT TIME ZONE name;

@@ -27,7 +27,7 @@ BEGIN
 			PERFORM kinderconnect._compile_dialect(speech.dialect, item.operation);
 		EXCEPTION WHEN SQLSTATE 'KC001' THEN
 			GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, cure = PG_EXCEPTION_HINT;
-			part := concat_ws(' ', item.operation, substring(detail FROM 'part "(\w+)"'), substring(detail FROM 'position (\d+)'));
+			part := concat_ws(' ', item.operation, substring(detail FROM 'part "([^"]+)"'), substring(detail FROM 'position ([0-9]+)'));
 			problem := replace(problem, format('dialect "%s" cannot be used: ', speech.dialect), '');
 			severity := 'error';
 			RETURN NEXT;

@@ -171,11 +171,11 @@ BEGIN
 		RETURN;
 	END IF;
 	-- one is enough, but of shards each is needed
-	EXECUTE 'SELECT count(*), coalesce(bool_and(j.active) FILTER (WHERE j.command ~ ''\(\d''), bool_or(j.active)),
+	EXECUTE 'SELECT count(*), coalesce(bool_and(j.active) FILTER (WHERE j.command ~ ''[(][0-9]''), bool_or(j.active)),
 				(array_agg(j.schedule ORDER BY j.active DESC, j.jobid DESC))[1],
-				coalesce(array_agg(j.jobid) FILTER (WHERE j.command ~ ''\(\d''), (array_agg(j.jobid ORDER BY j.active DESC, j.jobid DESC))[:1])
+				coalesce(array_agg(j.jobid) FILTER (WHERE j.command ~ ''[(][0-9]''), (array_agg(j.jobid ORDER BY j.active DESC, j.jobid DESC))[:1])
 			FROM cron.job j
-			WHERE j.database = current_database() AND j.command ~ ''kinderconnect\.(tick|nightly)'''
+			WHERE j.database = current_database() AND j.command ~ ''kinderconnect[.](tick|nightly)'''
 		INTO jobs, active, schedule, ids;
 	-- it has no index but that of runid, and no retention
 	EXECUTE 'SELECT e.status, e.end_time
@@ -199,7 +199,7 @@ BEGIN
 	IF to_regclass('cron.job') IS NOT NULL AND EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN
 		EXECUTE 'SELECT string_agg(DISTINCT format(''"%s"'', j.username), '' and '') FROM cron.job j
 				JOIN cron.job o ON o.database = j.database AND o.command = j.command AND o.username <> j.username AND o.active
-				WHERE j.active AND j.database = current_database() AND j.command ~ ''kinderconnect\.(tick|nightly)'''
+				WHERE j.active AND j.database = current_database() AND j.command ~ ''kinderconnect[.](tick|nightly)'''
 			INTO roles;
 	END IF;
 	RETURN roles;

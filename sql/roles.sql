@@ -15,6 +15,11 @@ BEGIN
 		RAISE EXCEPTION 'kinderconnect needs a database in the encoding UTF8, not %', current_setting('server_encoding')
 			USING ERRCODE = 'feature_not_supported',
 				HINT = 'Create the database with ENCODING ''UTF8'' TEMPLATE template0.';
+	-- by then the script has been read, every backslash of it otherwise
+	ELSIF NOT current_setting('standard_conforming_strings')::boolean THEN
+		RAISE EXCEPTION 'kinderconnect cannot be installed while standard_conforming_strings is off'
+			USING ERRCODE = 'feature_not_supported',
+				HINT = 'SET standard_conforming_strings = on before CREATE EXTENSION; afterwards it may be off.';
 	END IF;
 
 	FOR role IN

@@ -192,10 +192,10 @@ CREATE FUNCTION kinderconnect._before_drop() RETURNS event_trigger
 AS $$
 BEGIN
 	IF EXISTS (SELECT FROM regexp_split_to_table(current_query(), ';') statement
-			WHERE statement ~* '^\s*drop\s+(extension|schema)\s+(if\s+exists\s+)?([^,]+,)*\s*"?kinderconnect"?\s*(,[^,]+)*(cascade|restrict)?\s*$')
+			WHERE statement ~* E'^\\s*drop\\s+(extension|schema)\\s+(if\\s+exists\\s+)?([^,]+,)*\\s*"?kinderconnect"?\\s*(,[^,]+)*(cascade|restrict)?\\s*$')
 		AND EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN
 		EXECUTE 'SELECT count(cron.unschedule(j.jobid)) FROM cron.job j
-			WHERE j.database = current_database() AND j.command ~ ''^CALL kinderconnect\.tick\(''';
+			WHERE j.database = current_database() AND j.command ~ ''^CALL kinderconnect[.]tick[(]''';
 	END IF;
 EXCEPTION WHEN insufficient_privilege THEN
 	RAISE WARNING 'jobs of pg_cron that call kinderconnect.tick() stay' USING HINT = 'SELECT cron.unschedule(jobid) as their owner or a superuser.';

@@ -47,6 +47,12 @@ WHERE p.prokind = 'f' AND NOT coalesce(p.proconfig::text, '') ~ 'search_path=pg_
 SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
 WHERE p.prokind = 'p' AND p.prosrc ~ '\s(=|<>|<|>|<=|>=|\|\||\+|-|/)\s';
 
+-- A body of PL/pgSQL is read anew in each session, also in one where a backslash
+-- in a string is an escape: it has none but in E'...'.
+SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
+JOIN pg_language l ON l.oid = p.prolang AND l.lanname = 'plpgsql'
+WHERE regexp_replace(p.prosrc, '\mE''([^'']|'''')*''', '', 'g') LIKE '%\\%';
+
 -- No function but these runs with its owner's rights.
 SELECT p.oid::regprocedure FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid WHERE p.prosecdef
 ORDER BY p.oid::regprocedure::text COLLATE "C";

@@ -102,4 +102,10 @@ foreach my $encoding (qw(LATIN1 SQL_ASCII))
 	is($night->node->safe_psql("other_\L$encoding\E", q{SELECT count(*) FROM pg_namespace WHERE nspname = 'kinderconnect'}), 0, 'and nothing is there');
 }
 
+# So is a session that would read every backslash of the script otherwise
+$night->sql('CREATE DATABASE other_strings TEMPLATE template0');
+my $strings = 'SET standard_conforming_strings = off; SET escape_string_warning = off';
+my ($status, $out, $err) = $night->node->psql('other_strings', "$strings; CREATE EXTENSION kinderconnect CASCADE");
+like($err, qr/ERROR:  kinderconnect cannot be installed while standard_conforming_strings is off\nHINT:  SET standard_conforming_strings = on/, 'strings with escapes');
+
 done_testing;

@@ -27,6 +27,11 @@ $night->sql(q{SELECT cron.schedule('of others', '0 0 1 1 *', 'SELECT 1'); CREATE
 sub jobs { return $night->sql('SELECT count(*) FROM cron.job'); }
 $night->sql($_) foreach 'DROP EXTENSION citext', 'DROP SCHEMA other_kinderconnect', 'BEGIN; DROP EXTENSION kinderconnect CASCADE; ROLLBACK';
 is(jobs(), 2, 'a drop of something else leaves it, and one that is taken back');
+# in a session in which strings are read otherwise
+my $strings = 'SET standard_conforming_strings = off';
+my $health = q{SELECT status, value FROM kinderconnect.health WHERE check_name = 'cron_job'};
+is($night->sql("$strings; $health"), $night->sql($health), 'health finds the job');
+is($night->sql("$strings; SET client_min_messages = warning; BEGIN; DROP EXTENSION kinderconnect CASCADE; SELECT jobname FROM cron.job; ROLLBACK"), 'of others', 'a drop ends it');
 $night->sql('TRUNCATE public.fired');
 
 my $ours = q{

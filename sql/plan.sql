@@ -292,8 +292,8 @@ BEGIN
 		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
 		WHERE k.sent_as <> k.kinderconnect_child_id
 			-- that id may have come to be another child of Manage since
-			AND NOT EXISTS (SELECT FROM kinderconnect.ledger l
-				WHERE (l.organization_id, l.record_id) = (organization, coalesce(d.accepted_record_id, d.record_id)) AND l.child_id <> k.child_id AND l.created_at > k.until)
+			AND (SELECT l.child_id <> k.child_id AND l.created_at > k.until FROM kinderconnect.ledger l
+				WHERE (l.organization_id, l.record_id) = (organization, coalesce(d.accepted_record_id, d.record_id))) IS NOT TRUE
 		GROUP BY k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date
 	), private AS MATERIALIZED (
 		-- the days on which care at a provider is not subsidized: a month that

@@ -97,6 +97,12 @@ BEGIN
 END
 $$;
 
+-- Where all tables are published, these could be neither updated nor deleted from.
+
+ALTER TABLE kinderconnect.agency_rule REPLICA IDENTITY FULL;
+ALTER TABLE kinderconnect.absence_limit REPLICA IDENTITY FULL;
+ALTER TABLE kinderconnect.unit_band REPLICA IDENTITY FULL;
+
 -- An organization may look on: its nights ask, match and plan, and send nothing.
 
 ALTER TABLE kinderconnect.organization ADD COLUMN IF NOT EXISTS sends boolean NOT NULL DEFAULT true;
@@ -223,6 +229,7 @@ UPDATE kinderconnect.reason r SET meaning = n.meaning
 FROM (VALUES
 	('no_provider', 'rows of Manage: of an authorized child, at a location without a provider ID of its agency'),
 	('link_disagrees', 'name or birth date of the linked children no longer agree, or Manage stores the id of another child who fits'),
+	('absence_reason', 'the agency has a list of absence reasons, and this one is not in it; or it is no code: longer than 64 characters, or of several lines'),
 	('no_time_zone', 'Manage has not got the location, or has no known time zone for it, and its agencies have none, or several'),
 	('two_providers', 'two provider IDs authorize the child on this day: of one location, or with an absence or a closure at both; or the service holds the day under another ID of the location'),
 	('source_shrank', 'most accepted days of the provider or the organization, or all attendance, have suddenly vanished from Manage, or become absences; or the provider is another location now than when the day was accepted')) n(reason, meaning)
@@ -504,7 +511,7 @@ BEGIN
 			PERFORM kinderconnect._compile_dialect(speech.dialect, item.operation);
 		EXCEPTION WHEN SQLSTATE 'KC001' THEN
 			GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, cure = PG_EXCEPTION_HINT;
-			part := concat_ws(' ', item.operation, substring(detail FROM 'part "(\w+)"'), substring(detail FROM 'position (\d+)'));
+			part := concat_ws(' ', item.operation, substring(detail FROM 'part "([^"]+)"'), substring(detail FROM 'position ([0-9]+)'));
 			problem := replace(problem, format('dialect "%s" cannot be used: ', speech.dialect), '');
 			severity := 'error';
 			RETURN NEXT;
@@ -731,12 +738,14 @@ COMMENT ON FUNCTION kinderconnect._manage_fails(text) IS 'the error, with this S
 -- it commits. A tick that looks meanwhile must not say when to look again: so
 -- until the end of its transaction whoever changes something shares this lock,
 -- which a tick has to have for itself before it looks how long it may wait.
+-- Advisory locks are for whoever may connect to take, and would hold up every
+-- night. With the owner's rights: an administrator writes no clock otherwise.
 CREATE FUNCTION kinderconnect._look_again() RETURNS void
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM pg_advisory_xact_lock_shared(hashtextextended('kinderconnect.next_look', 0));
+	LOCK TABLE kinderconnect.provider_clock IN ROW EXCLUSIVE MODE;
 	PERFORM setval('kinderconnect.next_look', 0);
 END;
 $$;
@@ -954,7 +963,7 @@ BEGIN
 	IF to_regclass('cron.job') IS NOT NULL AND EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN
 		EXECUTE 'SELECT string_agg(DISTINCT format(''"%s"'', j.username), '' and '') FROM cron.job j
 				JOIN cron.job o ON o.database = j.database AND o.command = j.command AND o.username <> j.username AND o.active
-				WHERE j.active AND j.database = current_database() AND j.command ~ ''kinderconnect\.(tick|nightly)'''
+				WHERE j.active AND j.database = current_database() AND j.command ~ ''kinderconnect[.](tick|nightly)'''
 			INTO roles;
 	END IF;
 	RETURN roles;
@@ -1001,7 +1010,7 @@ AS $$
 BEGIN
 	IF EXISTS (SELECT FROM kinderconnect.ledger l WHERE l.organization_id = organization AND l.state = 'sending') THEN
 		RAISE EXCEPTION 'days of organization "%" are being sent', organization
-			USING ERRCODE = 'KC401', HINT = format('Wait until the run is over; CALL kinderconnect.nightly(%L) ends what one that died has left.', organization);
+			USING ERRCODE = 'KC401', HINT = format('CALL kinderconnect.nightly(%L) ends what a run that died has left.', organization);
 	END IF;
 	UPDATE kinderconnect.ledger l SET state = 'not_taken', answered_at = clock_timestamp()
 	WHERE l.organization_id = organization AND l.state = 'unknown';
@@ -1068,6 +1077,17 @@ BEGIN
 	END IF;
 	IF enable_integration.group_password IS NULL THEN
 		PERFORM kinderconnect._require_group_password(enable_integration.organization_id, secret_name, false);
+	END IF;
+
+	-- A run keeps to the service and the group that it began with, and what these
+	-- accept from now on the new ones would never be sent. Until this commits,
+	-- none begins either (KC_LOCK_CLASS of engine.c).
+	IF enable_integration.holds_accepted IS NOT TRUE
+		AND EXISTS (SELECT FROM kinderconnect.organization o WHERE o.organization_id = enable_integration.organization_id
+			AND (o.group_id, o.endpoint) <> (enable_integration.group_id, service))
+		AND NOT pg_try_advisory_xact_lock(1801675630, hashtext(enable_integration.organization_id COLLATE "C")) THEN
+		RAISE EXCEPTION 'a run is busy with organization "%"', enable_integration.organization_id
+			USING ERRCODE = 'KC401', HINT = 'It sends to the group and endpoint that it began with: wait until it is over.';
 	END IF;
 
 	-- What is accepted is not sent again; another group may not have it.
@@ -1913,8 +1933,19 @@ END;
 COMMENT ON FUNCTION kinderconnect._are_few(text, bigint) IS
 'whether so many are so few of an organization''s children that each is better looked up by itself';
 
+-- Rows of one child are told apart by this: a row that is as it was has the
+-- row it had.
+CREATE OR REPLACE FUNCTION kinderconnect._digest(first_name text, middle_name text, last_name text, suffix text, date_of_birth date, active boolean) RETURNS bigint
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN hash_record_extended(ROW(first_name COLLATE "default", middle_name COLLATE "default", last_name COLLATE "default", suffix COLLATE "default",
+		date_of_birth, active), 0);
+COMMENT ON FUNCTION kinderconnect._digest(text, text, text, text, date, boolean) IS 'of what Manage says about a child, to tell whether it still does';
+
 -- A row that changed is one that is gone and one that has come, and concerns
 -- whoever has the keys of either.
+--
+-- A name of more bytes than the service's may have is none: an index has no
+-- room for its key, and without it nobody of the organization would be read.
 CREATE OR REPLACE FUNCTION kinderconnect._read_children(organization text, tell boolean DEFAULT true)
 	RETURNS TABLE (child_id text, date_of_birth date, last_key text, first_key text)
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -1928,10 +1959,13 @@ BEGIN
 	RETURN QUERY EXECUTE $sql$
 	WITH difference AS MATERIALIZED (
 		SELECT m.*, k.child_id AS gone_child_id, k.location_id AS gone_location_id, k.digest AS gone_digest
-		FROM (SELECT m.child_id COLLATE "C" AS child_id, coalesce(m.location_id, '') COLLATE "C" AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
+		FROM (SELECT m.child_id COLLATE "C" AS child_id, coalesce(m.location_id, '') COLLATE "C" AS location_id, n.first_name, m.middle_name, n.last_name, m.suffix,
 				m.date_of_birth, coalesce(m.active, true) AS active,
-				kinderconnect._digest(m.first_name, m.middle_name, m.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
-			FROM kinderconnect.manage_child m WHERE m.organization_id = $1) m
+				kinderconnect._digest(n.first_name, m.middle_name, n.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
+			FROM kinderconnect.manage_child m
+			CROSS JOIN LATERAL (SELECT CASE WHEN octet_length(m.first_name) <= 1024 THEN m.first_name END AS first_name,
+				CASE WHEN octet_length(m.last_name) <= 1024 THEN m.last_name END AS last_name) n
+			WHERE m.organization_id = $1) m
 		FULL JOIN (SELECT k.child_id, k.location_id, k.digest FROM kinderconnect.known_child k WHERE k.organization_id = $1) k
 			ON (k.child_id, k.location_id, k.digest) = (m.child_id, m.location_id, m.digest)
 		WHERE m.child_id IS NULL OR k.child_id IS NULL
@@ -2051,10 +2085,13 @@ BEGIN
 		CASE WHEN k.child_id IS NOT NULL THEN k.middle_key ELSE kinderconnect._middle_key(m.first_name, m.middle_name) END,
 		CASE WHEN k.child_id IS NOT NULL THEN k.last_key ELSE kinderconnect._last_key(m.last_name) END,
 		CASE WHEN k.child_id IS NOT NULL THEN k.suffix_key ELSE kinderconnect._suffix_key(m.first_name, m.last_name, m.suffix) END
-	FROM (SELECT m.child_id COLLATE "C" AS child_id, coalesce(m.location_id, '') COLLATE "C" AS location_id, m.first_name, m.middle_name, m.last_name, m.suffix,
+	FROM (SELECT m.child_id COLLATE "C" AS child_id, coalesce(m.location_id, '') COLLATE "C" AS location_id, n.first_name, m.middle_name, n.last_name, m.suffix,
 			m.date_of_birth, coalesce(m.active, true) AS active,
-			kinderconnect._digest(m.first_name, m.middle_name, m.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
-		FROM kinderconnect.manage_child m WHERE m.organization_id = in_manage) m
+			kinderconnect._digest(n.first_name, m.middle_name, n.last_name, m.suffix, m.date_of_birth, coalesce(m.active, true)) AS digest
+		FROM kinderconnect.manage_child m
+		CROSS JOIN LATERAL (SELECT CASE WHEN octet_length(m.first_name) <= 1024 THEN m.first_name END AS first_name,
+			CASE WHEN octet_length(m.last_name) <= 1024 THEN m.last_name END AS last_name) n
+		WHERE m.organization_id = in_manage) m
 	LEFT JOIN kinderconnect.known_child k ON (k.organization_id, k.child_id, k.location_id, k.digest) = (organization, m.child_id, m.location_id, m.digest);
 END;
 $$;
@@ -2932,9 +2969,14 @@ BEGIN
 		FROM (SELECT array_agg(n.agency_id) AS agencies, array_agg(n.kinderconnect_child_id) AS children
 			FROM kinderconnect.child n WHERE n.organization_id = organization AND n.unlinked_because = 'already_linked') n
 		CROSS JOIN LATERAL kinderconnect._merges(organization, n.agencies, n.children) m
+	), heir AS MATERIALIZED (
+		-- the child whose link it becomes before the other, as link_child() does
+		SELECT m.* FROM merged m
+		JOIN kinderconnect.child c ON (c.organization_id, c.agency_id, c.kinderconnect_child_id) = (organization, m.agency_id, m.into_id)
+		FOR NO KEY UPDATE OF c
 	), ended AS (
 		UPDATE kinderconnect.child_link k SET ended_at = clock_timestamp(), ended_by = session_user, end_reason = 'merged into ' || m.into_id
-		FROM merged m
+		FROM heir m
 		WHERE k.ended_at IS NULL AND (k.organization_id, k.agency_id, k.kinderconnect_child_id) = (organization, m.agency_id, m.kinderconnect_child_id)
 		RETURNING k.agency_id, k.kinderconnect_child_id, k.child_id
 	), free AS (
@@ -3077,6 +3119,23 @@ $$;
 COMMENT ON FUNCTION kinderconnect._match(text) IS
 'links the children that can be, notes why the others cannot, and flags links whose two sides no longer agree; looks at what has changed since the last match, at all if there was none';
 
+-- What a match has locked it has read anew, or looks at itself, and to wait for
+-- it could be for ever: it may wait for the link.
+CREATE FUNCTION kinderconnect._seek_again(organization text, child text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
+	FROM (SELECT k.organization_id, k.child_id, k.location_id, k.digest FROM kinderconnect.known_child k
+		WHERE (k.organization_id, k.child_id) = (organization, child)
+		FOR NO KEY UPDATE SKIP LOCKED) k
+	WHERE (m.organization_id, m.child_id, m.location_id, m.digest) = (k.organization_id, k.child_id, k.location_id, k.digest);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._seek_again(text, text) IS
+'a child of Manage is looked for again among the children of the service that have no link';
+
 CREATE OR REPLACE FUNCTION kinderconnect.link_child(organization_id text, agency_id text, kinderconnect_child_id text, child_id text, reason text DEFAULT NULL)
 	RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -3084,7 +3143,8 @@ CREATE OR REPLACE FUNCTION kinderconnect.link_child(organization_id text, agency
 AS $$
 #variable_conflict use_column
 DECLARE
-	other text;
+	other  text;
+	parted text;
 BEGIN
 	PERFORM kinderconnect._require_organization(link_child.organization_id);
 	IF num_nulls(link_child.agency_id, link_child.kinderconnect_child_id, link_child.child_id) > 0 THEN
@@ -3135,8 +3195,8 @@ BEGIN
 				= (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id)
 			RETURNING k.child_id
 		)
-		UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
-		FROM replaced r WHERE (m.organization_id, m.child_id) = (link_child.organization_id, r.child_id);
+		SELECT r.child_id INTO parted FROM replaced r;
+		PERFORM kinderconnect._seek_again(link_child.organization_id, parted);
 		INSERT INTO kinderconnect.child_link (organization_id, agency_id, kinderconnect_child_id, child_id, method, linked_at)
 		VALUES (link_child.organization_id, link_child.agency_id, link_child.kinderconnect_child_id, link_child.child_id, 'person', clock_timestamp())
 		ON CONFLICT DO NOTHING;
@@ -3183,8 +3243,7 @@ BEGIN
 	UPDATE kinderconnect.child c SET unlinked_because = 'not_matched_yet'
 	WHERE (c.organization_id, c.agency_id, c.kinderconnect_child_id)
 		= (unlink_child.organization_id, unlink_child.agency_id, unlink_child.kinderconnect_child_id);
-	UPDATE kinderconnect.known_child m SET changed_at = 'infinity'
-	WHERE (m.organization_id, m.child_id) = (unlink_child.organization_id, parted);
+	PERFORM kinderconnect._seek_again(unlink_child.organization_id, parted);
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.unlink_child(text, text, text, text) IS
@@ -3322,6 +3381,23 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._attendance(text, date) IS
 'Manage''s attendance of an organization from a date on, with the local day and zone of each row';
+
+-- A name that PostgreSQL would have to guess at is no zone.
+CREATE OR REPLACE FUNCTION kinderconnect._zone(name text) RETURNS text
+	LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF name COLLATE "C" !~ '^[A-Za-z_]+(/[A-Za-z_-]+)+$|^Etc/GMT[+-][0-9]{1,2}$|^UTC$' THEN
+		RETURN NULL;
+	END IF;
+	PERFORM now() AT TIME ZONE name;
+	RETURN name;
+EXCEPTION WHEN invalid_parameter_value THEN
+	RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._zone(text) IS 'the name of an IANA zone this server knows, else null';
 
 CREATE OR REPLACE FUNCTION kinderconnect._location_zones(organization text)
 	RETURNS TABLE (location_id text, zone text)
@@ -3491,14 +3567,16 @@ BEGIN
 		SELECT n.* FROM kinderconnect._links(organization) n WHERE foresee
 	), known_as AS MATERIALIZED (
 		-- a child's id, and those that it took the place of, at whatever remove
-		SELECT k.agency_id, k.kinderconnect_child_id, k.kinderconnect_child_id AS sent_as FROM link k WHERE k.child_id IS NOT NULL
+		SELECT k.agency_id, k.kinderconnect_child_id, k.kinderconnect_child_id AS sent_as, k.child_id, 'infinity'::timestamptz AS until
+		FROM link k WHERE k.child_id IS NOT NULL
 		UNION
-		SELECT k.agency_id, k.kinderconnect_child_id, o.kinderconnect_child_id
+		SELECT k.agency_id, k.kinderconnect_child_id, o.kinderconnect_child_id, k.child_id, max(o.ended_at)
 		FROM link k
 		JOIN kinderconnect.child_link o ON (o.organization_id, o.agency_id, o.child_id) = (organization, k.agency_id, k.child_id)
 			AND o.end_reason LIKE 'merged into %'
+		GROUP BY k.agency_id, k.kinderconnect_child_id, o.kinderconnect_child_id, k.child_id
 		UNION
-		SELECT k.agency_id, k.kinderconnect_child_id, k.formerly FROM link k WHERE k.formerly IS NOT NULL
+		SELECT k.agency_id, k.kinderconnect_child_id, k.formerly, k.child_id, 'infinity' FROM link k WHERE k.formerly IS NOT NULL
 	), merged AS MATERIALIZED (
 		SELECT k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date AS day,
 			string_agg(DISTINCT format('as %s: %s, %s', d.kinderconnect_child_id, coalesce(d.accepted_content, d.sent_content),
@@ -3508,6 +3586,9 @@ BEGIN
 			= (organization, k.agency_id, k.sent_as) AND d.service_date >= since AND (d.accepted_content IS NOT NULL OR d.state IN ('sending', 'unknown'))
 		JOIN site s ON (s.agency_id, s.provider_id) = (d.agency_id, d.provider_id)
 		WHERE k.sent_as <> k.kinderconnect_child_id
+			-- that id may have come to be another child of Manage since
+			AND (SELECT l.child_id <> k.child_id AND l.created_at > k.until FROM kinderconnect.ledger l
+				WHERE (l.organization_id, l.record_id) = (organization, coalesce(d.accepted_record_id, d.record_id))) IS NOT TRUE
 		GROUP BY k.agency_id, d.provider_id, k.kinderconnect_child_id, d.service_date
 	), private AS MATERIALIZED (
 		-- the days on which care at a provider is not subsidized: a month that
@@ -3848,7 +3929,9 @@ BEGIN
 				WHEN f.over_midnight AND f.rules ->> 'overnight' IS NULL AND NOT k.stands THEN 'over_midnight'
 				WHEN f.ambiguous THEN 'clock_change'
 				WHEN f.sessions > least((f.rules ->> 'sessions_per_day')::integer, (f.rules ->> 'slots')::integer) AND NOT k.stands THEN 'too_many_sessions'
-				WHEN f.absences > 0 AND f.rules ->> 'absence_reasons' IS NULL AND f.reasons_listed AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL AND NOT k.stands THEN 'absence_reason'
+				-- the service refuses the whole call for what cannot be a code
+				WHEN f.absences > 0 AND f.rules ->> 'absence_reasons' IS NULL AND f.manage_reason IS NOT NULL AND f.reason_code IS NULL AND NOT k.stands
+					AND (f.reasons_listed OR length(f.manage_reason) > 64 OR f.manage_reason ~ '[[:cntrl:]]') THEN 'absence_reason'
 			END AS unsayable
 		FROM facts f
 		-- A child that came to another of its providers was there: that an
@@ -3971,7 +4054,6 @@ CREATE OR REPLACE FUNCTION kinderconnect._plan(organization text, agency text, p
 AS $$
 DECLARE
 	planned_at timestamptz := clock_timestamp();
-	start      date := (SELECT o.first_enabled - o.backfill_days FROM kinderconnect.organization o WHERE o.organization_id = organization);
 	run        bigint;
 BEGIN
 	SELECT max(o.run_id) INTO run
@@ -4009,13 +4091,16 @@ BEGIN
 			-- what a person decided meanwhile stands, until the next plan
 			AND (d.state, d.accepted_content, d.void_wanted) IS NOT DISTINCT FROM (p.was_state, p.was_accepted, p.was_wanted)
 		RETURNING d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date
+	), since AS MATERIALIZED (
+		-- read with the plan: somebody may change it meanwhile
+		SELECT o.first_enabled - o.backfill_days AS start FROM kinderconnect.organization o WHERE o.organization_id = organization
 	), passed AS (
 		-- what tonight's plan does not look at, tonight's transfer must not
 		-- send; a day may be unfinished again at a site that moved west
 		SELECT d.agency_id, d.provider_id, d.kinderconnect_child_id, d.service_date, d.state AS was_state, d.reason AS was_reason, d.detail AS was_detail,
 			d.content, d.modified_at, CASE WHEN r.reason = 'before_start' THEN 'not_due' ELSE 'held' END AS state, r.reason
 		FROM kinderconnect.child_day d
-		CROSS JOIN LATERAL (SELECT CASE WHEN d.service_date < start AND d.accepted_content IS NULL THEN 'before_start'
+		CROSS JOIN LATERAL (SELECT CASE WHEN d.service_date < (SELECT y.start FROM since y) AND d.accepted_content IS NULL THEN 'before_start'
 			WHEN d.service_date >= (now() AT TIME ZONE 'Pacific/Honolulu')::date THEN 'unfinished_day' ELSE 'horizon_passed' END AS reason) r
 		WHERE d.organization_id = organization AND d.state = 'ready'
 			AND (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider)
@@ -4031,7 +4116,7 @@ BEGIN
 		WHERE d.organization_id = organization AND d.state = 'held' AND d.accepted_content IS NULL
 			AND (agency IS NULL OR d.agency_id = agency) AND (provider IS NULL OR d.provider_id = provider)
 			AND d.service_date BETWEEN coalesce(from_date, '-infinity') AND coalesce(to_date, 'infinity')
-			AND d.service_date < start AND d.service_date >= (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer
+			AND d.service_date < (SELECT y.start FROM since y) AND d.service_date >= (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect.setting('horizon_days')::integer
 	), stopped AS (
 		UPDATE kinderconnect.child_day d
 		SET state = p.state, reason = p.reason, detail = NULL, changed_at = now()
@@ -4373,15 +4458,16 @@ BEGIN
 			WHEN 'child' THEN 'Such children are never linked by name: several_in_manage.'
 			WHEN 'attendance' THEN 'The same session twice is held as overlapping_sessions.'
 			ELSE 'Which of them counts is not determined.' END);
-	-- what has a letter is a name, folded too
+	-- What has a letter is a name, folded too. By "C", for a collation of Manage's
+	-- that takes different letters for equal knows no regular expressions.
 	FOR item IN
 		SELECT * FROM (VALUES
-			('location', 'coalesce(s.name, '''') !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.name), '''') = ''''', 'no name',
+			('location', 'coalesce(s.name, '''') COLLATE "C" !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.name), '''') = ''''', 'no name',
 				'The location of a provider ID is found by name and ZIP; without a name, add_provider() has to tell it.'),
-			('location', 'nullif(btrim(s.zip), '''') !~ ''^[0-9]{5}(-?[0-9]{4})?$''', 'a ZIP code that is none',
+			('location', 'nullif(btrim(s.zip), '''') COLLATE "C" !~ ''^[0-9]{5}(-?[0-9]{4})?$''', 'a ZIP code that is none',
 				'A number has lost its leading zeros: lpad(zip::text, 5, ''0'').'),
-			('child', 'coalesce(s.first_name, '''') !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.first_name), '''') = ''''
-				OR coalesce(s.last_name, '''') !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.last_name), '''') = ''''',
+			('child', 'coalesce(s.first_name, '''') COLLATE "C" !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.first_name), '''') = ''''
+				OR coalesce(s.last_name, '''') COLLATE "C" !~ ''[A-Za-z]'' AND coalesce(kinderconnect.fold(s.last_name), '''') = ''''',
 				'no first or no last name', 'They cannot be matched; link_child() can link them.'),
 			('child', 's.date_of_birth IS NULL', 'no birth date', 'They cannot be matched; link_child() can link them.'),
 			('child', 's.date_of_birth > current_date + 1 OR s.date_of_birth < current_date - 36525', 'an impossible birth date',
@@ -5036,6 +5122,20 @@ END;
 $$;
 COMMENT ON FUNCTION kinderconnect._plan_resolved(bigint, text, text, text) IS 'plans a provider anew, when none of its records is on its way any more';
 
+-- Somebody may have decided otherwise since it was noted who has something to
+-- send: of a night, hours ago.
+CREATE FUNCTION kinderconnect._is_let_send(organization text, agency text, provider text) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM kinderconnect.provider_standing p
+		JOIN kinderconnect.organization o ON o.organization_id = p.organization_id AND o.sends
+		WHERE (p.organization_id, p.agency_id, p.provider_id) = (organization, agency, provider) AND p.barred IS NULL);
+END;
+$$;
+COMMENT ON FUNCTION kinderconnect._is_let_send(text, text, text) IS 'whether a provider takes part and its organization sends, now';
+
 -- The next batch of each of these providers, marked as sending: a waiting half
 -- of a refused one, else new records of ready days. One at a time for each
 -- provider, and of a child's day nothing new while a record of it is unknown.
@@ -5058,7 +5158,8 @@ DECLARE
 BEGIN
 	SELECT array_agg(u.organization_id), array_agg(u.agency_id), array_agg(u.provider_id) INTO organizations, agencies, providers
 	FROM unnest(organizations, agencies, providers) u(organization_id, agency_id, provider_id)
-	WHERE NOT EXISTS (SELECT FROM kinderconnect.run_provider p
+	WHERE kinderconnect._is_let_send(u.organization_id, u.agency_id, u.provider_id)
+		AND NOT EXISTS (SELECT FROM kinderconnect.run_provider p
 			WHERE (p.organization_id, p.run_id, p.agency_id, p.provider_id) = (u.organization_id, run, u.agency_id, u.provider_id) AND p.halted)
 		AND NOT EXISTS (SELECT FROM kinderconnect.run_organization o WHERE (o.organization_id, o.run_id) = (u.organization_id, run) AND o.halted)
 		AND NOT EXISTS (SELECT FROM kinderconnect.batch b
@@ -6031,16 +6132,27 @@ DECLARE
 	detail text;
 	hint   text;
 BEGIN
-	CASE step
-		WHEN 'recover' THEN PERFORM kinderconnect._recover(organization);
-		WHEN 'providers' THEN PERFORM kinderconnect._match_providers(organization);
-		WHEN 'clocks' THEN PERFORM kinderconnect._set_clocks(organization);
-		WHEN 'vanished' THEN PERFORM kinderconnect._close_vanished(run, organization, from_date, to_date);
-		WHEN 'match' THEN PERFORM kinderconnect._match(organization);
-		WHEN 'candidates' THEN PERFORM kinderconnect._score(organization);
-		WHEN 'repeat' THEN PERFORM kinderconnect._repeat_unknown(run, organization, agency, provider);
-		WHEN 'plan' THEN PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
-	END CASE;
+	FOR attempt IN 1 .. 2 LOOP
+		BEGIN
+			CASE step
+				WHEN 'recover' THEN PERFORM kinderconnect._recover(organization);
+				WHEN 'providers' THEN PERFORM kinderconnect._match_providers(organization);
+				WHEN 'clocks' THEN PERFORM kinderconnect._set_clocks(organization);
+				WHEN 'vanished' THEN PERFORM kinderconnect._close_vanished(run, organization, from_date, to_date);
+				WHEN 'match' THEN PERFORM kinderconnect._match(organization);
+				WHEN 'candidates' THEN PERFORM kinderconnect._score(organization);
+				WHEN 'repeat' THEN PERFORM kinderconnect._repeat_unknown(run, organization, agency, provider);
+				WHEN 'plan' THEN PERFORM kinderconnect._plan(organization, agency, provider, from_date, to_date);
+			END CASE;
+			EXIT;
+		EXCEPTION WHEN deadlock_detected THEN
+			-- a person who decides of many at once may hold what this waits for, and
+			-- wait for it: what he waited for he has now
+			IF attempt = 2 THEN
+				RAISE;
+			END IF;
+		END;
+	END LOOP;
 	-- what it wrote, for what reads it next: here another session's is not all
 	-- that there is
 	IF step IN ('providers', 'clocks', 'match', 'plan') THEN
@@ -6058,7 +6170,7 @@ EXCEPTION WHEN OTHERS THEN
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect._guarded(bigint, text, text, text, text, date, date) IS
-'does one step of one organization; an error is noted and halts that organization, but for one of its candidates';
+'does one step of one organization, once more after a deadlock; an error is noted and halts that organization, but for one of its candidates';
 
 CREATE FUNCTION kinderconnect._customers_to_ask(run bigint) RETURNS TABLE (organization_id text, customer_id text, operation text)
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -6849,9 +6961,12 @@ BEGIN
 		RETURN false;
 	ELSIF EXISTS (SELECT FROM kinderconnect._due_now() d WHERE kinderconnect._in_shard(d.organization_id, shard, shards)) THEN
 		RETURN true;
-	ELSIF NOT pg_try_advisory_xact_lock(hashtextextended('kinderconnect.next_look', 0)) THEN
-		RETURN false;		-- see _look_again()
 	END IF;
+	BEGIN
+		LOCK TABLE kinderconnect.provider_clock IN SHARE ROW EXCLUSIVE MODE NOWAIT;
+	EXCEPTION WHEN lock_not_available THEN
+		RETURN false;		-- see _look_again()
+	END;
 	SELECT min(CASE WHEN t.due_at IS NULL THEN kinderconnect._scheduled(t.cadence, t.local_time, t.days, t.anchor, t.month_days, t.time_zone, at, true)
 		ELSE t.due_at END)
 	INTO due_at
@@ -6968,10 +7083,10 @@ CREATE FUNCTION kinderconnect._before_drop() RETURNS event_trigger
 AS $$
 BEGIN
 	IF EXISTS (SELECT FROM regexp_split_to_table(current_query(), ';') statement
-			WHERE statement ~* '^\s*drop\s+(extension|schema)\s+(if\s+exists\s+)?([^,]+,)*\s*"?kinderconnect"?\s*(,[^,]+)*(cascade|restrict)?\s*$')
+			WHERE statement ~* E'^\\s*drop\\s+(extension|schema)\\s+(if\\s+exists\\s+)?([^,]+,)*\\s*"?kinderconnect"?\\s*(,[^,]+)*(cascade|restrict)?\\s*$')
 		AND EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN
 		EXECUTE 'SELECT count(cron.unschedule(j.jobid)) FROM cron.job j
-			WHERE j.database = current_database() AND j.command ~ ''^CALL kinderconnect\.tick\(''';
+			WHERE j.database = current_database() AND j.command ~ ''^CALL kinderconnect[.]tick[(]''';
 	END IF;
 EXCEPTION WHEN insufficient_privilege THEN
 	RAISE WARNING 'jobs of pg_cron that call kinderconnect.tick() stay' USING HINT = 'SELECT cron.unschedule(jobid) as their owner or a superuser.';
@@ -7070,11 +7185,11 @@ BEGIN
 		RETURN;
 	END IF;
 	-- one is enough, but of shards each is needed
-	EXECUTE 'SELECT count(*), coalesce(bool_and(j.active) FILTER (WHERE j.command ~ ''\(\d''), bool_or(j.active)),
+	EXECUTE 'SELECT count(*), coalesce(bool_and(j.active) FILTER (WHERE j.command ~ ''[(][0-9]''), bool_or(j.active)),
 				(array_agg(j.schedule ORDER BY j.active DESC, j.jobid DESC))[1],
-				coalesce(array_agg(j.jobid) FILTER (WHERE j.command ~ ''\(\d''), (array_agg(j.jobid ORDER BY j.active DESC, j.jobid DESC))[:1])
+				coalesce(array_agg(j.jobid) FILTER (WHERE j.command ~ ''[(][0-9]''), (array_agg(j.jobid ORDER BY j.active DESC, j.jobid DESC))[:1])
 			FROM cron.job j
-			WHERE j.database = current_database() AND j.command ~ ''kinderconnect\.(tick|nightly)'''
+			WHERE j.database = current_database() AND j.command ~ ''kinderconnect[.](tick|nightly)'''
 		INTO jobs, active, schedule, ids;
 	-- it has no index but that of runid, and no retention
 	EXECUTE 'SELECT e.status, e.end_time
@@ -8196,7 +8311,7 @@ REVOKE ALL ON FUNCTION
 	kinderconnect._prepare(bigint, text[], text[], text[], date, date), kinderconnect._customers_to_ask(bigint),
 	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
 	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text),
-	kinderconnect._count(bigint, text[]), kinderconnect._old_calls(text), kinderconnect._is_still_its(kinderconnect.ledger), kinderconnect._send_anew(text, date),
+	kinderconnect._count(bigint, text[]), kinderconnect._is_let_send(text, text, text), kinderconnect._seek_again(text, text), kinderconnect._old_calls(text), kinderconnect._is_still_its(kinderconnect.ledger), kinderconnect._send_anew(text, date),
 	kinderconnect._contradicted(text, boolean),
 	kinderconnect._require_no_transaction(text), kinderconnect._missing_secrets_file(), kinderconnect._cron_doubled(), kinderconnect._require_check(text),
 	kinderconnect._require_in_horizon(date, date),
@@ -8252,7 +8367,7 @@ GRANT EXECUTE ON FUNCTION
 	kinderconnect._prepare(bigint, text[], text[], text[], date, date), kinderconnect._customers_to_ask(bigint),
 	kinderconnect._months_to_ask(bigint, text, text, date, date), kinderconnect._unknown_to_resolve(bigint), kinderconnect._sends(bigint, text),
 	kinderconnect._providers_to_send(bigint, text, text, date, date, integer), kinderconnect._take(bigint), kinderconnect._has_more(text, text, text),
-	kinderconnect._count(bigint, text[])
+	kinderconnect._count(bigint, text[]), kinderconnect._is_let_send(text, text, text), kinderconnect._seek_again(text, text)
 	TO kinderconnect_operator;
 GRANT EXECUTE ON PROCEDURE
 	kinderconnect._make_room(bigint, integer), kinderconnect._send_together(bigint, text[], text[]),

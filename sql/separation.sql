@@ -48,7 +48,7 @@ COMMENT ON FUNCTION kinderconnect._visible_organizations(name) IS
 'the organizations that an analyst sees who is, by SET ROLE or by login, this role';
 
 -- The first condition is evaluated once in a query, and then, for most, it is
--- the only one.
+-- the only one. What others have put into the schema is theirs to guard.
 DO $$
 DECLARE
 	item record;
@@ -58,6 +58,8 @@ BEGIN
 			WHERE a.attrelid = c.oid AND a.attname = 'organization_id' AND NOT a.attisdropped) AS of_organizations
 		FROM pg_catalog.pg_class c
 		WHERE c.relnamespace = 'kinderconnect'::regnamespace AND c.relkind IN ('r', 'p')
+			AND EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+				AND d.refobjid = (SELECT e.oid FROM pg_catalog.pg_extension e WHERE e.extname = 'kinderconnect'))
 		ORDER BY c.relname
 	LOOP
 		CONTINUE WHEN NOT item.of_organizations AND item.relation <> 'kinderconnect.run'::regclass;

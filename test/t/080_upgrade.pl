@@ -197,10 +197,12 @@ in_database('prepared', 'CREATE ROLE squatter; GRANT CREATE ON DATABASE prepared
 	CREATE FUNCTION kinderconnect.format(text, regclass) RETURNS text $trap;
 	CREATE FUNCTION kinderconnect.unaccent(text) RETURNS text IMMUTABLE $trap;
 	CREATE FUNCTION kinderconnect.dmetaphone(text) RETURNS text IMMUTABLE $trap;
-	CREATE FUNCTION kinderconnect.similarity(text, text) RETURNS real IMMUTABLE $trap");
+	CREATE FUNCTION kinderconnect.similarity(text, text) RETURNS real IMMUTABLE $trap;
+	CREATE TABLE kinderconnect.theirs (organization_id text)");
 is($node->psql('prepared', 'CREATE EXTENSION kinderconnect CASCADE'), 0, 'nor does CREATE EXTENSION, of what was in the schema before');
 is(in_database('prepared', q{SELECT kinderconnect.fold('Zoë'), kinderconnect._sound('zoe'), kinderconnect._compare_names('katharina', 'catrina')}),
 	'zoe|S|similar', 'and names are folded and compared by what it requires');
+is(in_database('prepared', q{SELECT relrowsecurity FROM pg_class WHERE oid = 'kinderconnect.theirs'::regclass}), 'f', 'a table of others is left as it is');
 foreach my $script (map { slurp_file($_) } "$scripts/kinderconnect--$version.sql", glob 'sql/upgrade/*.sql')
 {
 	like($script, qr/\A\\echo .*\n(?:\s*--.*\n|\n)*SET LOCAL search_path = pg_catalog, pg_temp;\n/, 'a script looks nowhere else from its first statement on');

@@ -6,6 +6,18 @@
 -- is PostgreSQL's.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
+-- By then the script has been read, every backslash of it otherwise.
+
+DO $$
+BEGIN
+	IF NOT current_setting('standard_conforming_strings')::boolean THEN
+		RAISE EXCEPTION 'kinderconnect cannot be updated while standard_conforming_strings is off'
+			USING ERRCODE = 'feature_not_supported',
+				HINT = 'SET standard_conforming_strings = on before ALTER EXTENSION; afterwards it may be off.';
+	END IF;
+END
+$$;
+
 -- What reads columns of the tables, and what rests on it, is made anew below:
 -- as long as it is there no column's collation can be changed. What others
 -- built on it they have to take away first, for only they can make it again.
@@ -699,11 +711,27 @@ $$;
 COMMENT ON FUNCTION kinderconnect.check_dialect(text) IS
 'what is missing in a dialect or cannot work, before any call is made. part: operation, part and position of the row; severity: error (it cannot work), warning (something is lost), info (what the service does not have, and what stands in for it); of rows that make no sense the first of each operation';
 
+CREATE OR REPLACE FUNCTION kinderconnect.fold(name text) RETURNS text
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	-- Plain letters and spaces, most names, need no more than lower(). By "C"
+	-- first: some languages have another small letter for I.
+	SELECT CASE WHEN name ~ '^[A-Za-z]+( [A-Za-z]+)*$' THEN lower(name COLLATE "C") COLLATE "default" ELSE btrim(regexp_replace(
+		translate(
+			regexp_replace(lower(lower(unaccent(normalize(translate(name, U&'\00B4\0384\1FBD\1FBF\1FFD\00AD', ''''''''''''), NFKC)) COLLATE "C") COLLATE "default"), U&'[\0300-\036F\00AD\200B-\200F\2060\FEFF]', '', 'g'),
+			U&'-\2010\2011\2012\2013\2014\2015\2212\FE63\FF0D\2043\058A\05BE\1400\1806\2E17\2E1A\2E3A\2E3B\2E40\2E5D\301C\3030\30A0\+010EAD\00A0\2007\202F'
+				|| U&'''\2018\2019\201B\02BB\02BC\02BE\02BF\02B9\02CA\02EE\2032\2035\00B4`\FF07\055A\05F3\07F4\07F5\275B\275C\A78B\A78C',
+			repeat(' ', 28)),
+		'\s+', ' ', 'g')) END;
+END;
+COMMENT ON FUNCTION kinderconnect.fold(text) IS
+'a name for comparing: lower case, without accents and apostrophes, every hyphen a space, single spaces';
+
 -- Not STRICT, and of nothing that is only stable, as concat_ws() is: so the
 -- four are inlined where a column is computed.
 CREATE OR REPLACE FUNCTION kinderconnect._first_key(first_name text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE WHEN first_name ~ '^[A-Za-z]+$' THEN lower(first_name) ELSE split_part(kinderconnect._words(first_name), ' ', 1) END;
+	RETURN CASE WHEN first_name ~ '^[A-Za-z]+$' THEN lower(first_name COLLATE "C") COLLATE "default" ELSE split_part(kinderconnect._words(first_name), ' ', 1) END;
 COMMENT ON FUNCTION kinderconnect._first_key(text) IS 'first word of the first name, folded; empty where there is none';
 
 CREATE OR REPLACE FUNCTION kinderconnect._middle_key(first_name text, middle_name text) RETURNS text
@@ -715,7 +743,7 @@ COMMENT ON FUNCTION kinderconnect._middle_key(text, text) IS 'the words of the f
 
 CREATE OR REPLACE FUNCTION kinderconnect._last_key(last_name text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE WHEN last_name ~ '^[A-Za-z]+$' THEN lower(last_name)
+	RETURN CASE WHEN last_name ~ '^[A-Za-z]+$' THEN lower(last_name COLLATE "C") COLLATE "default"
 		WHEN last_name IS NOT NULL THEN coalesce(kinderconnect._sorted(regexp_replace(kinderconnect._words(last_name), '( (jr|sr|ii|iii|iv))+$', '')), '') END;
 COMMENT ON FUNCTION kinderconnect._last_key(text) IS 'the words of the last name but for a suffix, folded, in the order of the alphabet; empty where there is none';
 

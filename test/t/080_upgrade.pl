@@ -142,6 +142,8 @@ my $keys = q{SELECT string_agg(kinderconnect_child_id || ':' || last_key, ' ' OR
 my $keys_were = in_database('carried', $keys);
 my $carried = q{SELECT batch_id, record_id FROM kinderconnect.batch_record WHERE organization_id = 'o' ORDER BY 1, 2};
 my $had = in_database('carried', $carried);
+my ($status, $out, $err) = $node->psql('carried', 'SET standard_conforming_strings = off; ALTER EXTENSION kinderconnect UPDATE');
+like($err, qr/ERROR:  kinderconnect cannot be updated while standard_conforming_strings is off\nHINT:  SET standard_conforming_strings = on/, 'no update that would read its script otherwise');
 in_database('carried', 'ALTER EXTENSION kinderconnect UPDATE');
 is(in_database('carried', $carried), $had, 'batches of 1.0.0 keep their records');
 is(in_database('carried', q{SELECT batch_id, records, record_ids FROM kinderconnect.batch ORDER BY 1}), "b1|3|{r1,r2,r5}\nb2|2|{r3,r4}", 'in themselves');
@@ -171,7 +173,7 @@ my $privileges = q{SELECT c.oid::regclass || ' ' || x.grantee::regrole || ' ' ||
 	ORDER BY 1};
 my $given = in_database('theirs', $privileges);
 my $as_was = in_database('theirs', $catalog);
-my ($status, $out, $err) = $node->psql('theirs', "\\set VERBOSITY verbose\nALTER EXTENSION kinderconnect UPDATE");
+($status, $out, $err) = $node->psql('theirs', "\\set VERBOSITY verbose\nALTER EXTENSION kinderconnect UPDATE");
 like($err, qr/ERROR:  2BP01: .*These do: policy mine on kinderconnect\.child, view public\.late\.\n/s, 'an update names what others built on the tables');
 is(in_database('theirs', $catalog), $as_was, 'and changes nothing');
 in_database('theirs', 'DROP VIEW public.late', 'DROP POLICY mine ON kinderconnect.child');

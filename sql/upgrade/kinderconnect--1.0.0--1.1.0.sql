@@ -711,6 +711,14 @@ $$;
 COMMENT ON FUNCTION kinderconnect.check_dialect(text) IS
 'what is missing in a dialect or cannot work, before any call is made. part: operation, part and position of the row; severity: error (it cannot work), warning (something is lost), info (what the service does not have, and what stands in for it); of rows that make no sense the first of each operation';
 
+-- As in the script that installs: unaccent() is where it is, and the characters
+-- are no error of another encoding's.
+DO $do$
+BEGIN
+	PERFORM set_config('search_path', format('pg_catalog, %I, pg_temp', n.nspname), true)
+	FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+	WHERE e.extname = 'unaccent';
+	EXECUTE $fold$
 CREATE OR REPLACE FUNCTION kinderconnect.fold(name text) RETURNS text
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
@@ -726,6 +734,10 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect.fold(text) IS
 'a name for comparing: lower case, without accents and apostrophes, every hyphen a space, single spaces';
+$fold$;
+	SET LOCAL search_path = pg_catalog, pg_temp;
+END
+$do$;
 
 -- Not STRICT, and of nothing that is only stable, as concat_ws() is: so the
 -- four are inlined where a column is computed.

@@ -127,9 +127,9 @@ foreach my $release (grep { $_ ne $version } @released)
 	is(apart(in_database($database, $catalog), $fresh), '', "$release becomes $version: nothing is left");
 }
 
-# which records the batches of 1.0.0 carried
+# which records the batches of 1.0.0 carried; and what it requires may be elsewhere
 $node->safe_psql('postgres', 'CREATE DATABASE carried');
-in_database('carried', q{CREATE EXTENSION kinderconnect VERSION '1.0.0' CASCADE},
+in_database('carried', 'CREATE SCHEMA elsewhere; CREATE EXTENSION unaccent SCHEMA elsewhere', q{CREATE EXTENSION kinderconnect VERSION '1.0.0' CASCADE},
 	q{INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('e', 'vendor-interface', 'https://a.example')},
 	q{INSERT INTO kinderconnect.organization (organization_id, endpoint, group_id, group_password, first_enabled) VALUES ('o', 'e', 'g', 'p', '2026-01-01')},
 	q{INSERT INTO kinderconnect.ledger (organization_id, record_id, agency_id, provider_id, kinderconnect_child_id, service_date, child_id, kind, content, state, run_id)

@@ -6472,6 +6472,9 @@ COMMENT ON FUNCTION kinderconnect._count(bigint, text[]) IS 'counts what a run d
 CREATE OR REPLACE FUNCTION kinderconnect._account(run bigint) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_custom_plan
+	SET enable_nestloop = off
+	SET jit = off
 AS $$
 DECLARE
 	organizations text[] := ARRAY(SELECT o.organization_id FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked);

@@ -18,7 +18,7 @@ BEGIN
 		INTO found, examples;
 	IF found > 0 THEN
 		EXECUTE 'SELECT count(*) FROM pg_temp.kinderconnect_sample' INTO sampled;
-		RAISE WARNING 'Manage''s "%": % in % of % rows', relation, what, found, sampled
+		RAISE WARNING 'Manage''s "%", % of % rows: %', relation, found, sampled, what
 			USING DETAIL = format('By %s: %s.', array_to_string(keys, '/'), examples), HINT = hint;
 	END IF;
 END;

@@ -130,6 +130,7 @@ foreach my $release (grep { $_ ne $version } @released)
 # which records the batches of 1.0.0 carried; and what it requires may be elsewhere
 $node->safe_psql('postgres', 'CREATE DATABASE carried');
 in_database('carried', 'CREATE SCHEMA elsewhere; CREATE EXTENSION unaccent SCHEMA elsewhere', q{CREATE EXTENSION kinderconnect VERSION '1.0.0' CASCADE},
+	'CREATE TABLE kinderconnect.theirs (organization_id text); CREATE PUBLICATION everything FOR ALL TABLES',
 	q{INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('e', 'vendor-interface', 'https://a.example')},
 	q{INSERT INTO kinderconnect.organization (organization_id, endpoint, group_id, group_password, first_enabled) VALUES ('o', 'e', 'g', 'p', '2026-01-01')},
 	q{INSERT INTO kinderconnect.ledger (organization_id, record_id, agency_id, provider_id, kinderconnect_child_id, service_date, child_id, kind, content, state, run_id)
@@ -145,6 +146,7 @@ my $had = in_database('carried', $carried);
 my ($status, $out, $err) = $node->psql('carried', 'SET standard_conforming_strings = off; ALTER EXTENSION kinderconnect UPDATE');
 like($err, qr/ERROR:  kinderconnect cannot be updated while standard_conforming_strings is off\nHINT:  SET standard_conforming_strings = on/, 'no update that would read its script otherwise');
 in_database('carried', 'ALTER EXTENSION kinderconnect UPDATE');
+is(in_database('carried', q{SELECT relrowsecurity FROM pg_class WHERE oid = 'kinderconnect.theirs'::regclass}), 'f', 'an update leaves a table of others as it is');
 is(in_database('carried', $carried), $had, 'batches of 1.0.0 keep their records');
 is(in_database('carried', q{SELECT batch_id, records, record_ids FROM kinderconnect.batch ORDER BY 1}), "b1|3|{r1,r2,r5}\nb2|2|{r3,r4}", 'in themselves');
 is(in_database('carried', $keys), $keys_were, 'the keys of names are what they were');

@@ -60,6 +60,10 @@ SQL = \
 	sql/transfer.sql \
 	sql/reconcile.sql \
 	sql/purge.sql \
+	sql/begin.sql \
+	sql/work.sql \
+	sql/guard.sql \
+	sql/account.sql \
 	sql/nightly.sql \
 	sql/attendance.sql \
 	sql/preview.sql \

@@ -3551,7 +3551,9 @@ COMMENT ON FUNCTION kinderconnect._may_be_stay(timestamptz, timestamptz) IS
 -- cannot know, so it is kept from the plans that are quadratic: nested loops,
 -- and merges by the provider alone that filter all its days for each day. The
 -- cost it then reckons with would set off JIT, which takes longer than the
--- query.
+-- query. What is inlined is copied anew for each level above it while this is
+-- planned: of two uses or small, a step is materialized, and those that only
+-- compute are one.
 CREATE OR REPLACE FUNCTION kinderconnect._planned(organization text, agency text, provider text, from_date date, to_date date, foresee boolean, at timestamptz DEFAULT now())
 	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, authorized boolean,
 		location_id text, child_id text, state text, reason text, detail text,
@@ -3671,7 +3673,7 @@ BEGIN
 			WHERE (a.private @> d::date) IS NOT TRUE
 			ORDER BY a.kinderconnect_child_id, d::date, a.provider_id, a.agency_id, a.authorization_id) a
 		GROUP BY a.kinderconnect_child_id, a.day, a.provider_id, a.agency_id
-	), lapsed AS (
+	), lapsed AS MATERIALIZED (
 		SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, max(coalesce(a.end_date, 'infinity')) AS ended
 		FROM said a GROUP BY a.agency_id, a.provider_id, a.kinderconnect_child_id
 	), seen AS MATERIALIZED (
@@ -3726,7 +3728,7 @@ BEGIN
 		FROM placed p
 		WHERE p.overnight = 'whole' AND p.kind = 'session' AND kinderconnect._may_be_stay(p.check_in, p.check_out)
 			AND (p.check_out AT TIME ZONE p.zone)::date > p.day
-	), crossing AS (
+	), crossing AS MATERIALIZED (
 		SELECT x.agency_id, x.provider_id, x.kinderconnect_child_id, x.day, string_agg(DISTINCT x.facts, ', ') AS facts
 		FROM (SELECT a.agency_id, a.provider_id, a.kinderconnect_child_id, a.day, concat('at ', b.location_id, ' ', to_char(b.check_in AT TIME ZONE b.zone, 'HH24:MI'), '-',
 				to_char(b.check_out AT TIME ZONE b.zone, 'HH24:MI'), ' ' || nullif(b.zone, a.zone)) AS facts
@@ -3810,7 +3812,7 @@ BEGIN
 			AND v.provider_id <> m.provider_id
 		JOIN site s ON (s.agency_id, s.provider_id, s.location_id) = (v.agency_id, v.provider_id, l.location_id)
 		WHERE EXISTS (SELECT FROM mover)
-	), elsewhere AS (
+	), elsewhere AS MATERIALIZED (
 		-- sent under another provider ID, whatever became of that one: there is
 		-- one attendance, and it is there already
 		SELECT t.agency_id, t.provider_id, t.kinderconnect_child_id, t.day,
@@ -3886,7 +3888,7 @@ BEGIN
 			max(s.modified_at) AS modified_at
 		FROM session s
 		GROUP BY s.kinderconnect_child_id, s.day, s.provider_id, s.agency_id
-	), absence AS (
+	), absence AS MATERIALIZED (
 		SELECT p.agency_id, p.provider_id, p.kinderconnect_child_id, p.day,
 			count(*) FILTER (WHERE p.kind = 'absence') AS absences,
 			count(DISTINCT coalesce(kinderconnect.fold(p.reason), '')) FILTER (WHERE p.kind = 'absence') AS reasons,
@@ -3985,28 +3987,23 @@ BEGIN
 			END AS said_kind,
 			(coalesce(f.said, 'absence ' || f.manage_reason) = f.accepted_content) IS TRUE AS stands) k
 		OFFSET 0		-- or each use below has it computed again
-	), wished AS (
-		-- what a person wants taken back is, as long as it has no authorization or link
-		SELECT s.*, s.wish AND s.stranger IN ('unmatched', 'not_authorized', 'authorization_ended', 'not_authorized_weekday') IS TRUE AS void_wanted
-		FROM spoken s
-	), said_of AS (
-		SELECT s.*,
-			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted THEN s.said_kind END AS kind,
-			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted AND s.said_kind = 'session' THEN s.session_in END AS sayable_in,
-			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted AND s.said_kind = 'session' THEN s.session_out END AS sayable_out,
-			CASE WHEN s.unsayable IS NULL AND NOT s.void_wanted AND s.said_kind = 'absence' AND s.rules ->> 'absence_reasons' IS NULL
-				THEN coalesce(s.reason_code, s.manage_reason) END AS absence_reason,
-			((s.day + 1 + coalesce(CASE WHEN s.accepted_content IS NOT NULL THEN s.rules ->> 'correction_window_days' END,
-				s.rules ->> 'entry_window_days')::integer)::timestamp AT TIME ZONE s.zone) AS window_ends
-		FROM wished s
 	), weighed AS (
 		-- a call of content() for each day takes longer than all of this
-		SELECT s.*, CASE s.kind WHEN 'session' THEN s.said WHEN 'absence' THEN concat_ws(' ', 'absence', s.absence_reason) ELSE s.kind END AS content,
+		SELECT s.*, v.void_wanted, k.kind, t.sayable_in, t.sayable_out, t.absence_reason,
+			((s.day + 1 + coalesce(CASE WHEN s.accepted_content IS NOT NULL THEN s.rules ->> 'correction_window_days' END,
+				s.rules ->> 'entry_window_days')::integer)::timestamp AT TIME ZONE s.zone) AS window_ends,
+			CASE k.kind WHEN 'session' THEN s.said WHEN 'absence' THEN concat_ws(' ', 'absence', t.absence_reason) ELSE k.kind END AS content,
 			-- true: all of it is; false: its sessions are, and Manage made absences of them
 			CASE WHEN s.accepted_content IS NOT NULL AND s.unsayable IS NULL AND s.stranger IS NULL AND s.was NOT IN ('sending', 'unknown') THEN
 				CASE WHEN s.said_kind IS NULL THEN true WHEN s.accepted_kind = 'session' AND s.said_kind <> 'session' THEN false END
 			END AS gone
-		FROM said_of s
+		FROM spoken s
+		-- what a person wants taken back is, as long as it has no authorization or link
+		CROSS JOIN LATERAL (SELECT s.wish AND s.stranger IN ('unmatched', 'not_authorized', 'authorization_ended', 'not_authorized_weekday') IS TRUE AS void_wanted) v
+		CROSS JOIN LATERAL (SELECT CASE WHEN s.unsayable IS NULL AND NOT v.void_wanted THEN s.said_kind END AS kind) k
+		CROSS JOIN LATERAL (SELECT CASE WHEN k.kind = 'session' THEN s.session_in END AS sayable_in,
+			CASE WHEN k.kind = 'session' THEN s.session_out END AS sayable_out,
+			CASE WHEN k.kind = 'absence' AND s.rules ->> 'absence_reasons' IS NULL THEN coalesce(s.reason_code, s.manage_reason) END AS absence_reason) t
 	), counted AS (
 		-- over all days of the provider: a night limited to one must see it too;
 		-- and over all providers, for many small ones may lose all they have,

@@ -34,8 +34,9 @@ BEGIN
 	INSERT INTO same.listed_authorization (organization_id, agency_id, provider_id, month, kinderconnect_child_id, authorization_id)
 	SELECT c.company, 'TX-1', c.provider_id, date_trunc('month', now())::date, c.child_id, c.authorization_id
 	FROM peer.child c ON CONFLICT DO NOTHING;
-	INSERT INTO same.known_child (organization_id, child_id, location_id, first_name, last_name, date_of_birth, active)
-	SELECT k.company, k.kid_no::text, k.site_no::text, k.first_name, k.last_name, k.born, true
+	INSERT INTO same.known_child (organization_id, child_id, location_id, first_name, last_name, date_of_birth, active, digest)
+	SELECT k.company, k.kid_no::text, k.site_no::text, k.first_name, k.last_name, k.born, true,
+		kinderconnect._digest(k.first_name, NULL, k.last_name, NULL, k.born, true)
 	FROM manage.kid k ON CONFLICT DO NOTHING;
 	ANALYZE same.child, same.known_child, peer.provider;
 

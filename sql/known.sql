@@ -16,7 +16,9 @@ COMMENT ON FUNCTION kinderconnect._digest(text, text, text, text, date, boolean)
 
 -- No key to its organization, nor has listed_authorization one: both hold what
 -- another has said and will say again, and to look the organization up for
--- each row takes longer than to write it.
+-- each row takes longer than to write it. What is of a key must not be
+-- generated: where all tables are published, PostgreSQL 18 does not let such rows
+-- be removed.
 CREATE TABLE kinderconnect.known_child (
 	organization_id text COLLATE "C" NOT NULL,
 	child_id        text COLLATE "C" NOT NULL,
@@ -27,7 +29,7 @@ CREATE TABLE kinderconnect.known_child (
 	suffix          text,
 	date_of_birth   date,
 	active          boolean NOT NULL,
-	digest          bigint GENERATED ALWAYS AS (kinderconnect._digest(first_name, middle_name, last_name, suffix, date_of_birth, active)) STORED,
+	digest          bigint NOT NULL,
 	first_key       text COLLATE "C" GENERATED ALWAYS AS (kinderconnect._first_key(first_name)) STORED,
 	middle_key      text COLLATE "C" GENERATED ALWAYS AS (kinderconnect._middle_key(first_name, middle_name)) STORED,
 	last_key        text COLLATE "C" GENERATED ALWAYS AS (kinderconnect._last_key(last_name)) STORED,
@@ -129,8 +131,8 @@ BEGIN
 		RETURNING k.child_id, k.date_of_birth, k.last_key, k.first_key
 	), come AS (
 		INSERT INTO kinderconnect.known_child AS k
-			(organization_id, child_id, location_id, first_name, middle_name, last_name, suffix, date_of_birth, active)
-		SELECT $1, d.child_id, d.location_id, d.first_name, d.middle_name, d.last_name, d.suffix, d.date_of_birth, d.active
+			(organization_id, child_id, location_id, first_name, middle_name, last_name, suffix, date_of_birth, active, digest)
+		SELECT $1, d.child_id, d.location_id, d.first_name, d.middle_name, d.last_name, d.suffix, d.date_of_birth, d.active, d.digest
 		FROM difference d WHERE d.child_id IS NOT NULL
 		ON CONFLICT DO NOTHING
 		RETURNING k.child_id, k.date_of_birth, k.last_key, k.first_key

@@ -354,7 +354,7 @@ ALTER TABLE kinderconnect.health_threshold
 ALTER TABLE kinderconnect.known_child
 	ALTER organization_id TYPE text COLLATE "C", ALTER child_id TYPE text COLLATE "C", ALTER location_id TYPE text COLLATE "C",
 	ALTER first_key TYPE text COLLATE "C", ALTER middle_key TYPE text COLLATE "C", ALTER last_key TYPE text COLLATE "C",
-	ALTER suffix_key TYPE text COLLATE "C";
+	ALTER suffix_key TYPE text COLLATE "C", ALTER digest DROP EXPRESSION;
 ALTER TABLE kinderconnect.ledger
 	ALTER organization_id TYPE text COLLATE "C", ALTER record_id TYPE text COLLATE "C", ALTER agency_id TYPE text COLLATE "C",
 	ALTER provider_id TYPE text COLLATE "C", ALTER kinderconnect_child_id TYPE text COLLATE "C", ALTER child_id TYPE text COLLATE "C";
@@ -2015,8 +2015,8 @@ BEGIN
 		RETURNING k.child_id, k.date_of_birth, k.last_key, k.first_key
 	), come AS (
 		INSERT INTO kinderconnect.known_child AS k
-			(organization_id, child_id, location_id, first_name, middle_name, last_name, suffix, date_of_birth, active)
-		SELECT $1, d.child_id, d.location_id, d.first_name, d.middle_name, d.last_name, d.suffix, d.date_of_birth, d.active
+			(organization_id, child_id, location_id, first_name, middle_name, last_name, suffix, date_of_birth, active, digest)
+		SELECT $1, d.child_id, d.location_id, d.first_name, d.middle_name, d.last_name, d.suffix, d.date_of_birth, d.active, d.digest
 		FROM difference d WHERE d.child_id IS NOT NULL
 		ON CONFLICT DO NOTHING
 		RETURNING k.child_id, k.date_of_birth, k.last_key, k.first_key

@@ -22,10 +22,10 @@ INSERT INTO kinderconnect.organization (organization_id, endpoint, group_id, gro
 VALUES ('lim', 'limits', 'G', 'p', '2024-01-01'), ('oth', 'limits', 'G', 'p', '2024-01-01');
 INSERT INTO kinderconnect.agency VALUES ('L-TX', 'Board 28', 'TX', 'America/Chicago'), ('L-MO', 'Office', 'MO', 'America/Chicago'),
 	('L-NY', 'Albany', 'NY', 'America/New_York'), ('L-NY80', 'Lewis', 'NY', 'America/New_York'), ('L-LA', 'LDOE', 'LA', 'America/Chicago'),
-	('L-ZZ', 'A fifth state', 'ZZ', 'America/Denver');
+	('L-ZZ', 'A fifth state', 'ZZ', 'America/Denver'), ('L-CW', 'Corrections alone', 'ZY', 'America/Chicago');
 INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, first_name, last_name, date_of_birth, subsidized)
 SELECT o, a, c, 'Kim', c, '2021-01-01', true
-FROM unnest(ARRAY['lim', 'oth']) o, unnest(ARRAY['L-TX', 'L-MO', 'L-NY', 'L-NY80', 'L-LA', 'L-ZZ']) a, unnest(ARRAY['1', '2', '3', '4']) c;
+FROM unnest(ARRAY['lim', 'oth']) o, unnest(ARRAY['L-TX', 'L-MO', 'L-NY', 'L-NY80', 'L-LA', 'L-ZZ', 'L-CW']) a, unnest(ARRAY['1', '2', '3', '4']) c;
 
 SELECT (now() AT TIME ZONE 'America/Chicago')::date AS today \gset
 CREATE FUNCTION pg_temp.day(agency text, child text, day date, state text, reason text DEFAULT NULL, kind text DEFAULT NULL,
@@ -50,6 +50,7 @@ LANGUAGE sql RETURN (day + days + 1)::timestamp AT TIME ZONE zone;
 INSERT INTO kinderconnect.agency_rule (agency_id, state, rule, valid, value, enforced, source) VALUES
 	('L-MO', NULL, 'entry_window_days', '(,)', '10', true, 'test'),
 	('L-MO', NULL, 'correction_window_days', '(,)', '3', true, 'test'),
+	('L-CW', NULL, 'correction_window_days', '(,)', '3', true, 'test'),
 	(NULL, 'MO', 'entry_window_days', '(,)', '99', true, 'test'),
 	(NULL, 'TX', 'entry_window_days', '[2020-01-01,2021-01-01)', '13', true, 'test');
 SELECT agency_id, rule, days, enforced, valid FROM kinderconnect.entry_window WHERE agency_id LIKE 'L-%' ORDER BY agency_id, rule COLLATE "C", days;
@@ -72,6 +73,8 @@ SELECT pg_temp.day('L-TX', '1', :'today'::date - 6, 'held', 'missing_check_out')
 	pg_temp.day('L-MO', '3', :'today'::date - 4, 'held', 'nothing_recorded', window_ends => pg_temp.closes(:'today'::date - 4, 10, 'Pacific/Honolulu')),
 	-- decided under the new rule by no plan yet
 	pg_temp.day('L-MO', '4', :'today'::date - 9, 'held', 'nothing_recorded'),
+	pg_temp.day('L-CW', '1', :'today'::date - 2, 'ready', kind => 'session', ins => '{8:00}', outs => '{17:00}', accepted => '08:00-16:00'),
+	pg_temp.day('L-CW', '2', :'today'::date - 2, 'ready', kind => 'session', ins => '{8:00}', outs => '{17:00}'),
 	pg_temp.day('L-LA', '1', :'today'::date - 45, 'held', 'nothing_recorded'),
 	pg_temp.day('L-LA', '1', :'today'::date - 46, 'held', 'horizon_passed'),
 	pg_temp.day('L-LA', '2', :'today'::date - 46, 'unknown', kind => 'absence'),
@@ -92,6 +95,10 @@ SET LOCAL kinderconnect.horizon_days = 5;
 SELECT agency_id, kinderconnect_child_id AS child, :'today'::date - service_date AS age, closes_by, days_left FROM kinderconnect.about_to_be_lost WHERE organization_id = 'lim';
 SELECT agency_id, kinderconnect_child_id AS child, age, state, reason, closes_by, left(what_to_do, 40) AS what_to_do
 FROM kinderconnect.unsettled_day WHERE organization_id = 'lim' AND days_left < 0 ORDER BY 1, 2, 3;
+-- With a longer one, what the last plan gave up is the next one's.
+SET LOCAL kinderconnect.horizon_days = 47;
+SELECT reason, days_left FROM kinderconnect.unsettled_day WHERE organization_id = 'lim' AND agency_id = 'L-LA' AND reason = 'horizon_passed';
+SELECT count(*) AS "and not here" FROM kinderconnect.about_to_be_lost WHERE organization_id = 'lim' AND reason = 'horizon_passed';
 SET LOCAL kinderconnect.horizon_days = 45;
 -- A believed window that is over is told beside what else closes.
 SELECT age, closes_by, days_left FROM kinderconnect.unsettled_day WHERE organization_id = 'lim' AND believed_closed;
@@ -105,6 +112,20 @@ SELECT (SELECT sum(days) FROM kinderconnect.held_ageing WHERE organization_id = 
 	= (SELECT held + ready + rejected + unknown FROM (SELECT count(*) FILTER (WHERE state = 'held') AS held, count(*) FILTER (WHERE state = 'ready') AS ready,
 		count(*) FILTER (WHERE state = 'rejected') AS rejected, count(*) FILTER (WHERE state IN ('sending', 'unknown')) AS unknown
 		FROM kinderconnect.child_day WHERE organization_id = 'lim') d) AS "nothing is left out";
+
+-- Between the midnight of the agency and that of the location: in the one's
+-- morning a window that is open still, in the other's evening one that is not.
+SAVEPOINT midnights;
+CREATE TABLE pg_temp.clock AS
+SELECT 'L-' || hour AS agency, 'Etc/GMT' || CASE WHEN ahead > 0 THEN '-' ELSE '+' END || abs(ahead) AS zone
+FROM unnest(ARRAY[6, 18]) hour, LATERAL (SELECT (hour - extract(hour FROM now() AT TIME ZONE 'UTC')::integer + 36) % 24 - 12 AS ahead) a;
+INSERT INTO kinderconnect.agency SELECT agency, NULL, NULL, zone FROM pg_temp.clock;
+INSERT INTO kinderconnect.child (organization_id, agency_id, kinderconnect_child_id, subsidized) SELECT 'lim', agency, '1', true FROM pg_temp.clock;
+SELECT pg_temp.day(agency, '1', (now() AT TIME ZONE zone)::date - 1, 'held', 'unmatched', window_ends => now() + CASE agency WHEN 'L-6' THEN 1 ELSE -1 END * interval '1 second')
+FROM pg_temp.clock \g /dev/null
+SELECT c.agency, extract(hour FROM now() AT TIME ZONE c.zone) AS hour, u.closes_by, u.days_left, left(u.what_to_do, 40) AS what_to_do
+FROM kinderconnect.unsettled_day u JOIN pg_temp.clock c ON c.agency = u.agency_id ORDER BY 1 DESC;
+ROLLBACK TO midnights;
 
 -- one child-day, from the authorization to where it stands
 INSERT INTO kinderconnect.authorization (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date, units_of_care, known_from) VALUES
@@ -131,6 +152,11 @@ SELECT to_char(at AT TIME ZONE 'UTC', 'MM-DD HH24:MI') AS at, event, content, wa
 WHERE (organization_id, agency_id, provider_id, kinderconnect_child_id, service_date) = ('oth', 'L-TX', 'P', '1', '2025-03-03')
 ORDER BY event = 'now', kinderconnect.child_day_history.at;
 
+-- and one that the agency takes no closure of
+SELECT pg_temp.day('L-TX', '2', '2025-03-05', 'not_due', 'closure_not_taken', kind => 'closure', organization => 'oth') \g /dev/null
+UPDATE kinderconnect.child_day SET planned_at = '2025-03-06 07:59Z', changed_at = '2025-03-06 07:59Z' WHERE organization_id = 'oth' AND service_date = '2025-03-05';
+SELECT event, content, state, said FROM kinderconnect.child_day_history WHERE organization_id = 'oth' AND service_date = '2025-03-05' ORDER BY event = 'now', kinderconnect.child_day_history.at;
+
 -- absences: those of the last 12 months in Texas, with and without what is not recorded
 INSERT INTO kinderconnect.absence_limit (agency_id, limit_name, valid, counts, period_months, period_begins, at_most, enforced, source) VALUES
 	('L-NY80', 'paid absences', '(,)', 'absence', 12, 10, 80, true, 'its plan');
@@ -152,6 +178,9 @@ SELECT pg_temp.day('L-TX', '4', :'today'::date - 1, 'held', 'absence_reason', pr
 SELECT kinderconnect_child_id AS child, :'first_day' = period_begin AND :'today' = period_end AS "12 months to today", used, attended, unrecorded, at_most, remaining, warning,
 	greatest(first_day, period_begin) = first_day AS in_period
 FROM kinderconnect.absence_use WHERE organization_id = 'lim' AND state = 'TX' ORDER BY 1;
+-- and one of whom nothing but that is known
+SELECT pg_temp.day('L-TX', '1', :'today'::date - n, 'held', 'nothing_recorded', organization => 'oth') FROM generate_series(1, 41) n \g /dev/null
+SELECT used, unrecorded, counts_unrecorded, warning FROM kinderconnect.absence_use WHERE organization_id = 'oth';
 -- Our own row for the state names the reasons that do not count.
 INSERT INTO kinderconnect.absence_limit (state, limit_name, valid, counts, uncounted_reasons, period_months, at_most, enforced, source)
 VALUES ('TX', 'unexplained absences', '(,)', 'absence', '{ILL}', 12, 40, true, 'ours');
@@ -195,6 +224,12 @@ INSERT INTO kinderconnect.absence_limit (state, limit_name, valid, counts, perio
 	('ZZ', 'quarter', '[2025-04-01,)', 'absence', 3, 2, 3, true, 'test');
 SELECT pg_temp.day('L-ZZ', '1', d::date, 'accepted', kind => 'absence') FROM unnest(ARRAY['2025-01-31', '2025-02-01', '2025-03-15', '2025-04-30', '2025-05-01', '2025-07-31']) d \g /dev/null
 SELECT period_begin, period_end, used, at_most, warning FROM kinderconnect.absence_use WHERE organization_id = 'lim' AND agency_id = 'L-ZZ' ORDER BY 1;
+-- and in a period that goes on, by what counts today
+INSERT INTO kinderconnect.absence_limit (agency_id, limit_name, valid, counts, period_months, period_begins, at_most, enforced, source) VALUES
+	('L-CW', 'year', daterange(NULL, :'today'::date + 1), 'absence', 12, extract(month FROM :'today'::date), 2, true, 'test'),
+	('L-CW', 'year', daterange(:'today'::date + 1, NULL), 'absence', 12, extract(month FROM :'today'::date), 3, true, 'test');
+SELECT pg_temp.day('L-CW', '1', :'today', 'accepted', kind => 'absence') \g /dev/null
+SELECT used, at_most FROM kinderconnect.absence_use WHERE organization_id = 'lim' AND agency_id = 'L-CW';
 INSERT INTO kinderconnect.absence_limit (agency_id, limit_name, valid, counts, period_months, enforced, source) VALUES ('L-ZZ', 'quarter', '(,)', 'absence', 3, true, 'has none');
 SELECT count(*) FROM kinderconnect.absence_use WHERE organization_id = 'lim' AND agency_id = 'L-ZZ';
 SELECT count(*) AS "Louisiana: not known" FROM kinderconnect.absence_limit_in_force WHERE agency_id = 'L-LA';

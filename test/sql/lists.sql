@@ -115,3 +115,88 @@ VALUES ('o', 'A', 'P1', 'c3', 'a', '2020-01-01', clock_timestamp());
 DELETE FROM kinderconnect.authorization WHERE kinderconnect_child_id = 'c1' AND units_of_care = '5';
 SELECT * FROM pg_temp.history WHERE child = 'c1';
 ROLLBACK;
+
+-- Lists of customers, agencies and locations, one after the other: what of them
+-- is another organization's or customer's, is gone, comes back, is listed twice
+-- or cannot be read. The replies are these entries.
+BEGIN;
+SET LOCAL client_min_messages = warning;
+TRUNCATE kinderconnect.endpoint CASCADE;
+INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url) VALUES ('e', 'kinderbridge', 'https://example.com');
+INSERT INTO kinderconnect.organization (organization_id, endpoint, group_id, group_password, first_enabled) VALUES ('o', 'e', 'g', 'p', '2020-01-01'), ('other', 'e', 'g', 'p', '2020-01-01');
+INSERT INTO kinderconnect.run (run_id, scope, started_at) VALUES (0, '{}', now());
+INSERT INTO kinderconnect.run_organization (organization_id, run_id, locked) VALUES ('o', 0, true), ('other', 0, true);
+CREATE TEMPORARY TABLE entry (ordinal integer GENERATED ALWAYS AS IDENTITY, said jsonb);
+CREATE OR REPLACE FUNCTION kinderconnect._rows(ticket bigint, row_type anyelement) RETURNS SETOF anyelement LANGUAGE sql AS $$
+	SELECT (jsonb_populate_record(row_type, e.said || jsonb_build_object('ordinal', e.ordinal))).* FROM pg_temp.entry e ORDER BY e.ordinal DESC
+$$;
+-- each entry is of the columns that are named, in their order
+CREATE FUNCTION pg_temp.arrives(organization text, operation text, customer text, columns text[], VARIADIC entries text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	outcome kinderconnect.call_outcome;
+BEGIN
+	TRUNCATE pg_temp.entry RESTART IDENTITY;
+	INSERT INTO pg_temp.entry (said) SELECT jsonb_object(columns, string_to_array(e, '|', '')) FROM unnest(entries) WITH ORDINALITY u(e, n) ORDER BY n;
+	outcome.organization_id := organization;
+	outcome.operation := operation;
+	outcome.customer_id := customer;
+	outcome.ok := true;
+	outcome.entries := cardinality(entries);
+	EXECUTE format('SELECT kinderconnect._take_%s(0, $1)', operation) USING outcome;
+END;
+$$;
+CREATE FUNCTION pg_temp.customers(organization text, VARIADIC entries text[]) RETURNS void LANGUAGE sql AS $$
+	SELECT pg_temp.arrives(organization, 'customers', NULL, '{customer_id,name,status,problem}', VARIADIC entries) $$;
+CREATE FUNCTION pg_temp.locations(organization text, customer text, VARIADIC entries text[]) RETURNS void LANGUAGE sql AS $$
+	SELECT pg_temp.arrives(organization, 'locations', customer, '{provider_id,agency_id,name,zip,status,problem}', VARIADIC entries) $$;
+CREATE FUNCTION pg_temp.agencies(organization text, customer text, VARIADIC entries text[]) RETURNS void LANGUAGE sql AS $$
+	SELECT pg_temp.arrives(organization, 'agencies', customer, '{agency_id,name,state,time_zone,problem}', VARIADIC entries) $$;
+CREATE VIEW pg_temp.problem AS SELECT organization_id, operation, customer_id, ordinal, problem FROM kinderconnect.list_problem
+	ORDER BY organization_id COLLATE "C", operation COLLATE "C", customer_id COLLATE "C", ordinal;
+CREATE VIEW pg_temp.customer AS SELECT organization_id, customer_id, name, status, listed FROM kinderconnect.customer ORDER BY organization_id COLLATE "C", customer_id COLLATE "C";
+CREATE VIEW pg_temp.place AS SELECT organization_id, provider_id, customer_id, name, zip, status, listed FROM kinderconnect.listed_location ORDER BY organization_id COLLATE "C", provider_id COLLATE "C";
+CREATE VIEW pg_temp.office AS SELECT organization_id, customer_id, agency_id, listed, name, state, time_zone
+	FROM kinderconnect.organization_agency JOIN kinderconnect.agency USING (agency_id) ORDER BY organization_id COLLATE "C", customer_id COLLATE "C", agency_id COLLATE "C";
+
+\o /dev/null
+SELECT pg_temp.customers('other', 'C1|One|active|', '||active|no id', 'C9|Nine|active|');
+SELECT pg_temp.customers('o', 'C1|One|active|', 'C2|Two|active|');
+\o
+-- one is gone, one is listed twice, one cannot be read
+SELECT pg_temp.customers('o', 'C1|First|active|', '||active|no id', 'C1|Second|inactive|') \g /dev/null
+SELECT * FROM pg_temp.customer;
+SELECT * FROM pg_temp.problem;
+-- it is back, and another's status is another
+SELECT pg_temp.customers('o', 'C2|Two|active|', 'C1|First|Inactive|') \g /dev/null
+SELECT * FROM pg_temp.customer;
+SELECT * FROM pg_temp.problem;
+
+\o /dev/null
+SELECT pg_temp.locations('other', 'C1', 'P9|A|Nine|9|active|');
+SELECT pg_temp.locations('o', 'C1', 'P1|A|One|1|active|', 'P2|A|Two|2|active|', 'P4|A|Four|4|active|');
+SELECT pg_temp.locations('o', 'C2', 'P3|A|Three|3|active|', '|A|Nowhere||active|no id');
+\o
+-- one is gone, one is listed twice, and the other customer's are as they were
+SELECT pg_temp.locations('o', 'C1', 'P1|A|First|1|active|', 'P1|A|Second|1|inactive|', 'P4|A|Four|4|active|') \g /dev/null
+SELECT * FROM pg_temp.place;
+SELECT * FROM pg_temp.problem WHERE operation = 'locations';
+-- it is back, and the other customer's; so is one that was still listed here
+SELECT pg_temp.locations('o', 'C2', 'P3|A|Three|3|active|', 'P2|A|Two|2|active|', 'P4|A|Four|4|active|') \g /dev/null
+SELECT pg_temp.locations('o', 'C1', 'P1|A|First|1|active|') \g /dev/null
+SELECT * FROM pg_temp.place;
+SELECT * FROM pg_temp.problem WHERE operation = 'locations';
+
+\o /dev/null
+SELECT pg_temp.agencies('other', 'C1', 'L-A|Office|TX|America/Chicago|', 'L-C|Other|NY|America/New_York|');
+SELECT pg_temp.agencies('o', 'C1', 'L-A|Office|TX|America/Chicago|', 'L-B|Bureau|MO|America/Chicago|');
+SELECT pg_temp.agencies('o', 'C2', 'L-A|Office|TX|America/Chicago|', 'L-D|Desk|LA|America/Chicago|', '|Nobody|TX||no id');
+\o
+-- one is gone; of one nothing is said any more, which is no reason to forget it
+SELECT pg_temp.agencies('o', 'C1', 'L-A||||') \g /dev/null
+SELECT * FROM pg_temp.office;
+SELECT * FROM pg_temp.problem WHERE operation = 'agencies';
+-- it is back; what cannot be read is a problem, and nothing else is
+SELECT pg_temp.agencies('o', 'C1', 'L-B|Bureau| mo |America/Chicago|', 'L-A|Renamed|Texas|Mars/Olympus|', 'L-A|Again|OK|America/Denver|', 'L-E|New|MO|Mars/Olympus|') \g /dev/null
+SELECT * FROM pg_temp.office;
+SELECT * FROM pg_temp.problem WHERE operation = 'agencies';
+ROLLBACK;

@@ -186,6 +186,25 @@ SELECT pg_temp.locations('o', 'C1', 'P1|A|First|1|active|') \g /dev/null
 SELECT * FROM pg_temp.place;
 SELECT * FROM pg_temp.problem WHERE operation = 'locations';
 
+-- Who takes part: one that a person has entered while nobody says that it is
+-- closed, one that was adopted while it and its customer are listed.
+INSERT INTO kinderconnect.provider (organization_id, agency_id, provider_id, configured) SELECT 'o', 'A', p, p = 'P1' FROM unnest('{P1,P2,P3,P4}'::text[]) p;
+SELECT pg_temp.customers('o', 'C1|One|active|', 'C2|Two|active|') \g /dev/null
+CREATE VIEW pg_temp.standing AS SELECT provider_id, configured, barred FROM kinderconnect.provider_standing WHERE organization_id = 'o' ORDER BY provider_id COLLATE "C";
+SAVEPOINT places;
+SELECT pg_temp.customers('o', 'C1|One||', 'C2|Two| ACTIVE |') \g /dev/null
+SELECT pg_temp.locations('o', 'C2', 'P3|A|Three|3| Active |', 'P2|A|Two|2|Closed|') \g /dev/null
+SELECT * FROM pg_temp.standing;
+SELECT pg_temp.customers('o', 'C1|One|closed|', 'C2|Two|closed|') \g /dev/null
+SELECT * FROM pg_temp.standing;
+ROLLBACK TO places;
+SELECT pg_temp.customers('o', 'C3|Three|active|') \g /dev/null
+SELECT * FROM pg_temp.standing;
+ROLLBACK TO places;
+UPDATE kinderconnect.organization SET adopt_providers = false;
+SELECT * FROM pg_temp.standing;
+ROLLBACK TO places;
+
 \o /dev/null
 SELECT pg_temp.agencies('other', 'C1', 'L-A|Office|TX|America/Chicago|', 'L-C|Other|NY|America/New_York|');
 SELECT pg_temp.agencies('o', 'C1', 'L-A|Office|TX|America/Chicago|', 'L-B|Bureau|MO|America/Chicago|');

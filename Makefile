@@ -90,6 +90,7 @@ REGRESS = \
 	match \
 	review \
 	plan \
+	transfer \
 	attendance \
 	engine \
 	analyst \

@@ -125,6 +125,42 @@ SELECT status, method FROM kinderconnect.child_match_status WHERE kinderconnect_
 SELECT kinderconnect_child_id, child_id, decision, decided_by = session_user AS "by me", decided_at <= clock_timestamp() AS "by now", reason
 FROM kinderconnect.child_decision ORDER BY decided_at;
 
+-- One that has left Manage since is rejected, and one whose link was ended; who
+-- is linked stays so when another is rejected; and a sixth takes the place of one
+-- of five.
+SAVEPOINT decided;
+DELETE FROM regress_review.child WHERE child_id = 'c03';
+SELECT kinderconnect.reject_match('o', 'A', 'c03 day and month', 'c03');
+SELECT kinderconnect.reject_match('o', 'A', 'c02 two nicknames', 'c02');
+SELECT kinderconnect.reject_match('o', 'A', 'a1', 'a2');
+SELECT kinderconnect.link_child('o', 'A', 'c04 digit of year', 'c04');
+SELECT kinderconnect_child_id FROM kinderconnect.child c WHERE (c.unlinked_because IS NULL) <> EXISTS (SELECT FROM kinderconnect.child_link k
+	WHERE k.ended_at IS NULL AND k.kinderconnect_child_id = c.kinderconnect_child_id);
+SELECT min(child_id) AS rejected FROM pg_temp.offered WHERE listed = 'f' \gset
+UPDATE kinderconnect.child SET changed_at = changed_at - interval '1 day';
+UPDATE kinderconnect.known_child SET changed_at = changed_at - interval '1 day' WHERE changed_at <> 'infinity';
+SELECT kinderconnect.reject_match('o', 'A', 'f', :'rejected');
+SELECT count(*) AS left FROM pg_temp.offered WHERE listed = 'f';
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
+SELECT count(*) AS again FROM pg_temp.offered WHERE listed = 'f';
+ROLLBACK TO decided;
+-- Whom a person parts is offered to others: the link is replaced, or ended.
+\o /dev/null
+SELECT pg_temp.listed('v' || n, f, l, b), pg_temp.listed('w' || n, w, l, b), pg_temp.in_manage('v' || n, f, l, b), pg_temp.in_manage('other' || n, 'Zed', 'Elsewhere', date '2011-07-01' + n)
+FROM (VALUES (1, 'Vera', 'Verra', 'Vale', date '2018-07-15'), (2, 'Milo', 'Millo', 'Wood', '2016-02-20')) v(n, f, w, l, b);
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
+UPDATE kinderconnect.child SET changed_at = changed_at - interval '1 day';
+UPDATE kinderconnect.known_child SET changed_at = changed_at - interval '1 day';
+SELECT kinderconnect._match('o'), kinderconnect._score('o');
+CREATE VIEW pg_temp.parted AS SELECT s.kinderconnect_child_id, s.status, s.child_id, n.child_id AS offered FROM kinderconnect.child_match_status s
+	LEFT JOIN kinderconnect.match_candidate n USING (organization_id, agency_id, kinderconnect_child_id) WHERE s.kinderconnect_child_id ~ '^[vw][12]' ORDER BY 1, n.position;
+\o
+SELECT * FROM pg_temp.parted;
+SELECT kinderconnect.link_child('o', 'A', 'v1', 'other1'), kinderconnect.unlink_child('o', 'A', 'v2', 'wrong') \g /dev/null
+SELECT kinderconnect._match('o'), kinderconnect._score('o') \g /dev/null
+SELECT * FROM pg_temp.parted;
+ROLLBACK TO decided;
+
 -- A night in which nothing changed writes nothing; a change is seen.
 UPDATE kinderconnect.child SET changed_at = changed_at - interval '1 day';
 UPDATE kinderconnect.known_child SET changed_at = changed_at - interval '1 day';

@@ -27,7 +27,7 @@ sub authorization { return $_[0]{authorizations}[0]; }
 # each a child's authorizations, and what is known of it
 my $authorizations = q{SELECT string_agg(concat_ws(' ', kinderconnect_child_id, authorization_id, begin_date, coalesce(end_date::text, 'open'), units_of_care, days, closed_as), E'\n'
 	ORDER BY kinderconnect_child_id, authorization_id, known_from) FROM kinderconnect.authorization WHERE organization_id = '%s'};
-my $children = q{SELECT string_agg(concat_ws('|', kinderconnect_child_id, first_name, last_name, date_of_birth, subsidized), E'\n'
+my $children = q{SELECT string_agg(concat_ws('|', kinderconnect_child_id, first_name, middle_name, last_name, suffix, date_of_birth, subsidized), E'\n'
 	ORDER BY kinderconnect_child_id) FROM kinderconnect.child WHERE organization_id = 'alpha' AND kinderconnect_child_id %s};
 my $days = q{SELECT string_agg(concat_ws(' ', kinderconnect_child_id, service_date, state, reason, content), E'\n' ORDER BY kinderconnect_child_id, service_date)
 	FROM kinderconnect.child_day WHERE organization_id = '%s' AND service_date > current_date - 8};
@@ -36,6 +36,7 @@ my $problems = q{SELECT string_agg(DISTINCT concat_ws(' ', kinderconnect_child_i
 authorization($child[0])->{endDate} = $ended;
 authorization($child[1])->{days} = [$weekday];
 $child[3]{subsidized} = JSON::PP::false;
+@{ $child[6] }{qw(middleName suffix)} = ('Quinn', 'Jr');
 $child[5]{authorizations} = [ authorization($child[5]), { %{ authorization($child[5]) }, authorizationId => 'B-1', beginDate => '2020-02-03' } ];
 listed(@child);
 is($night->night->{state}, '', 'a night');
@@ -54,8 +55,9 @@ $child[2]{subsidized} = 'no';
 $child[3]{subsidized} = 'no';
 authorization($child[4])->{beginDate} = 'soon';
 $child[5]{authorizations} = [ { providerId => 'P1', endDate => $ended } ];
-# a name, and the authorization beside it
+# a name, or all that tells who it is, and the authorization beside it
 $child[6]{firstName} = { given => 'Nobody' };
+@{ $child[6] }{qw(middleName suffix dateOfBirth)} = ({}, [], '2021-13-45');
 authorization($child[6])->{unitsOfCare} = 'HALF';
 $child[7]{lastName} = 'Renamed';
 authorization($child[7])->{endDate} = 20260101;
@@ -80,7 +82,7 @@ sub known
 	is(join("\n", grep { /^1009/ } @now), "1009 A-1-9 2020-01-06 open FULL changed\n1009 A-1-9 2020-01-06 2099-12-31 FULL", "$name: one can be read beside one that cannot");
 	is(join("\n", grep { /^101/ } @now), '1010 A-1-10 2020-01-06 open FULL', "$name: of the new ones, one is known");
 	is($night->sql(sprintf $children, "< '1007'"), $known{children}, "$name: children are what they were");
-	is($night->sql(sprintf $children, "> '1006'"), join("\n", '1007|Given1-7|Family7|2021-08-08|t', '1008|Given1-8|Renamed|2021-09-09|t',
+	is($night->sql(sprintf $children, "> '1006'"), join("\n", '1007|Given1-7|Quinn|Family7|Jr|2021-08-08|t', '1008|Given1-8|Renamed|2021-09-09|t',
 			'1009|Given1-9|Family9|2021-10-10|t', '1010|New|Family1|2021-02-02|f', '1011|Newer|Family1|2021-02-02|t'), "$name: a name that can be read is taken");
 	is($night->sql(sprintf $days, 'alpha'), $known{days}, "$name: the days are what they were");
 	return;
@@ -94,7 +96,7 @@ is($night->sql(sprintf $problems, 'alpha'), join("\n",
 		'1004 key "subsidized" is neither true nor false',
 		'1005 key "authorizations[].beginDate" is not a date in format YYYY-MM-DD',
 		'1006 missing key "authorizations[].authorizationId"; missing key "authorizations[].beginDate"',
-		'1007 key "firstName" is not a single value',
+		'1007 key "firstName" is not a single value; key "middleName" is not a single value; key "suffix" is not a single value; key "dateOfBirth" is not a date in format YYYY-MM-DD',
 		'1008 key "authorizations[].endDate" is not a date in format YYYY-MM-DD',
 		'1009 authorization has an unknown weekday',
 		'1010 key "subsidized" is neither true nor false',

@@ -79,6 +79,13 @@ is($night->night->{state}, '', 'a night with the second alone');
 like(of($authorizations, 2), qr/, A-1-3 2020-01-06 $d5 vanished, .*, A-1-3#2 $d4 open vanished, A-1-3#2 $d4 open$/, 'it is back, and the first is gone');
 is(of($days, 2), 'accepted 6', 'the days stay');
 
+# the begin of what is in force changes: it is not the one that is gone, whose days it shares
+$child[2]{authorizations} = [ { %{ $given[2] }, beginDate => $d5 } ];
+listed($child[2]);
+is($night->night->{state}, '', 'a night with another begin of the second');
+like(of($authorizations, 2), qr/, A-1-3 2020-01-06 $d5 vanished, .*, A-1-3#2 $d4 open changed, A-1-3#2 $d5 open$/, 'it is the second still');
+settled('another begin of the second');
+
 # a begin that changes is no further period
 $child[3]{authorizations} = [ { %{ $given[3] }, beginDate => $d5 } ];
 listed($child[3]);

@@ -102,6 +102,20 @@ SELECT * FROM pg_temp.history WHERE child = 'c1';
 UPDATE pg_temp.reply SET torn = false;
 SELECT pg_temp.night();
 SELECT * FROM pg_temp.history WHERE child = 'c1';
+-- that one is gone, say the lists of all months, of this run, and of none that
+-- ended before them
+SAVEPOINT gone;
+SELECT date_trunc('month', now() AT TIME ZONE 'America/New_York')::date AS month \gset
+DELETE FROM kinderconnect.listed_authorization WHERE kinderconnect_child_id = 'c3';
+INSERT INTO kinderconnect.authorization (organization_id, agency_id, provider_id, kinderconnect_child_id, authorization_id, begin_date, end_date)
+VALUES ('o', 'A', 'P1', 'c4', 'a', '2020-01-01', '2020-12-31');
+SELECT kinderconnect._close_vanished(0, 'o', NULL, NULL) AS "by one of its months";
+UPDATE kinderconnect.list_state SET taken_at = taken_at - interval '1 second';
+SELECT kinderconnect._close_vanished(0, 'o', :'month', NULL) AS "by another run";
+UPDATE kinderconnect.list_state SET taken_at = taken_at + interval '1 second';
+SELECT kinderconnect._close_vanished(0, 'o', :'month', NULL) AS "by all";
+SELECT child, n, closed_as FROM pg_temp.history WHERE child IN ('c3', 'c4');
+ROLLBACK TO gone;
 -- nobody writes a gap or an overlap, nor takes out of the middle
 SET CONSTRAINTS ALL IMMEDIATE;
 UPDATE kinderconnect.authorization SET known_until = known_until - interval '1 microsecond' WHERE kinderconnect_child_id = 'c1' AND units_of_care = '5';

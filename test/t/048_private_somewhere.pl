@@ -77,4 +77,15 @@ $night->admin('patch', { groupId => 'G-1', removeChildren => [ { agencyId => 'MO
 is($night->night->{state}, '', 'a night without it');
 is(of($days, 0), 'P1 held authorization_lost 3', 'they stay so');
 
+# what a list of a new month says of it cannot be read: it is as in the month
+# before, and not as in an older one or a later one
+$night->sql(qq{DELETE FROM kinderconnect.listed_subsidy WHERE kinderconnect_child_id = '$child[1]{childId}';
+	INSERT INTO kinderconnect.listed_subsidy (organization_id, agency_id, provider_id, kinderconnect_child_id, month, subsidized)
+	SELECT 'g-1', 'MO-1', 'P1', '$child[1]{childId}', date_trunc('month', now() AT TIME ZONE 'America/New_York') + n * interval '1 month', n <> -3 FROM unnest('{-4,-3,1}'::integer[]) n});
+$child[1]{subsidized} = 'no';
+listed($child[1]);
+is($night->night->{state}, '', 'a night that cannot read it');
+is(of(q{SELECT count(*), bool_or(subsidized) FROM kinderconnect.listed_subsidy WHERE kinderconnect_child_id = '%s'
+	AND month BETWEEN date_trunc('month', now() AT TIME ZONE 'America/New_York') - interval '2 months' AND now()}, 1), "$months|f", 'it is as before');
+
 done_testing;

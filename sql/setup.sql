@@ -108,15 +108,20 @@ CREATE FUNCTION kinderconnect._require_group_password(organization text, name te
 	SET search_path = pg_catalog, pg_temp
 	SET log_min_error_statement = panic
 AS $$
+DECLARE
+	-- most passwords could be no name at all
+	possible boolean := name ~ '^[A-Za-z0-9_.-]{1,128}$';
 BEGIN
 	IF organization IS NULL THEN
 		RAISE EXCEPTION 'organization_id must not be null' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
-	IF NOT kinderconnect._has_secret(name) THEN
+	IF NOT possible OR NOT kinderconnect._has_secret(name) THEN
 		RAISE EXCEPTION 'group password of organization "%" is not in the secrets file', organization
 			USING ERRCODE = 'KC002',
 				DETAIL = CASE WHEN given THEN 'Looked for the name given as group_password.' ELSE format('Looked for the name "%s".', name) END,
-				HINT = 'group_password is the name of a line in the file of kinderconnect.secrets_file, not the password; write the line there, or call kinderconnect.set_secret(name, value).';
+				HINT = CASE WHEN given OR possible
+					THEN 'group_password is the name of a line in the file of kinderconnect.secrets_file, not the password; write the line there, or call kinderconnect.set_secret(name, value).'
+					ELSE 'A name has 1 to 128 letters, digits, "_", "." or "-": write the password under such a name into the secrets file, and pass the name as group_password.' END;
 	END IF;
 END;
 $$;

@@ -62,6 +62,7 @@ SELECT kinderconnect.enable_integration('regress', 'G-1', 'tr0ub4dor', 'regress'
 SELECT kinderconnect.enable_integration('regress', 'G-1', 'correct horse: battery staple', 'regress');
 SELECT kinderconnect.enable_integration('regress', 'G-1', repeat('tr0ub4dor', 30), 'regress');
 SELECT kinderconnect.enable_integration('other', 'G-1', endpoint => 'regress');
+SELECT kinderconnect.enable_integration('Sunshine Kids', 'G-1', endpoint => 'regress');
 \set VERBOSITY terse
 SELECT kinderconnect.enable_integration(NULL, NULL, 'tr0ub4dor', 'nowhere');
 -- nor an organization by a name that only looks like it

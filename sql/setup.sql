@@ -172,7 +172,7 @@ COMMENT ON FUNCTION kinderconnect._send_anew(text, date) IS
 
 CREATE FUNCTION kinderconnect.enable_integration(organization_id text, group_id text,
 		group_password text DEFAULT NULL, endpoint text DEFAULT NULL,
-		backfill_days integer DEFAULT 30, adopt_providers boolean DEFAULT true, sends boolean DEFAULT true,
+		backfill_days integer DEFAULT NULL, adopt_providers boolean DEFAULT NULL, sends boolean DEFAULT true,
 		holds_accepted boolean DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -181,6 +181,8 @@ AS $$
 DECLARE
 	secret_name text := coalesce(enable_integration.group_password, 'group_' || enable_integration.organization_id);
 	service     text := enable_integration.endpoint;
+	backfill    integer := enable_integration.backfill_days;
+	adopt       boolean := enable_integration.adopt_providers;
 	today       date := (now() AT TIME ZONE 'Pacific/Honolulu')::date;
 	horizon     integer := kinderconnect.setting('horizon_days');
 	before      record;
@@ -190,8 +192,8 @@ BEGIN
 		PERFORM kinderconnect._require_group_password(enable_integration.organization_id, secret_name, true);
 	END IF;
 	IF nullif(btrim(enable_integration.organization_id), '') IS NULL OR nullif(btrim(enable_integration.group_id), '') IS NULL
-		OR enable_integration.backfill_days IS NULL OR enable_integration.adopt_providers IS NULL OR enable_integration.sends IS NULL THEN
-		RAISE EXCEPTION 'organization_id, group_id, backfill_days, adopt_providers and sends must be given'
+		OR enable_integration.sends IS NULL THEN
+		RAISE EXCEPTION 'organization_id, group_id and sends must be given'
 			USING ERRCODE = 'null_value_not_allowed';
 	END IF;
 	IF enable_integration.backfill_days NOT BETWEEN 0 AND 366 THEN
@@ -249,6 +251,12 @@ BEGIN
 		PERFORM kinderconnect._send_anew(enable_integration.organization_id, today - horizon);
 	END IF;
 
+	-- Whoever changes the group alone does not mean days to be sent that were
+	-- reported otherwise, nor providers to be adopted.
+	SELECT coalesce(backfill, o.backfill_days, 30), coalesce(adopt, o.adopt_providers, true) INTO backfill, adopt
+	FROM (SELECT) AS always
+	LEFT JOIN kinderconnect.organization o ON o.organization_id = enable_integration.organization_id;
+
 	-- By UTC's date an evening would be the next day, and the day itself is due;
 	-- by a clock west of all its locations a night would be the day before, that
 	-- may have been reported otherwise.
@@ -260,7 +268,7 @@ BEGIN
 	END IF;
 	INSERT INTO kinderconnect.organization AS o (organization_id, endpoint, group_id, group_password, first_enabled, backfill_days, adopt_providers, sends)
 	VALUES (enable_integration.organization_id, service, enable_integration.group_id, secret_name,
-		today, enable_integration.backfill_days, enable_integration.adopt_providers, enable_integration.sends)
+		today, backfill, adopt, enable_integration.sends)
 	ON CONFLICT (organization_id) DO UPDATE
 	SET endpoint = excluded.endpoint, group_id = excluded.group_id, group_password = excluded.group_password,
 		enabled = true, backfill_days = excluded.backfill_days, adopt_providers = excluded.adopt_providers, sends = excluded.sends,
@@ -269,15 +277,15 @@ BEGIN
 			WHEN excluded.sends AND NOT o.sends AND NOT EXISTS (SELECT FROM kinderconnect.ledger l WHERE l.organization_id = o.organization_id)
 				THEN excluded.first_enabled
 			ELSE o.first_enabled END;
-	IF enable_integration.backfill_days > horizon THEN
-		RAISE WARNING 'organization "%" reports the last % days, not %', enable_integration.organization_id, horizon, enable_integration.backfill_days
+	IF backfill > horizon THEN
+		RAISE WARNING 'organization "%" reports the last % days, not %', enable_integration.organization_id, horizon, backfill
 			USING HINT = 'kinderconnect.horizon_days is how far back a day is looked at.';
 	END IF;
 	PERFORM kinderconnect._look_again();
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean, boolean) IS
-'lets an organization of Manage report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one; sends => false has its nights look on and send nothing, and backfill_days count from when it first sends; holds_accepted says, where the group or the endpoint changes, whether the new one holds what was accepted: false has all days of the horizon sent anew';
+'lets an organization of Manage report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one; backfill_days and adopt_providers stay as they were where they are left out, and are 30 and true for a new organization; sends => false has its nights look on and send nothing, and backfill_days count from when it first sends; holds_accepted says, where the group or the endpoint changes, whether the new one holds what was accepted: false has all days of the horizon sent anew';
 
 CREATE FUNCTION kinderconnect.disable_integration(organization_id text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

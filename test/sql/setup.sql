@@ -54,8 +54,7 @@ SELECT kinderconnect.enable_integration('regress', NULL, 'regress.group', 'regre
 SELECT kinderconnect.enable_integration('regress', '', 'regress.group', 'regress');
 SELECT kinderconnect.enable_integration('regress', 'G-1', 'regress.group', 'regress', backfill_days => -1);
 SELECT kinderconnect.enable_integration('regress', 'G-1', 'regress.group', 'regress', backfill_days => 367);
-SELECT kinderconnect.enable_integration('regress', 'G-1', 'regress.group', 'regress', backfill_days => NULL);
-SELECT kinderconnect.enable_integration('regress', 'G-1', 'regress.group', 'regress', adopt_providers => NULL);
+SELECT kinderconnect.enable_integration('regress', 'G-1', 'regress.group', 'regress', sends => NULL);
 -- who passes the password itself does not find it in the server's log
 \set VERBOSITY default
 SELECT kinderconnect.enable_integration('regress', 'G-1', 'tr0ub4dor', 'regress');
@@ -123,6 +122,10 @@ SELECT enabled FROM kinderconnect.organization WHERE organization_id = 'regress'
 SELECT kinderconnect.enable_integration('regress', 'G-2', 'regress.group', 'regress 2', 0, false);
 SELECT endpoint, group_id, group_password, enabled, to_char(first_enabled, 'YYYY-MM-DD') AS first_enabled, backfill_days, adopt_providers
 FROM kinderconnect.organization WHERE organization_id = 'regress';
+-- and what is sent and adopted, where they are left out
+SELECT kinderconnect.disable_integration('regress');
+SELECT kinderconnect.enable_integration('regress', 'G-3', 'regress.group', 'regress 2');
+SELECT group_id, enabled, sends, backfill_days, adopt_providers FROM kinderconnect.organization WHERE organization_id = 'regress';
 SELECT kinderconnect.disable_integration('nobody');
 SELECT kinderconnect.disable_integration(NULL);
 

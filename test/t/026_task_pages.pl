@@ -71,7 +71,7 @@ like($said[3], qr/^linked\|1$/m, 'a child is linked');
 is($night->sql(q{SELECT scope FROM kinderconnect.run ORDER BY run_id LIMIT 1}), '{"sends": false, "organization_id": "sunshine"}', 'the first night looks on');
 is($night->sql('SELECT count(*) FROM kinderconnect.run'), 3, 'two more send');
 is($sent->(), 0, 'no day before the first one is sent');
-$night->sql(q{SET client_min_messages = warning; SELECT kinderconnect.enable_integration('sunshine', 'G-1001', 'group_sunshine')});
+$night->sql(q{SET client_min_messages = warning; SELECT kinderconnect.enable_integration('sunshine', 'G-1001', 'group_sunshine', backfill_days => 30)});
 is($night->night->{state}, '', 'with a backfill');
 is($sent->(), 3, 'those before are');
 

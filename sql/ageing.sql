@@ -147,10 +147,11 @@ CREATE VIEW kinderconnect.about_to_be_lost AS
 SELECT u.organization_id, u.agency_id, u.provider_id, u.location_id, u.kinderconnect_child_id, u.child_id, u.first_name, u.last_name,
 	u.service_date, u.weekday, u.authorized, u.state, u.reason, u.detail, u.days_left, u.last_day, u.closes_by, u.what_to_do
 FROM kinderconnect.unsettled_day u
-WHERE u.days_left >= 0 AND (u.reason NOT IN ('window_closed', 'horizon_passed', 'authorization_lost', 'merged_child', 'cannot_void', 'source_shrank')) IS NOT FALSE
+WHERE u.days_left >= 0 AND (u.reason NOT IN ('window_closed', 'horizon_passed', 'authorization_lost', 'merged_child', 'cannot_void', 'source_shrank',
+		'provider_disabled', 'organization_disabled')) IS NOT FALSE
 ORDER BY u.days_left, u.closes_by = 'horizon', u.closes_by = 'believed', u.service_date, u.organization_id, u.agency_id, u.provider_id, u.kinderconnect_child_id;
 COMMENT ON VIEW kinderconnect.about_to_be_lost IS
-'days that are not accepted and soon cannot be, most urgent first: on the same day left, enforced windows before believed ones before the horizon. What is lost already, and what only a person can take back, is not here';
+'days that are not accepted and soon cannot be, most urgent first: on the same day left, enforced windows before believed ones before the horizon. What is lost already, what only a person can take back, and what is switched off is not here';
 COMMENT ON COLUMN kinderconnect.about_to_be_lost.organization_id IS 'the organization';
 COMMENT ON COLUMN kinderconnect.about_to_be_lost.agency_id IS 'the agency';
 COMMENT ON COLUMN kinderconnect.about_to_be_lost.provider_id IS 'the provider ID';

@@ -289,7 +289,8 @@ WITH due AS MATERIALIZED (
 			AND c.service_date >= (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect._horizon_days()
 			AND kinderconnect._is_open(c.service_date, c.window_ends, g.time_zone)
 			AND c.state IN ('held', 'ready', 'sending', 'unknown', 'rejected') AND c.reason IS DISTINCT FROM 'nothing_recorded'
-			AND (c.reason IN ('window_closed', 'horizon_passed')) IS NOT TRUE) u
+			-- that a provider is switched off is somebody's decision
+			AND (c.reason IN ('window_closed', 'horizon_passed', 'provider_disabled')) IS NOT TRUE) u
 	CROSS JOIN LATERAL (SELECT count(*) AS children, min(r.since) AS since FROM (
 			SELECT c.first_listed AS since FROM kinderconnect.child c
 			WHERE c.organization_id = o.organization_id AND c.unlinked_because IS NOT NULL AND c.subsidized

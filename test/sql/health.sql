@@ -73,8 +73,8 @@ SELECT pg_temp.day('7', 3, 'ready', NULL, interval '71 hours') \g /dev/null
 SELECT * FROM pg_temp.bad();
 SELECT pg_temp.day('8', 7, 'unknown', NULL, interval '23 hours'), pg_temp.day('9', 5, 'rejected', NULL, interval '90 hours') \g /dev/null
 SELECT * FROM pg_temp.bad();
--- what is not lost by itself does not count as about to be
-SELECT pg_temp.day('10', 5, 'held', 'authorization_lost', interval '1 hour') \g /dev/null
+-- what is not lost by itself, or switched off, does not count as about to be
+SELECT pg_temp.day('10', 5, 'held', 'authorization_lost', interval '1 hour'), pg_temp.day('11', 5, 'held', 'provider_disabled', interval '1 hour') \g /dev/null
 SELECT * FROM pg_temp.bad('window_closes');
 SELECT count(pg_temp.day('c' || n, 1, 'held', 'unmatched', NULL)) FROM generate_series(1, 97) n \g /dev/null
 SELECT * FROM pg_temp.bad('days_at_stake');

@@ -80,7 +80,9 @@ SELECT pg_temp.day('L-TX', '1', :'today'::date - 6, 'held', 'missing_check_out')
 	pg_temp.day('L-LA', '2', :'today'::date - 46, 'unknown', kind => 'absence'),
 	pg_temp.day('L-LA', '2', :'today'::date - 30, 'held', 'nothing_recorded'),
 	pg_temp.day('L-LA', '3', :'today'::date - 30, 'held', 'cannot_void', accepted => '08:00-16:00'),
-	pg_temp.day('L-LA', '4', :'today'::date - 30, 'held', 'authorization_lost', accepted => '08:00-16:00') \g /dev/null
+	pg_temp.day('L-LA', '4', :'today'::date - 30, 'held', 'authorization_lost', accepted => '08:00-16:00'),
+	pg_temp.day('L-LA', '4', :'today'::date - 40, 'held', 'provider_disabled'),
+	pg_temp.day('L-LA', '4', :'today'::date - 41, 'held', 'organization_disabled') \g /dev/null
 -- The list as it comes, without an order of ours.
 SELECT days_left, closes_by, agency_id, kinderconnect_child_id AS child, :'today'::date - service_date AS age, state, reason, last_day - :'today'::date AS last_day, left(what_to_do, 40) AS what_to_do
 FROM kinderconnect.about_to_be_lost WHERE organization_id = 'lim';

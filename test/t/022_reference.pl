@@ -75,6 +75,7 @@ unlike(slurp_file('doc/reference.md'), qr/\|  \|$/m, 'nothing of the reference l
 my $page = slurp_file('doc/dialect.md');
 my @blocks = $page =~ /^```sql\n(.*?)^```$/msg;
 cmp_ok(scalar @blocks, '>', 8, 'doc/dialect.md has SQL');
+$night->write_secrets(group_trial => 'group-password');
 foreach my $number (1 .. @blocks)
 {
 	my $ran = $night->try_sql($blocks[ $number - 1 ]);
@@ -83,5 +84,6 @@ foreach my $number (1 .. @blocks)
 }
 is($night->sql(q{SELECT string_agg(concat_ws(': ', part, problem), E'\n') FROM kinderconnect.check_dialect('ours') WHERE severity = 'error'}),
 	'', 'the dialect of doc/dialect.md has no errors');
+is($night->sql('SELECT organization_id FROM kinderconnect.organization'), join(' ', $page =~ /api_submit\('([^']*)'/), 'and the organization of its trial is there');
 
 done_testing();

@@ -507,6 +507,14 @@ BEGIN
 			LEFT JOIN private x ON (x.agency_id, x.provider_id, x.kinderconnect_child_id) = (t.agency_id, t.provider_id, t.kinderconnect_child_id)
 			ORDER BY t.agency_id, t.location_id, t.kinderconnect_child_id, t.day, s.barred IS NOT NULL, l.provider_id IS NULL, private, t.provider_id) t
 		WHERE NOT t.private
+	), theirs AS MATERIALIZED (
+		-- days that another provider ID of the location is authorized for: its
+		-- attendance is said there
+		SELECT n.agency_id, n.other_id AS provider_id, v.kinderconnect_child_id, v.day, string_agg(v.provider_id, ', ' ORDER BY v.provider_id) AS others
+		FROM neighbour n
+		JOIN site s ON (s.agency_id, s.provider_id) = (n.agency_id, n.provider_id) AND s.barred IS NULL
+		JOIN covered v ON (v.agency_id, v.provider_id) = (n.agency_id, n.provider_id) AND v.authorized
+		GROUP BY n.agency_id, n.other_id, v.kinderconnect_child_id, v.day
 	), day AS (
 		SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day FROM covered v WHERE v.authorized
 		UNION
@@ -577,7 +585,7 @@ BEGIN
 			CASE WHEN e.accepted_content IS NULL THEN x.facts END AS merged,
 			CASE WHEN e.accepted_content IS NULL THEN h.facts END AS elsewhere,
 			w.rivals > 0 AS rival_here, w.came_elsewhere > 0 AS came_elsewhere, w.noted_elsewhere > 0 AS noted_elsewhere,
-			w.known_elsewhere > 0 AS known_elsewhere, w.others, greatest(n.modified_at, a.modified_at) AS modified_at,
+			w.known_elsewhere > 0 AS known_elsewhere, coalesce(w.others, q.others) AS others, q.others IS NOT NULL AS is_theirs, greatest(n.modified_at, a.modified_at) AS modified_at,
 			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AND a.unknown IS NULL AS silent, a.unknown,
 			md5(concat_ws('|', k.child_id, k.flag, s.location_id, v.by, r.words)) AS basis,
 			e.state AS was, e.content AS was_content, e.accepted_kind, e.accepted_content, e.accepted_record_id, e.sent_content, e.sent_basis,
@@ -588,6 +596,7 @@ BEGIN
 		JOIN rules r ON (r.agency_id, r.day) = (d.agency_id, d.day)
 		LEFT JOIN covered v ON (v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN company w ON (w.agency_id, w.provider_id, w.kinderconnect_child_id, w.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN theirs q ON (q.agency_id, q.provider_id, q.kinderconnect_child_id, q.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN lapsed p ON (p.agency_id, p.provider_id, p.kinderconnect_child_id) = (d.agency_id, d.provider_id, d.kinderconnect_child_id)
 		LEFT JOIN link k ON (k.agency_id, k.kinderconnect_child_id) = (d.agency_id, d.kinderconnect_child_id)
 		LEFT JOIN crossing y ON (y.agency_id, y.provider_id, y.kinderconnect_child_id, y.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
@@ -691,6 +700,7 @@ BEGIN
 				WHEN c.accepted_content IS NOT NULL AND c.stranger IN ('unmatched', 'not_authorized', 'authorization_ended', 'not_authorized_weekday') THEN '!authorization_lost'
 				WHEN c.accepted_content IS NOT NULL AND c.content = c.accepted_content THEN 'accepted'
 				WHEN c.silent AND c.accepted_content IS NULL AND c.stranger IN ('not_authorized', 'authorization_ended', 'not_authorized_weekday') THEN '!not_authorized_any_more'
+				WHEN c.is_theirs AND c.accepted_content IS NULL AND c.stranger IN ('not_authorized', 'authorization_ended', 'not_authorized_weekday') THEN '!other_provider'
 				WHEN c.stranger IS NOT NULL THEN '!' || c.stranger
 				WHEN c.unsayable IS NOT NULL THEN '!' || c.unsayable
 				WHEN c.content IS NULL AND c.accepted_content IS NULL AND c.was = 'voided' THEN 'voided'

@@ -83,4 +83,31 @@ is($night->sql(q{SELECT child_id FROM kinderconnect.child_link WHERE kinderconne
 like($said[0], qr/^linked\|m-17\|/m, 'the story of a child');
 unlike($said[1], qr/\w/, 'the service holds what we say');
 
+# the site gets another provider ID, for two days that were sent under the old
+# one, and leaves
+my ($enter, $leave) = slurp_file('doc/daily.md') =~ /^    (SELECT kinderconnect\.(?:add|disable)_provider\(.*\);)$/mg;
+my $date = sub { $night->sql("SELECT (now() AT TIME ZONE 'America/Chicago')::date - $_[0]") };
+my $ana = child('4710', 'Ana');
+my $stands = sub {
+	$night->sql(q{SELECT provider_id, state, reason, count(*) FROM kinderconnect.child_day
+		WHERE kinderconnect_child_id = '4710' AND record_id IS NOT NULL OR reason = 'two_providers' GROUP BY 1, 2, 3 ORDER BY 1, 2});
+};
+
+$ana->{authorizations} = [
+	{ providerId => 'P55501', authorizationId => 'A-4710', beginDate => '2020-01-06', endDate => $date->(3) },
+	{ providerId => 'P99901', authorizationId => 'A-2', beginDate => $date->(2) } ];
+$night->admin('patch', { groupId => 'G-1001', children => [$ana], locations => [
+	{ providerId => 'P99901', agencyId => 'TX-28', customerId => 'C-1', name => 'Elsewhere', status => 'active', address => { zip => '77002' } } ] });
+$night->sql($enter);
+is($night->night->{state}, '', 'a night with another provider ID');
+is($stands->(), "P55501|accepted||1\nP55501|held|authorization_lost|2\nP99901|held|two_providers|2", 'what the old ID was sent is held');
+$night->sql(q{SELECT kinderconnect.void_day(organization_id, agency_id, provider_id, kinderconnect_child_id, service_date)
+	FROM kinderconnect.child_day WHERE reason = 'authorization_lost'});
+is($night->night->{state}, '', 'a night that takes it back');
+is($night->night->{state}, '', 'and one that sends it anew');
+is($stands->(), "P55501|accepted||1\nP55501|not_due|other_provider|2\nP99901|accepted||2", 'under the new ID');
+$night->sql("$leave DELETE FROM manage.visit; DELETE FROM manage.site");
+is($night->night->{state}, '', 'a night after it has left');
+is($sent->(), 3, 'nothing is taken back');
+
 done_testing;

@@ -83,6 +83,16 @@ is($night->sql(q{SELECT child_id FROM kinderconnect.child_link WHERE kinderconne
 like($said[0], qr/^linked\|m-17\|/m, 'the story of a child');
 unlike($said[1], qr/\w/, 'the service holds what we say');
 
+# who stops a run at once
+my ($cancel) = slurp_file('doc/trouble.md') =~ /^    (SELECT pg_cancel_backend.*)$/m;
+$night->admin('faults', { faults => [ { kind => 'hang_before', operation => 'children' } ] });
+my $job = $night->start_sql('CALL kinderconnect.nightly()');
+$night->wait_simulator(operation => 'children', hanging => 1);
+is($night->sql($cancel), 't', 'a run is cancelled');
+like($job->finish->{stderr}, qr/ERROR:  57014/, '... at once');
+is($night->sql($cancel), '', '... and nobody else is');
+$night->admin('faults', { faults => [] });
+
 # the site gets another provider ID, for two days that were sent under the old
 # one, and leaves
 my ($enter, $leave) = slurp_file('doc/daily.md') =~ /^    (SELECT kinderconnect\.(?:add|disable)_provider\(.*\);)$/mg;

@@ -83,6 +83,20 @@ is($night->sql(q{SELECT child_id FROM kinderconnect.child_link WHERE kinderconne
 like($said[0], qr/^linked\|m-17\|/m, 'the story of a child');
 unlike($said[1], qr/\w/, 'the service holds what we say');
 
+# a rule that changes on a date, in place of a shipped one, then of an own one
+my ($change, $misspelt) = slurp_file('doc/daily.md') =~ /^(    UPDATE kinderconnect\.agency_rule .*?;\n.*?;)\n\n.*?^(    SELECT agency_id.*?;)\n/ms;
+my $window = sub {
+	$night->sql("SELECT days FROM kinderconnect.entry_window WHERE agency_id = 'TX-28' AND rule = 'entry_window_days' AND valid \@> date '$_[0]'");
+};
+
+$night->sql($change);
+is($window->('2026-12-31') . ' ' . $window->('2027-01-01'), '6 8', 'an own rule wins from its first day on');
+$night->sql($change =~ s/2027-01-01/2028-01-01/gr =~ s/'8'/'9'/r);
+is(join(' ', map { $window->($_) } '2026-12-31', '2027-12-31', '2028-01-01'), '6 8 9', 'until the next one');
+is($night->sql($misspelt), '', 'each is of an agency that is there');
+$night->sql($change =~ s/TX-28/TX28/gr);
+is($night->sql($misspelt), 'TX28|entry_window_days', 'and one that is not is found');
+
 # who stops a run at once
 my ($cancel) = slurp_file('doc/trouble.md') =~ /^    (SELECT pg_cancel_backend.*)$/m;
 $night->admin('faults', { faults => [ { kind => 'hang_before', operation => 'children' } ] });

@@ -156,6 +156,29 @@ BEGIN
 		END LOOP;
 	END IF;
 
+	-- what the service does not list has to be entered
+	IF NOT kinderconnect._speaks(org.organization_id, 'locations')
+		AND NOT EXISTS (SELECT FROM kinderconnect.provider_standing p WHERE p.organization_id = org.organization_id AND p.barred IS NULL) THEN
+		step := 'locations';
+		subject := 'providers';
+		ok := false;
+		message := 'the service lists none, and none is entered';
+		hint := 'Enter each: SELECT kinderconnect.add_provider(organization_id, agency_id, provider_id, location_id).';
+		RETURN NEXT;
+	END IF;
+	IF NOT kinderconnect._speaks(org.organization_id, 'agencies') THEN
+		FOR item IN SELECT DISTINCT p.agency_id FROM kinderconnect.provider_standing p
+				WHERE p.organization_id = org.organization_id AND p.barred IS NULL
+					AND NOT EXISTS (SELECT FROM kinderconnect.agency a WHERE a.agency_id = p.agency_id AND a.state IS NOT NULL) ORDER BY p.agency_id LOOP
+			step := 'agencies';
+			subject := format('agency "%s"', item.agency_id);
+			ok := false;
+			message := 'the service lists none, and no state is entered: no rule of a state applies';
+			hint := 'INSERT INTO kinderconnect.agency (agency_id, state, time_zone).';
+			RETURN NEXT;
+		END LOOP;
+	END IF;
+
 	FOR item IN SELECT p.agency_id, p.provider_id, p.location_id FROM kinderconnect.provider_standing p
 			WHERE p.organization_id = org.organization_id AND p.barred IS NULL ORDER BY p.agency_id, p.provider_id LOOP
 		step := 'children';

@@ -63,15 +63,19 @@ SELECT pg_temp.test();
 \! test/lib/admin faults '{"faults": [{"kind": "status", "status": 503, "operation": "agencies"}, {"kind": "empty", "operation": "children", "match": {"agencyId": "MO-1"}}]}'
 SELECT pg_temp.test();
 
--- A service without lists is asked for the children alone.
+-- A service without lists is asked for the children alone; what it does not
+-- list has to be entered.
 \! test/lib/admin faults '{"faults": []}'
-SELECT pg_temp.test($$
+CREATE FUNCTION pg_temp.without_lists() RETURNS void LANGUAGE sql AS $$
 	INSERT INTO kinderconnect.dialect SELECT 'children', description, false, auth FROM kinderconnect.dialect WHERE dialect = 'kinderbridge';
 	INSERT INTO kinderconnect.dialect_operation SELECT (jsonb_populate_record(o, '{"dialect": "children"}')).*
 	FROM kinderconnect.dialect_operation o WHERE dialect = 'kinderbridge' AND operation = 'children';
 	INSERT INTO kinderconnect.dialect_field SELECT (jsonb_populate_record(f, '{"dialect": "children"}')).*
 	FROM kinderconnect.dialect_field f WHERE dialect = 'kinderbridge' AND operation = 'children';
-	UPDATE kinderconnect.endpoint SET dialect = 'children' WHERE endpoint = 'regress' $$);
+	UPDATE kinderconnect.endpoint SET dialect = 'children' WHERE endpoint = 'regress' $$;
+SELECT pg_temp.test('SELECT pg_temp.without_lists()');
+SELECT pg_temp.test($$ SELECT pg_temp.without_lists(); INSERT INTO kinderconnect.agency (agency_id, state) VALUES ('TX-28', 'TX'), ('MO-1', 'MO') $$);
+SELECT pg_temp.test($$ SELECT pg_temp.without_lists(); UPDATE kinderconnect.provider SET enabled = false WHERE organization_id = 'regress_connection' $$);
 
 -- Who configures and who runs the night may test; who only reads may not.
 SELECT kinderconnect.disable_provider('regress_connection', 'TX-28', 'P55502');

@@ -80,8 +80,9 @@ $night->sql(qq{
 is($night->sql(q{SELECT count(*) FROM kinderconnect.check_dialect('vendor-interface') WHERE severity <> 'info'}), 0, 'nothing is wrong with the dialect');
 is($night->sql(q{SELECT step, subject, ok, message FROM kinderconnect.test_connection('gateway')}),
 	'secret|group password|t|in the secrets file
+agencies|agency "MO-1"|f|the service lists none, and no state is entered: no rule of a state applies
 children|agency "MO-1", provider "P1"|t|30 children this month
-children|agency "MO-1", provider "P2"|t|30 children this month', 'the connection works');
+children|agency "MO-1", provider "P2"|t|30 children this month', 'the connection works, and what is not entered is named');
 
 # the rule that lets a lone punch go is the state's, and whose state the agency
 # is, is known from the administrator

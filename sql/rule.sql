@@ -96,8 +96,8 @@ COMMENT ON COLUMN kinderconnect.reason.meaning IS 'in words';
 COMMENT ON COLUMN kinderconnect.reason.what_to_do IS 'the cure';
 
 INSERT INTO kinderconnect.reason VALUES
-	('organization_disabled', 'the organization''s integration is switched off', 'Call enable_integration() to take it up again.'),
-	('provider_disabled', 'the provider is switched off, or is only listed and the organization adopts none', 'Call add_provider().'),
+	('organization_disabled', 'the organization''s integration is switched off', 'Nothing, if that is meant; else call enable_integration().'),
+	('provider_disabled', 'the provider is switched off, or is only listed and the organization adopts none', 'Nothing, if that is meant; else call add_provider().'),
 	('provider_inactive', 'the service lists the provider or its customer as not active, or no longer at all', 'Ask the agency; nothing is sent until it lists the provider again.'),
 	('provider_unmatched', 'no single location of Manage was found for the provider', 'Call add_provider() with the location; operators see the candidates in provider_review.'),
 	('no_time_zone', 'Manage has not got the location, or has no known time zone for it, and its agencies have none, or several', 'Give the location its IANA zone in Manage.'),

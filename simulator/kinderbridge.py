@@ -415,6 +415,7 @@ class Dialect:
             raise Refusal(400, "invalid_request", f"unknown parameter {ascii(min(unknown))[1:65]}")
         self._issued += 1
         token = "sim-" + hashlib.sha256(f"{client} {self._issued}".encode()).hexdigest()
+        token += 160 * "-token"     # as long as those of real services
         life = call.token_life or self.token_life
         self._tokens[token] = (client, time.monotonic() + life)
         self.tokens_asked.append({"clientId": client, "scope": fields.get("scope")})

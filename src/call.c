@@ -525,6 +525,18 @@ kc_new_uuid(void)
 	return DatumGetCString(DirectFunctionCall1(uuid_out, uuid));
 }
 
+/* In one piece: psprintf() would leave the beginning of a long one in freed memory */
+static char *
+kc_bearer_header(const char *token)
+{
+	static const char name[] = "Authorization: Bearer ";
+	size_t		size = sizeof(name) + strlen(token);
+	char	   *header = (char *) palloc(size);
+
+	snprintf(header, size, "%s%s", name, token);
+	return header;
+}
+
 static int
 kc_record_count(const KcCallState *state)
 {
@@ -588,8 +600,7 @@ kc_make_request(KcCallState *state)
 	headers[4] = NULL;
 	if (info->oauth2)
 	{
-		state->authorization = psprintf("Authorization: Bearer %s",
-										kc_token_value(organization->token));
+		state->authorization = kc_bearer_header(kc_token_value(organization->token));
 		state->token_generation = kc_token_generation(organization->token);
 		kc_mask_add(&state->mask, kc_token_value(organization->token));
 		headers[3] = state->authorization;

@@ -217,11 +217,14 @@ kc_json_get(const char *json, size_t len, const char *path)
 											   "kinderconnect json",
 											   ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(work);
+	JsonSemAction nothing = {0};
 	KcJsonKind	kind;
 	char	   *text;
 	char	   *result = NULL;
 
-	if (!nests_too_deep(json, len) && kc_json_search(json, len, path, &kind, &text) &&
+	/* what is no JSON may leave a string that the parser hands to nobody */
+	if (!nests_too_deep(json, len) && kc_json_parse(json, len, &nothing) &&
+		kc_json_search(json, len, path, &kind, &text) &&
 		(kind == KC_JSON_STRING || kind == KC_JSON_NUMBER))
 	{
 		result = MemoryContextStrdup(old, text);

@@ -1,7 +1,7 @@
 /*
  * fault.c
- *	  The one place that says in words, and as an SQLSTATE, what went wrong
- *	  between us and the service.
+ *	  Says in words what a libcurl code or an HTTP status means, and as an
+ *	  SQLSTATE what any fault is.
  *
  * Invariant: recording a fault cannot fail, whatever bytes the service or
  * libcurl put into it; nothing here allocates, and only kc_fault_raise()

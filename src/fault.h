@@ -4,8 +4,9 @@
  *
  * A fault is recorded where it happens, also inside a libcurl callback, where
  * nothing may be raised.  Whoever asked for the call decides later whether it
- * becomes an error or a row.  This is the only place that turns a libcurl
- * code or an HTTP status into an SQLSTATE, a message, a detail and a hint.
+ * becomes an error or a row.  What a libcurl code or an HTTP status means is
+ * said here, by whoever knows more of it there; which SQLSTATE a fault has, only
+ * here.
  *
  * Invariant: nothing of our own in a fault is secret or personal.  Whoever puts
  * words of the service into one has masked our secrets in them; what else they

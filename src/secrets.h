@@ -3,8 +3,8 @@
  *	  The secrets file: one "name:value" a line, owned by the server's user,
  *	  mode 0600, a plain file outside the data directory.
  *
- * A value exists in memory between kc_secret_read() and kc_secret_free(), and
- * nowhere else.
+ * What kc_secret_read() answers is wiped by kc_secret_free(), and by an ERROR
+ * that frees it.  Whoever makes something of it wipes that.
  */
 #ifndef KC_SECRETS_H
 #define KC_SECRETS_H

@@ -3,7 +3,7 @@
  *	  OAuth2 client credentials: fetch, renew, back off, and remember a refusal.
  *
  * Invariant: the value and the client secret are wiped before their memory is
- * freed, and the secret is in memory only while its exchange is under way.
+ * freed, and the secret is in memory only while an exchange is under way.
  */
 #include "postgres.h"
 

@@ -262,13 +262,7 @@ kc_fault_from_http(KcFault *fault, int http_status, KcFaultKind meaning,
 	if (code == NULL)
 		code = "";
 
-	if (http_status == 401)
-	{
-		kc_fault_set(fault, KC_FAULT_TOKEN, sent,
-					 "the service does not accept our credentials (HTTP status 401)");
-		kc_fault_hint(fault, "Check client_id and scope of kinderconnect.endpoint, and the secret that its column client_secret names.");
-	}
-	else if (meaning == KC_FAULT_BAD_PASSWORD)
+	if (meaning == KC_FAULT_BAD_PASSWORD)
 	{
 		kc_fault_set(fault, KC_FAULT_BAD_PASSWORD, sent,
 					 "the service does not accept the group password (HTTP status %d)",
@@ -281,6 +275,12 @@ kc_fault_from_http(KcFault *fault, int http_status, KcFaultKind meaning,
 					 "the provider ID does not belong to the group (HTTP status %d)",
 					 http_status);
 		kc_fault_hint(fault, "Check agency_id and provider_id of kinderconnect.provider, and group_id of kinderconnect.organization.");
+	}
+	else if (http_status == 401)
+	{
+		kc_fault_set(fault, KC_FAULT_TOKEN, sent,
+					 "the service does not accept our credentials (HTTP status 401)");
+		kc_fault_hint(fault, "Check client_id and scope of kinderconnect.endpoint, and the secret that its column client_secret names.");
 	}
 	else if (http_status >= 300 && http_status < 400)
 	{

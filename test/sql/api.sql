@@ -185,6 +185,12 @@ SELECT count(*) FROM kinderconnect.api_children('regress_api', 'TX-28', 'P55501'
 SELECT pg_temp.fails();
 \! test/lib/admin requests operations token received
 
+-- Where the service gives a code, that counts, whatever the status is.
+\! test/lib/admin faults '{"faults": [{"operation": "children", "kind": "status", "status": 401, "contentType": "application/json", "body": "{\"error\": {\"code\": \"BAD_GROUP_PASSWORD\", \"message\": \"Who are you?\"}}"}]}'
+SELECT pg_temp.fails();
+\! test/lib/admin faults '{"faults": [{"operation": "children", "kind": "status", "status": 401, "contentType": "application/json", "body": "{\"error\": {\"code\": \"PROVIDER_NOT_IN_GROUP\", \"message\": \"Not yours.\"}}"}]}'
+SELECT pg_temp.fails();
+
 -- A submit whose answer is lost is not sent a second time.
 \! test/lib/admin faults '{"faults": [{"operation": "submit", "kind": "drop_after"}]}'
 SELECT pg_temp.fails($$ SELECT * FROM pg_temp.send(ROW('r1', '1001', '2024-03-11', 'absence', NULL, NULL, NULL)) $$);

@@ -250,17 +250,10 @@ may_have_acted(int http_status)
 	return http_status >= 500 && http_status != 503;
 }
 
-/*
- * The caller has masked the secrets in message.
- */
-void
-kc_fault_from_http(KcFault *fault, int http_status, KcFaultKind meaning,
-				   const char *code, const char *message)
+static void
+fault_from_status(KcFault *fault, int http_status, KcFaultKind meaning)
 {
 	bool		sent = may_have_acted(http_status);
-
-	if (code == NULL)
-		code = "";
 
 	if (meaning == KC_FAULT_BAD_PASSWORD)
 	{
@@ -322,8 +315,19 @@ kc_fault_from_http(KcFault *fault, int http_status, KcFaultKind meaning,
 		if (sent)
 			kc_fault_hint(fault, "The service failed at it; whether it acted on the request is not known. If it stays so, ask the service's support.");
 	}
-
 	fault->http_status = http_status;
+}
+
+/*
+ * The caller has masked the secrets in message.
+ */
+void
+kc_fault_from_http(KcFault *fault, int http_status, KcFaultKind meaning,
+				   const char *code, const char *message)
+{
+	if (code == NULL)
+		code = "";
+	fault_from_status(fault, http_status, meaning);
 	copy_clean(fault->code, sizeof(fault->code), code);
 
 	if (message != NULL && message[0] != '\0')

@@ -94,13 +94,33 @@ kc_column(MemoryContext context, int number)
 	return value == NULL ? NULL : MemoryContextStrdup(context, value);
 }
 
-/*
- * Reads an organization and its endpoint once a caller.  Everything is made
- * below the current context and handed on when it is whole, so that
- * an ERROR in between leaves nothing.
- */
-KcOrganization *
-kc_organization_get(KcOrganizations *all, const char *organization_id)
+static KcOrganization *
+kc_find_organization(KcOrganizations *all, const char *organization_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, all->organizations)
+	{
+		KcOrganization *organization = (KcOrganization *) lfirst(lc);
+
+		if (strcmp(organization->organization_id, organization_id) == 0)
+			return organization;
+	}
+	return NULL;
+}
+
+/* What its endpoint says of tokens: all NULL where it has none */
+typedef struct KcTokenRow
+{
+	char	   *url;
+	char	   *scope;
+	char	   *client_id;
+	char	   *client_secret;	/* its name */
+} KcTokenRow;
+
+/* Its row and that of its endpoint */
+static void
+kc_read_organization(KcOrganization *organization, KcTokenRow *token, MemoryContext context)
 {
 	static const char *const query =
 		"SELECT o.group_id, o.group_password, e.endpoint, e.dialect, e.base_url,"
@@ -110,32 +130,11 @@ kc_organization_get(KcOrganizations *all, const char *organization_id)
 		" WHERE o.organization_id OPERATOR(pg_catalog.=) $1";
 	Oid			types[] = {TEXTOID};
 	Datum		values[1];
-	MemoryContext context;
-	MemoryContext old;
-	KcOrganization *organization;
-	KcToken    *new_token = NULL;
 	char	   *http2;
-	char	   *token_url;
-	char	   *scope;
-	char	   *client_id;
-	char	   *client_secret;
 	size_t		len;
-	ListCell   *lc;
-
-	foreach(lc, all->organizations)
-	{
-		organization = (KcOrganization *) lfirst(lc);
-		if (strcmp(organization->organization_id, organization_id) == 0)
-			return organization;
-	}
-
-	context = AllocSetContextCreate(CurrentMemoryContext, "kinderconnect organization",
-									ALLOCSET_SMALL_SIZES);
-	organization = (KcOrganization *) MemoryContextAllocZero(context, sizeof(KcOrganization));
-	organization->organization_id = MemoryContextStrdup(context, organization_id);
 
 	SPI_connect();
-	values[0] = CStringGetTextDatum(organization_id);
+	values[0] = CStringGetTextDatum(organization->organization_id);
 	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
@@ -143,7 +142,7 @@ kc_organization_get(KcOrganizations *all, const char *organization_id)
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_KC_CONFIG),
-				 errmsg("organization \"%s\" is not known", organization_id),
+				 errmsg("organization \"%s\" is not known", organization->organization_id),
 				 errhint("SELECT organization_id FROM kinderconnect.organization lists those that are; kinderconnect.enable_integration() adds one.")));
 	organization->group_id = kc_column(context, 1);
 	organization->group_password = kc_column(context, 2);
@@ -151,25 +150,48 @@ kc_organization_get(KcOrganizations *all, const char *organization_id)
 	organization->dialect_name = kc_column(context, 4);
 	organization->base_url = kc_column(context, 5);
 	http2 = kc_column(context, 6);
-	token_url = kc_column(context, 7);
-	scope = kc_column(context, 8);
-	client_id = kc_column(context, 9);
-	client_secret = kc_column(context, 10);
+	token->url = kc_column(context, 7);
+	token->scope = kc_column(context, 8);
+	token->client_id = kc_column(context, 9);
+	token->client_secret = kc_column(context, 10);
 	SPI_finish();
 
 	organization->http2 = http2 != NULL && http2[0] == 't';
 	len = strlen(organization->base_url);
 	while (len > 0 && organization->base_url[len - 1] == '/')
 		organization->base_url[--len] = '\0';
+}
+
+/*
+ * Everything is made below the current context and handed on when it is whole,
+ * so that an ERROR in between leaves nothing.
+ */
+KcOrganization *
+kc_organization_get(KcOrganizations *all, const char *organization_id)
+{
+	KcOrganization *organization = kc_find_organization(all, organization_id);
+	KcToken    *new_token = NULL;
+	KcTokenRow	token;
+	MemoryContext context;
+	MemoryContext old;
+
+	if (organization != NULL)
+		return organization;
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "kinderconnect organization",
+									ALLOCSET_SMALL_SIZES);
+	organization = (KcOrganization *) MemoryContextAllocZero(context, sizeof(KcOrganization));
+	organization->organization_id = MemoryContextStrdup(context, organization_id);
+	kc_read_organization(organization, &token, context);
 	organization->dialect = kc_get_dialect(all, organization->dialect_name);
-	if (token_url != NULL)
+	if (token.url != NULL)
 	{
-		organization->token = kc_find_token(all, organization->endpoint, client_id);
+		organization->token = kc_find_token(all, organization->endpoint, token.client_id);
 		if (organization->token == NULL)
 		{
 			new_token = kc_token_create(all->http, all->deadline, organization->endpoint,
-										token_url, organization->http2, scope,
-										client_id, client_secret);
+										token.url, organization->http2, token.scope,
+										token.client_id, token.client_secret);
 			organization->token = new_token;
 		}
 	}

@@ -732,10 +732,48 @@ kc_caller_destroy(KcCaller *caller)
 	MemoryContextDelete(caller->context);
 }
 
+static KcPlan *
+kc_require_plan(const KcOrganization *organization, KcOperation operation)
+{
+	KcPlan	   *plan = kc_dialect_plan(organization->dialect, operation);
+
+	if (plan == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_KC_CONFIG),
+				 errmsg("the service of organization \"%s\" has no operation \"%s\"",
+						organization->organization_id, kc_operation_name(operation)),
+				 errdetail("Endpoint \"%s\" speaks dialect \"%s\".",
+						   organization->endpoint, organization->dialect_name)));
+	if (kc_plan_info(plan)->oauth2 && organization->token == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_KC_CONFIG),
+				 errmsg("endpoint \"%s\" has no token_url", organization->endpoint),
+				 errdetail("Its dialect \"%s\" needs a token for the operation \"%s\".",
+						   organization->dialect_name, kc_operation_name(operation)),
+				 errhint("Set token_url, client_id and client_secret of kinderconnect.endpoint.")));
+	return plan;
+}
+
 static char *
 kc_copy_string(const char *text)
 {
 	return text == NULL ? NULL : pstrdup(text);
+}
+
+/* Into the current context */
+static void
+kc_copy_arguments(KcArguments *copy, const KcArguments *arguments)
+{
+	*copy = *arguments;
+	copy->agency_id = kc_copy_string(arguments->agency_id);
+	copy->provider_id = kc_copy_string(arguments->provider_id);
+	copy->customer_id = kc_copy_string(arguments->customer_id);
+	copy->batch_id = kc_copy_string(arguments->batch_id);
+	if (arguments->records != NULL)
+	{
+		copy->records = (ArrayType *) palloc(VARSIZE(arguments->records));
+		memcpy(copy->records, arguments->records, VARSIZE(arguments->records));
+	}
 }
 
 /*
@@ -756,28 +794,11 @@ kc_caller_add(KcCaller *caller, KcOperation operation,
 			  const char *organization_id, const KcArguments *arguments)
 {
 	KcOrganization *organization = kc_organization_get(caller->organizations, organization_id);
-	KcPlan	   *plan = kc_dialect_plan(organization->dialect, operation);
-	const KcPlanInfo *info;
+	KcPlan	   *plan = kc_require_plan(organization, operation);
 	MemoryContext context;
 	MemoryContext old;
 	KcCallState *state;
 	KcCall	   *call;
-
-	if (plan == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_KC_CONFIG),
-				 errmsg("the service of organization \"%s\" has no operation \"%s\"",
-						organization_id, kc_operation_name(operation)),
-				 errdetail("Endpoint \"%s\" speaks dialect \"%s\".",
-						   organization->endpoint, organization->dialect_name)));
-	info = kc_plan_info(plan);
-	if (info->oauth2 && organization->token == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_KC_CONFIG),
-				 errmsg("endpoint \"%s\" has no token_url", organization->endpoint),
-				 errdetail("Its dialect \"%s\" needs a token for the operation \"%s\".",
-						   organization->dialect_name, kc_operation_name(operation)),
-				 errhint("Set token_url, client_id and client_secret of kinderconnect.endpoint.")));
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "kinderconnect call",
 									ALLOCSET_SMALL_SIZES);
@@ -787,24 +808,15 @@ kc_caller_add(KcCaller *caller, KcOperation operation,
 	state->context = context;
 	state->organization = organization;
 	state->plan = plan;
-	state->info = info;
+	state->info = kc_plan_info(plan);
 
 	call = &state->call;
 	call->state = state;
 	call->operation = operation;
 	call->organization_id = organization->organization_id;
-	call->row_desc = info->reply_desc;
-	call->arguments = *arguments;
+	call->row_desc = state->info->reply_desc;
+	kc_copy_arguments(&call->arguments, arguments);
 	call->arguments.group_id = organization->group_id;
-	call->arguments.agency_id = kc_copy_string(arguments->agency_id);
-	call->arguments.provider_id = kc_copy_string(arguments->provider_id);
-	call->arguments.customer_id = kc_copy_string(arguments->customer_id);
-	call->arguments.batch_id = kc_copy_string(arguments->batch_id);
-	if (arguments->records != NULL)
-	{
-		call->arguments.records = (ArrayType *) palloc(VARSIZE(arguments->records));
-		memcpy(call->arguments.records, arguments->records, VARSIZE(arguments->records));
-	}
 	state->attempt = AllocSetContextCreate(context, "kinderconnect attempt",
 										   ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(state->attempt);

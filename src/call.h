@@ -64,8 +64,10 @@ extern int	kc_caller_room(const KcCaller *caller);
 /* Sends what can be sent and takes in what has arrived, without waiting */
 extern void kc_caller_pump(KcCaller *caller);
 
-/* Lets calls go on until one has ended and was not handed out yet, or until
- * that time; no longer than any is queued or under way */
+/*
+ * Lets calls go on until one has ended and was not handed out yet, or until
+ * that time; no longer than any is queued or under way.
+ */
 extern void kc_caller_wait(KcCaller *caller, TimestampTz until);
 
 /* The next call that has ended and was not handed out yet, or NULL */

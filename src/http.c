@@ -383,6 +383,23 @@ kc_http_on_write(char *data, size_t size, size_t nitems, void *arg)
 	return len;
 }
 
+static bool
+kc_http_set_multi_options(KcHttp *http)
+{
+	CURLM	   *multi = http->multi;
+	long		most = http->nslots;
+
+	return curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, kc_http_on_socket) == CURLM_OK &&
+		curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
+		curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, kc_http_on_timer) == CURLM_OK &&
+		curl_multi_setopt(multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
+		curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) == CURLM_OK &&
+		curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, most) == CURLM_OK &&
+		curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, most) == CURLM_OK &&
+		curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, most) == CURLM_OK &&
+		kc_curl_multi_quick_exit(multi) == CURLM_OK;
+}
+
 KcHttp *
 kc_http_create(MemoryContext parent, int max_in_flight)
 {
@@ -428,17 +445,7 @@ kc_http_create(MemoryContext parent, int max_in_flight)
 		http->slots[i].easy = curl_easy_init();
 		ok = http->slots[i].easy != NULL;
 	}
-	ok = ok &&
-		curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, kc_http_on_socket) == CURLM_OK &&
-		curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
-		curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, kc_http_on_timer) == CURLM_OK &&
-		curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
-		curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) == CURLM_OK &&
-		curl_multi_setopt(http->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long) max_in_flight) == CURLM_OK &&
-		curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long) max_in_flight) == CURLM_OK &&
-		curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long) max_in_flight) == CURLM_OK &&
-		kc_curl_multi_quick_exit(http->multi) == CURLM_OK;
-	if (!ok)
+	if (!ok || !kc_http_set_multi_options(http))
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("could not set up libcurl")));
@@ -696,7 +703,7 @@ kc_http_set_options(KcSlot *slot)
 		SET(CURLOPT_SSL_CTX_FUNCTION, kc_http_on_tls);
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
-	if (kc_ca_file != NULL && kc_ca_file[0] != '\0')
+	if (kc_ca_file[0] != '\0')
 	{
 		SET(CURLOPT_CAINFO, kc_ca_file);
 		SET(CURLOPT_CAPATH, (char *) NULL);

@@ -615,7 +615,7 @@ kc_put_outcome(ReturnSetInfo *rsinfo, const KcCall *call)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("type kinderconnect.call_outcome does not fit the loaded library"),
-				 errhint("ALTER EXTENSION kinderconnect UPDATE.")));
+				 errhint("Run ALTER EXTENSION kinderconnect UPDATE.")));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 

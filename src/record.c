@@ -757,9 +757,7 @@ kc_record_try(KcRecordReader *reader, const char *json, const char *end, int max
 	begin_record(reader);
 	after = *json == '{' && KC_QUICK ? read_record(reader, json, end, max_depth) : NULL;
 	if (after != NULL && after - json <= KC_MAX_RECORD)
-	{
 		*problems += kc_rows_put(reader->rows, &reader->record, true);
-	}
 	else
 		after = NULL;
 

@@ -248,6 +248,10 @@ FROM (VALUES
 WHERE r.reason = n.reason;
 UPDATE kinderconnect.reason SET what_to_do = 'Call add_provider() with the location; operators see the candidates in provider_review.'
 WHERE reason = 'provider_unmatched';
+UPDATE kinderconnect.reason SET what_to_do = 'Nothing, if that is meant; else call enable_integration().'
+WHERE reason = 'organization_disabled';
+UPDATE kinderconnect.reason SET what_to_do = 'Nothing, if that is meant; else call add_provider().'
+WHERE reason = 'provider_disabled';
 
 INSERT INTO kinderconnect.reason VALUES
 	('before_start', 'older than what the organization sends: before first_enabled less backfill_days', 'Nothing, if it was reported otherwise; else call enable_integration() with more backfill_days.');
@@ -834,15 +838,20 @@ CREATE FUNCTION kinderconnect._require_group_password(organization text, name te
 	SET search_path = pg_catalog, pg_temp
 	SET log_min_error_statement = panic
 AS $$
+DECLARE
+	-- most passwords could be no name at all
+	possible boolean := name ~ '^[A-Za-z0-9_.-]{1,128}$';
 BEGIN
 	IF organization IS NULL THEN
 		RAISE EXCEPTION 'organization_id must not be null' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
-	IF NOT kinderconnect._has_secret(name) THEN
+	IF NOT possible OR NOT kinderconnect._has_secret(name) THEN
 		RAISE EXCEPTION 'group password of organization "%" is not in the secrets file', organization
 			USING ERRCODE = 'KC002',
 				DETAIL = CASE WHEN given THEN 'Looked for the name given as group_password.' ELSE format('Looked for the name "%s".', name) END,
-				HINT = 'group_password is the name of a line in the file of kinderconnect.secrets_file, not the password; write the line there, or call kinderconnect.set_secret(name, value).';
+				HINT = CASE WHEN given OR possible
+					THEN 'group_password is the name of a line in the file of kinderconnect.secrets_file, not the password; write the line there, or call kinderconnect.set_secret(name, value).'
+					ELSE 'A name has 1 to 128 letters, digits, "_", "." or "-": write the password under such a name into the secrets file, and pass the name as group_password.' END;
 	END IF;
 END;
 $$;
@@ -1068,7 +1077,7 @@ COMMENT ON FUNCTION kinderconnect._send_anew(text, date) IS
 
 CREATE OR REPLACE FUNCTION kinderconnect.enable_integration(organization_id text, group_id text,
 		group_password text DEFAULT NULL, endpoint text DEFAULT NULL,
-		backfill_days integer DEFAULT 30, adopt_providers boolean DEFAULT true, sends boolean DEFAULT true,
+		backfill_days integer DEFAULT NULL, adopt_providers boolean DEFAULT NULL, sends boolean DEFAULT true,
 		holds_accepted boolean DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -1077,6 +1086,8 @@ AS $$
 DECLARE
 	secret_name text := coalesce(enable_integration.group_password, 'group_' || enable_integration.organization_id);
 	service     text := enable_integration.endpoint;
+	backfill    integer := enable_integration.backfill_days;
+	adopt       boolean := enable_integration.adopt_providers;
 	today       date := (now() AT TIME ZONE 'Pacific/Honolulu')::date;
 	horizon     integer := kinderconnect.setting('horizon_days');
 	before      record;
@@ -1086,8 +1097,8 @@ BEGIN
 		PERFORM kinderconnect._require_group_password(enable_integration.organization_id, secret_name, true);
 	END IF;
 	IF nullif(btrim(enable_integration.organization_id), '') IS NULL OR nullif(btrim(enable_integration.group_id), '') IS NULL
-		OR enable_integration.backfill_days IS NULL OR enable_integration.adopt_providers IS NULL OR enable_integration.sends IS NULL THEN
-		RAISE EXCEPTION 'organization_id, group_id, backfill_days, adopt_providers and sends must be given'
+		OR enable_integration.sends IS NULL THEN
+		RAISE EXCEPTION 'organization_id, group_id and sends must be given'
 			USING ERRCODE = 'null_value_not_allowed';
 	END IF;
 	IF enable_integration.backfill_days NOT BETWEEN 0 AND 366 THEN
@@ -1145,6 +1156,12 @@ BEGIN
 		PERFORM kinderconnect._send_anew(enable_integration.organization_id, today - horizon);
 	END IF;
 
+	-- Whoever changes the group alone does not mean days to be sent that were
+	-- reported otherwise, nor providers to be adopted.
+	SELECT coalesce(backfill, o.backfill_days, 30), coalesce(adopt, o.adopt_providers, true) INTO backfill, adopt
+	FROM (SELECT) AS always
+	LEFT JOIN kinderconnect.organization o ON o.organization_id = enable_integration.organization_id;
+
 	-- By UTC's date an evening would be the next day, and the day itself is due;
 	-- by a clock west of all its locations a night would be the day before, that
 	-- may have been reported otherwise.
@@ -1156,7 +1173,7 @@ BEGIN
 	END IF;
 	INSERT INTO kinderconnect.organization AS o (organization_id, endpoint, group_id, group_password, first_enabled, backfill_days, adopt_providers, sends)
 	VALUES (enable_integration.organization_id, service, enable_integration.group_id, secret_name,
-		today, enable_integration.backfill_days, enable_integration.adopt_providers, enable_integration.sends)
+		today, backfill, adopt, enable_integration.sends)
 	ON CONFLICT (organization_id) DO UPDATE
 	SET endpoint = excluded.endpoint, group_id = excluded.group_id, group_password = excluded.group_password,
 		enabled = true, backfill_days = excluded.backfill_days, adopt_providers = excluded.adopt_providers, sends = excluded.sends,
@@ -1165,15 +1182,15 @@ BEGIN
 			WHEN excluded.sends AND NOT o.sends AND NOT EXISTS (SELECT FROM kinderconnect.ledger l WHERE l.organization_id = o.organization_id)
 				THEN excluded.first_enabled
 			ELSE o.first_enabled END;
-	IF enable_integration.backfill_days > horizon THEN
-		RAISE WARNING 'organization "%" reports the last % days, not %', enable_integration.organization_id, horizon, enable_integration.backfill_days
+	IF backfill > horizon THEN
+		RAISE WARNING 'organization "%" reports the last % days, not %', enable_integration.organization_id, horizon, backfill
 			USING HINT = 'kinderconnect.horizon_days is how far back a day is looked at.';
 	END IF;
 	PERFORM kinderconnect._look_again();
 END;
 $$;
 COMMENT ON FUNCTION kinderconnect.enable_integration(text, text, text, text, integer, boolean, boolean, boolean) IS
-'lets an organization of Manage report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one; sends => false has its nights look on and send nothing, and backfill_days count from when it first sends; holds_accepted says, where the group or the endpoint changes, whether the new one holds what was accepted: false has all days of the horizon sent anew';
+'lets an organization of Manage report to KinderConnect, or changes how. group_password is the NAME of its line in the secrets file (default group_<organization_id>); endpoint may be left out where there is one; backfill_days and adopt_providers stay as they were where they are left out, and are 30 and true for a new organization; sends => false has its nights look on and send nothing, and backfill_days count from when it first sends; holds_accepted says, where the group or the endpoint changes, whether the new one holds what was accepted: false has all days of the horizon sent anew';
 
 CREATE OR REPLACE FUNCTION kinderconnect.add_provider(organization_id text, agency_id text, provider_id text, location_id text DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -3842,6 +3859,14 @@ BEGIN
 			LEFT JOIN private x ON (x.agency_id, x.provider_id, x.kinderconnect_child_id) = (t.agency_id, t.provider_id, t.kinderconnect_child_id)
 			ORDER BY t.agency_id, t.location_id, t.kinderconnect_child_id, t.day, s.barred IS NOT NULL, l.provider_id IS NULL, private, t.provider_id) t
 		WHERE NOT t.private
+	), theirs AS MATERIALIZED (
+		-- days that another provider ID of the location is authorized for: its
+		-- attendance is said there
+		SELECT n.agency_id, n.other_id AS provider_id, v.kinderconnect_child_id, v.day, string_agg(v.provider_id, ', ' ORDER BY v.provider_id) AS others
+		FROM neighbour n
+		JOIN site s ON (s.agency_id, s.provider_id) = (n.agency_id, n.provider_id) AND s.barred IS NULL
+		JOIN covered v ON (v.agency_id, v.provider_id) = (n.agency_id, n.provider_id) AND v.authorized
+		GROUP BY n.agency_id, n.other_id, v.kinderconnect_child_id, v.day
 	), day AS (
 		SELECT v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day FROM covered v WHERE v.authorized
 		UNION
@@ -3912,7 +3937,7 @@ BEGIN
 			CASE WHEN e.accepted_content IS NULL THEN x.facts END AS merged,
 			CASE WHEN e.accepted_content IS NULL THEN h.facts END AS elsewhere,
 			w.rivals > 0 AS rival_here, w.came_elsewhere > 0 AS came_elsewhere, w.noted_elsewhere > 0 AS noted_elsewhere,
-			w.known_elsewhere > 0 AS known_elsewhere, w.others, greatest(n.modified_at, a.modified_at) AS modified_at,
+			w.known_elsewhere > 0 AS known_elsewhere, coalesce(w.others, q.others) AS others, q.others IS NOT NULL AS is_theirs, greatest(n.modified_at, a.modified_at) AS modified_at,
 			coalesce(n.n, 0) + coalesce(a.absences, 0) + coalesce(a.closures, 0) = 0 AND a.unknown IS NULL AS silent, a.unknown,
 			md5(concat_ws('|', k.child_id, k.flag, s.location_id, v.by, r.words)) AS basis,
 			e.state AS was, e.content AS was_content, e.accepted_kind, e.accepted_content, e.accepted_record_id, e.sent_content, e.sent_basis,
@@ -3923,6 +3948,7 @@ BEGIN
 		JOIN rules r ON (r.agency_id, r.day) = (d.agency_id, d.day)
 		LEFT JOIN covered v ON (v.agency_id, v.provider_id, v.kinderconnect_child_id, v.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN company w ON (w.agency_id, w.provider_id, w.kinderconnect_child_id, w.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
+		LEFT JOIN theirs q ON (q.agency_id, q.provider_id, q.kinderconnect_child_id, q.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
 		LEFT JOIN lapsed p ON (p.agency_id, p.provider_id, p.kinderconnect_child_id) = (d.agency_id, d.provider_id, d.kinderconnect_child_id)
 		LEFT JOIN link k ON (k.agency_id, k.kinderconnect_child_id) = (d.agency_id, d.kinderconnect_child_id)
 		LEFT JOIN crossing y ON (y.agency_id, y.provider_id, y.kinderconnect_child_id, y.day) = (d.agency_id, d.provider_id, d.kinderconnect_child_id, d.day)
@@ -4026,6 +4052,7 @@ BEGIN
 				WHEN c.accepted_content IS NOT NULL AND c.stranger IN ('unmatched', 'not_authorized', 'authorization_ended', 'not_authorized_weekday') THEN '!authorization_lost'
 				WHEN c.accepted_content IS NOT NULL AND c.content = c.accepted_content THEN 'accepted'
 				WHEN c.silent AND c.accepted_content IS NULL AND c.stranger IN ('not_authorized', 'authorization_ended', 'not_authorized_weekday') THEN '!not_authorized_any_more'
+				WHEN c.is_theirs AND c.accepted_content IS NULL AND c.stranger IN ('not_authorized', 'authorization_ended', 'not_authorized_weekday') THEN '!other_provider'
 				WHEN c.stranger IS NOT NULL THEN '!' || c.stranger
 				WHEN c.unsayable IS NOT NULL THEN '!' || c.unsayable
 				WHEN c.content IS NULL AND c.accepted_content IS NULL AND c.was = 'voided' THEN 'voided'
@@ -6958,6 +6985,29 @@ BEGIN
 		END LOOP;
 	END IF;
 
+	-- what the service does not list has to be entered
+	IF NOT kinderconnect._speaks(org.organization_id, 'locations')
+		AND NOT EXISTS (SELECT FROM kinderconnect.provider_standing p WHERE p.organization_id = org.organization_id AND p.barred IS NULL) THEN
+		step := 'locations';
+		subject := 'providers';
+		ok := false;
+		message := 'the service lists none, and none is entered';
+		hint := 'Enter each: SELECT kinderconnect.add_provider(organization_id, agency_id, provider_id, location_id).';
+		RETURN NEXT;
+	END IF;
+	IF NOT kinderconnect._speaks(org.organization_id, 'agencies') THEN
+		FOR item IN SELECT DISTINCT p.agency_id FROM kinderconnect.provider_standing p
+				WHERE p.organization_id = org.organization_id AND p.barred IS NULL
+					AND NOT EXISTS (SELECT FROM kinderconnect.agency a WHERE a.agency_id = p.agency_id AND a.state IS NOT NULL) ORDER BY p.agency_id LOOP
+			step := 'agencies';
+			subject := format('agency "%s"', item.agency_id);
+			ok := false;
+			message := 'the service lists none, and no state is entered: no rule of a state applies';
+			hint := 'INSERT INTO kinderconnect.agency (agency_id, state, time_zone).';
+			RETURN NEXT;
+		END LOOP;
+	END IF;
+
 	FOR item IN SELECT p.agency_id, p.provider_id, p.location_id FROM kinderconnect.provider_standing p
 			WHERE p.organization_id = org.organization_id AND p.barred IS NULL ORDER BY p.agency_id, p.provider_id LOOP
 		step := 'children';
@@ -7325,7 +7375,8 @@ WITH due AS MATERIALIZED (
 			AND c.service_date >= (now() AT TIME ZONE 'Pacific/Honolulu')::date - kinderconnect._horizon_days()
 			AND kinderconnect._is_open(c.service_date, c.window_ends, g.time_zone)
 			AND c.state IN ('held', 'ready', 'sending', 'unknown', 'rejected') AND c.reason IS DISTINCT FROM 'nothing_recorded'
-			AND (c.reason IN ('window_closed', 'horizon_passed')) IS NOT TRUE) u
+			-- that a provider is switched off is somebody's decision
+			AND (c.reason IN ('window_closed', 'horizon_passed', 'provider_disabled')) IS NOT TRUE) u
 	CROSS JOIN LATERAL (SELECT count(*) AS children, min(r.since) AS since FROM (
 			SELECT c.first_listed AS since FROM kinderconnect.child c
 			WHERE c.organization_id = o.organization_id AND c.unlinked_because IS NOT NULL AND c.subsidized
@@ -7937,10 +7988,11 @@ CREATE VIEW kinderconnect.about_to_be_lost AS
 SELECT u.organization_id, u.agency_id, u.provider_id, u.location_id, u.kinderconnect_child_id, u.child_id, u.first_name, u.last_name,
 	u.service_date, u.weekday, u.authorized, u.state, u.reason, u.detail, u.days_left, u.last_day, u.closes_by, u.what_to_do
 FROM kinderconnect.unsettled_day u
-WHERE u.days_left >= 0 AND (u.reason NOT IN ('window_closed', 'horizon_passed', 'authorization_lost', 'merged_child', 'cannot_void', 'source_shrank')) IS NOT FALSE
+WHERE u.days_left >= 0 AND (u.reason NOT IN ('window_closed', 'horizon_passed', 'authorization_lost', 'merged_child', 'cannot_void', 'source_shrank',
+		'provider_disabled', 'organization_disabled')) IS NOT FALSE
 ORDER BY u.days_left, u.closes_by = 'horizon', u.closes_by = 'believed', u.service_date, u.organization_id, u.agency_id, u.provider_id, u.kinderconnect_child_id;
 COMMENT ON VIEW kinderconnect.about_to_be_lost IS
-'days that are not accepted and soon cannot be, most urgent first: on the same day left, enforced windows before believed ones before the horizon. What is lost already, and what only a person can take back, is not here';
+'days that are not accepted and soon cannot be, most urgent first: on the same day left, enforced windows before believed ones before the horizon. What is lost already, what only a person can take back, and what is switched off is not here';
 COMMENT ON COLUMN kinderconnect.about_to_be_lost.organization_id IS 'the organization';
 COMMENT ON COLUMN kinderconnect.about_to_be_lost.agency_id IS 'the agency';
 COMMENT ON COLUMN kinderconnect.about_to_be_lost.provider_id IS 'the provider ID';

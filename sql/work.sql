@@ -79,11 +79,20 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kinderconnect._has_unknown(bigint) IS 'whether any record of a run''s organizations is unknown';
 
+-- Most nights have none, and to look takes less time than to plan all of this.
 CREATE FUNCTION kinderconnect._unknown_to_resolve(run bigint)
 	RETURNS TABLE (organization_id text, agency_id text, provider_id text, from_date date, to_date date, can_ask boolean)
-	LANGUAGE sql STABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
 	SET jit = off
-BEGIN ATOMIC
+AS $$
+#variable_conflict use_column
+BEGIN
+	IF NOT kinderconnect._has_unknown(run) AND NOT EXISTS (SELECT FROM kinderconnect._at_work(run) w(organization_id)
+			JOIN kinderconnect.child_link k ON k.organization_id = w.organization_id AND k.ended_at IS NOT NULL AND k.end_reason LIKE 'merged into %') THEN
+		RETURN;
+	END IF;
+	RETURN QUERY
 	SELECT d.organization_id, d.agency_id, d.provider_id, min(d.service_date), max(d.service_date),
 		kinderconnect._speaks(d.organization_id, 'readback')
 	FROM (SELECT l.organization_id, l.agency_id, l.provider_id, l.service_date
@@ -101,6 +110,7 @@ BEGIN ATOMIC
 	GROUP BY d.organization_id, d.agency_id, d.provider_id
 	ORDER BY d.organization_id, d.agency_id, d.provider_id;
 END;
+$$;
 COMMENT ON FUNCTION kinderconnect._unknown_to_resolve(bigint) IS
 'providers with records whose answer was lost, or with days held as merged_child of which the service can be asked, and the dates these span';
 

@@ -65,8 +65,9 @@ BEGIN
 		END;
 	END LOOP;
 	-- what it wrote, for what reads it next: here another session's is not all
-	-- that there is
-	IF step IN ('providers', 'clocks', 'match', 'plan') THEN
+	-- that there is. Whatever is counted has the judgement planned anew, which
+	-- takes longer than to read a few pages
+	IF step IN ('providers', 'clocks', 'match') OR step = 'plan' AND pg_relation_size('kinderconnect.child_day') > 524288 THEN
 		PERFORM kinderconnect._know_sizes();
 	END IF;
 	IF step IN ('match', 'plan') THEN

@@ -756,9 +756,9 @@ $$;
 COMMENT ON FUNCTION kinderconnect._planned(text, text, text, date, date, boolean, timestamptz) IS
 'what is to be done with every child-day of an organization in the horizon, as of a moment; foresee: by the links that tonight would make, and today''s days too. Changes nothing. The columns are those of child_day; finished is false for today''s';
 
--- To plan the judgement takes as long as to judge 300 days. Of many organizations
+-- To plan the judgement takes as long as to judge 200 days. Of many organizations
 -- each is a small part of every table, and one plan is right for all; of a few
--- the dates decide whether an index is used.
+-- the dates decide whether an index is used, unless there is little to read.
 CREATE FUNCTION kinderconnect._plan(organization text, agency text, provider text, from_date date, to_date date) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 	SET search_path = pg_catalog, pg_temp
@@ -774,7 +774,8 @@ BEGIN
 	PERFORM kinderconnect._note_zones(organization);
 	-- whoever accepts now that days are gone has the next plan in mind
 	PERFORM FROM kinderconnect.list_state l WHERE l.organization_id = organization AND l.operation = 'attendance' FOR UPDATE;
-	IF (SELECT count(*) FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked) > 8 THEN
+	IF (SELECT count(*) FROM kinderconnect.run_organization o WHERE o.run_id = run AND o.locked)
+			> (CASE WHEN pg_relation_size('kinderconnect.child_day') < 8388608 THEN 1 ELSE 8 END) THEN
 		PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);		-- as long as this function runs
 	END IF;
 

@@ -273,7 +273,7 @@ fault_from_status(KcFault *fault, int http_status, KcFaultKind meaning)
 	{
 		kc_fault_set(fault, KC_FAULT_TOKEN, sent,
 					 "the service does not accept our credentials (HTTP status 401)");
-		kc_fault_hint(fault, "Check client_id and scope of kinderconnect.endpoint, and the secret that its column client_secret names.");
+		kc_fault_hint(fault, "Check client_id and scope of kinderconnect.endpoint, and the secret that its column client_secret names; of a service without these, the secret that group_password of kinderconnect.organization names.");
 	}
 	else if (http_status >= 300 && http_status < 400)
 	{

@@ -125,7 +125,7 @@ COMMENT ON COLUMN kinderconnect.dialect_field.constant IS
 COMMENT ON COLUMN kinderconnect.dialect_field.codes IS
 'our values and what stands for them on the wire, as a JSON object: {"accepted": true, "rejected": false}. Sent: null leaves the key out, a value of ours that is not listed goes as it is; a record of a kind other than session is refused where every code for that kind is null. Read: {} stands for any object, null for nothing, a value that is not listed is taken as it is';
 COMMENT ON COLUMN kinderconnect.dialect_field.required IS
-'sent: a null is an error and nothing is sent; read: a record without it is reported as a problem';
+'sent: a null is an error and nothing is sent; read: a record without this key is a problem, also where another key of the column has a value';
 
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.dialect', 'WHERE NOT builtin');
 SELECT pg_catalog.pg_extension_config_dump('kinderconnect.dialect_operation',

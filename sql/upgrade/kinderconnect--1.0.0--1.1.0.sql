@@ -256,6 +256,8 @@ WHERE reason = 'provider_disabled';
 INSERT INTO kinderconnect.reason VALUES
 	('before_start', 'older than what the organization sends: before first_enabled less backfill_days', 'Nothing, if it was reported otherwise; else call enable_integration() with more backfill_days.');
 
+COMMENT ON COLUMN kinderconnect.dialect_field.required IS
+'sent: a null is an error and nothing is sent; read: a record without this key is a problem, also where another key of the column has a value';
 COMMENT ON TABLE kinderconnect.location_zone IS
 'the zone each location was planned in. When Manage names another one, days already planned keep the one they had, if the service holds any of the location; delete a location''s rows to have all its days of the horizon read in the present one';
 

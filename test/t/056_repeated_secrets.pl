@@ -11,10 +11,13 @@ use Test::More;
 my $night = ready_night('repeated', seed => made_seed(providers => 1, children => 3));
 my $dir = $night->node->basedir;
 
-# A service that says these bytes to whoever asks
+# A service that says these bytes to whoever asks. Its tokens are short: a text
+# of more than half a kilobyte is cut or not kept
 my $url = answering(sub {
 	my ($bearer) = $_[0] =~ /^Authorization: Bearer (\S+)/mi;
 
+	return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n" . encode_json({ access_token => 'token-' x 10, token_type => 'Bearer', expires_in => 3600 })
+	  if $_[0] =~ m{^POST /oauth2/token };
 	return slurp_file("$dir/says") =~ s/BEARER/$bearer/gr;
 });
 
@@ -36,7 +39,7 @@ my $client = $night->seed->{clients}[0];
 $night->write_secrets('group_echo' => $password);
 $night->sql(qq{
 	INSERT INTO kinderconnect.endpoint (endpoint, dialect, base_url, token_url, client_id, client_secret)
-	VALUES ('echo', 'kinderbridge', '$url', '@{[ $night->url ]}/oauth2/token', '$client->{clientId}', 'service');
+	VALUES ('echo', 'kinderbridge', '$url', '$url/oauth2/token', '$client->{clientId}', 'service');
 	INSERT INTO kinderconnect.organization (organization_id, endpoint, group_id, group_password, first_enabled, enabled)
 	VALUES ('echo', 'echo', 'G-1', 'group_echo', current_date, false)});
 

@@ -367,6 +367,22 @@ sub agrees
 	return is($difference, '', $name);
 }
 
+# Where a stack holds the frames of signals of x86-64: begin and size of each
+# save area, which names its size 464 bytes from its begin
+sub saved_registers
+{
+	my ($stack) = @_;
+	my @area;
+
+	while ($stack =~ /SXPF(.{4})/gs)
+	{
+		my ($begin, $size) = ($-[0] - 464, unpack 'V', $1);
+
+		push @area, [ $begin, $size ] if $begin >= 0 && $begin + $size <= length $stack && substr($stack, $begin + $size - 4, 4) eq 'EXPF';
+	}
+	return @area;
+}
+
 # Where in the memory of a process a pattern is found, a line each; undef where
 # the operating system does not let anybody look
 sub in_memory
@@ -389,6 +405,8 @@ sub in_memory
 
 			defined sysseek($memory, $at, 0) or last;
 			(sysread($memory, my $bytes, $size) // 0) == $size or last;
+			# what a signal saved of the registers, where memcpy() leaves a secret
+			substr $bytes, $_->[0], $_->[1], "\0" x $_->[1] foreach $what eq '[stack]' ? saved_registers($bytes) : ();
 			my $text = $kept . $bytes;
 			push @found, "$map: " . ($& =~ s/[^ -~]/?/gr) while $text =~ /$pattern/g;
 			$kept = substr $text, -256;

@@ -217,8 +217,7 @@ COMMENT ON FUNCTION kinderconnect._wire_limits(text) IS
 -- and merges by the provider alone that filter all its days for each day. The
 -- cost it then reckons with would set off JIT, which takes longer than the
 -- query. What is inlined is copied anew for each level above it while this is
--- planned: of two uses or small, a step is materialized, and those that only
--- compute are one.
+-- planned: so a small step is materialized, and those that only compute are one.
 CREATE FUNCTION kinderconnect._planned(organization text, agency text, provider text, from_date date, to_date date, foresee boolean, at timestamptz DEFAULT now())
 	RETURNS TABLE (agency_id text, provider_id text, kinderconnect_child_id text, service_date date, authorized boolean,
 		location_id text, child_id text, state text, reason text, detail text,

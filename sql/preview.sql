@@ -174,7 +174,7 @@ BEGIN
 			subject := format('agency "%s"', item.agency_id);
 			ok := false;
 			message := 'the service lists none, and no state is entered: no rule of a state applies';
-			hint := 'INSERT INTO kinderconnect.agency (agency_id, state, time_zone).';
+			hint := 'Enter its state in kinderconnect.agency, and its time_zone where Manage''s locations have none.';
 			RETURN NEXT;
 		END LOOP;
 	END IF;
